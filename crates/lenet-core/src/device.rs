@@ -1,0 +1,283 @@
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::Device;
+#[cfg(feature = "wgpu")]
+use burn::tensor::{
+    DeviceKind,
+    wgpu::{WgpuBackend, WgpuInitError, WgpuOptions},
+};
+use thiserror::Error;
+
+/// A device by name, as a `--device` option takes it.
+///
+/// All names exist in every build; [`available`](Self::available) lists those compiled in, through
+/// the Cargo features of the same names.
+///
+/// ```
+/// use lenet_core::DeviceChoice;
+///
+/// let choice: DeviceChoice = "flex".parse()?;
+/// let selected = choice.select()?;
+/// println!("training on {}", selected.description);
+/// assert!("abacus".parse::<DeviceChoice>().is_err());
+/// # Ok::<(), lenet_core::DeviceError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeviceChoice {
+    /// A hardware GPU if there is one, else Flex.
+    Auto,
+    /// The CPU through burn's pure-Rust Flex backend.
+    Flex,
+    /// A GPU through whichever graphics API the system has; a software driver counts.
+    Wgpu,
+    /// A GPU through Vulkan.
+    Vulkan,
+    /// A GPU through Metal.
+    Metal,
+    /// An NVIDIA GPU through CUDA.
+    Cuda,
+    /// The CPU through burn's NdArray backend, deprecated upstream.
+    NdArray,
+}
+
+/// A device ready for tensors.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SelectedDevice {
+    /// The device, without autodiff.
+    pub device: Device,
+    /// What it is, for people: `Flex (CPU)`, `NVIDIA H200 (wgpu)`.
+    pub description: String,
+}
+
+/// Why there is no such device.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// No device has this name.
+    #[error("unknown device '{found}': this build has {}", names(available))]
+    Unknown {
+        /// The name given.
+        found: String,
+        /// Devices compiled in.
+        available: Vec<DeviceChoice>,
+    },
+    /// The device exists, but not in this build.
+    #[error(
+        "device '{requested}' is not compiled in: this build has {}; rebuild with `--features {requested}`",
+        names(available)
+    )]
+    NotCompiled {
+        /// The device asked for.
+        requested: DeviceChoice,
+        /// Devices compiled in.
+        available: Vec<DeviceChoice>,
+    },
+    /// The machine has no such hardware, or no driver for it.
+    #[error("no {requested} device on this machine: {reason}; `flex` runs on every CPU")]
+    NoAdapter {
+        /// The device asked for.
+        requested: DeviceChoice,
+        /// What the driver said.
+        reason: String,
+    },
+}
+
+fn names(choices: &[DeviceChoice]) -> String {
+    let names: Vec<String> = choices.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+impl DeviceChoice {
+    const ALL: [Self; 7] = [
+        Self::Auto,
+        Self::Flex,
+        Self::Wgpu,
+        Self::Vulkan,
+        Self::Metal,
+        Self::Cuda,
+        Self::NdArray,
+    ];
+
+    /// The name, as parsed and printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Flex => "flex",
+            Self::Wgpu => "wgpu",
+            Self::Vulkan => "vulkan",
+            Self::Metal => "metal",
+            Self::Cuda => "cuda",
+            Self::NdArray => "ndarray",
+        }
+    }
+
+    /// The choices compiled into this build.
+    pub fn available() -> Vec<Self> {
+        Self::ALL
+            .into_iter()
+            .filter(|choice| choice.is_compiled())
+            .collect()
+    }
+
+    fn is_compiled(self) -> bool {
+        match self {
+            Self::Auto => {
+                cfg!(any(
+                    feature = "flex",
+                    feature = "wgpu",
+                    feature = "cuda",
+                    feature = "ndarray"
+                ))
+            }
+            Self::Flex => cfg!(feature = "flex"),
+            Self::Wgpu => cfg!(feature = "wgpu"),
+            Self::Vulkan => cfg!(feature = "vulkan"),
+            Self::Metal => cfg!(feature = "metal"),
+            Self::Cuda => cfg!(feature = "cuda"),
+            Self::NdArray => cfg!(feature = "ndarray"),
+        }
+    }
+
+    /// Opens the device.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError`] if it is not compiled in or the machine has none; never a panic.
+    pub fn select(self) -> Result<SelectedDevice, DeviceError> {
+        match self {
+            Self::Auto => select_auto(),
+            #[cfg(feature = "flex")]
+            Self::Flex => Ok(SelectedDevice {
+                device: Device::flex(),
+                description: "Flex (CPU)".to_owned(),
+            }),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => select_wgpu(self, DeviceKind::DefaultDevice, WgpuBackend::Auto),
+            #[cfg(feature = "vulkan")]
+            Self::Vulkan => select_wgpu(self, DeviceKind::DefaultDevice, WgpuBackend::Vulkan),
+            #[cfg(feature = "metal")]
+            Self::Metal => select_wgpu(self, DeviceKind::DefaultDevice, WgpuBackend::Metal),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => select_cuda(),
+            #[cfg(feature = "ndarray")]
+            #[expect(deprecated, reason = "kept while burn ships it")]
+            Self::NdArray => Ok(SelectedDevice {
+                device: Device::ndarray(),
+                description: "NdArray (CPU)".to_owned(),
+            }),
+            #[allow(unreachable_patterns, reason = "with every backend compiled in")]
+            requested => Err(DeviceError::NotCompiled {
+                requested,
+                available: Self::available(),
+            }),
+        }
+    }
+}
+
+fn select_auto() -> Result<SelectedDevice, DeviceError> {
+    #[cfg(feature = "cuda")]
+    if let Ok(selected) = select_cuda() {
+        return Ok(selected);
+    }
+    // Named kinds only: the default device may be a software driver, slower than Flex.
+    #[cfg(feature = "wgpu")]
+    for kind in [
+        DeviceKind::DiscreteGpu(0),
+        DeviceKind::IntegratedGpu(0),
+        DeviceKind::VirtualGpu(0),
+    ] {
+        if let Ok(selected) = select_wgpu(DeviceChoice::Wgpu, kind, WgpuBackend::Auto) {
+            return Ok(selected);
+        }
+    }
+    if cfg!(feature = "flex") {
+        return DeviceChoice::Flex.select();
+    }
+    DeviceChoice::NdArray.select()
+}
+
+#[cfg(feature = "wgpu")]
+fn select_wgpu(
+    requested: DeviceChoice,
+    kind: DeviceKind,
+    api: WgpuBackend,
+) -> Result<SelectedDevice, DeviceError> {
+    let options = WgpuOptions::default()
+        .device_kind(kind.clone())
+        .graphics_api(api);
+    let device = match options.init() {
+        Ok(device) => device,
+        // Opened before in this process: the same selector names the same device.
+        Err(WgpuInitError::Registration { .. }) => reopen(kind, api),
+        Err(error) => {
+            return Err(DeviceError::NoAdapter {
+                requested,
+                reason: error.to_string(),
+            });
+        }
+    };
+    let name = device
+        .identity()
+        .map_or_else(|| "GPU".to_owned(), |identity| identity.name);
+    Ok(SelectedDevice {
+        device,
+        description: format!("{name} ({requested})"),
+    })
+}
+
+#[cfg(feature = "wgpu")]
+fn reopen(kind: DeviceKind, api: WgpuBackend) -> Device {
+    match api {
+        #[cfg(feature = "vulkan")]
+        WgpuBackend::Vulkan => Device::vulkan(kind),
+        #[cfg(feature = "metal")]
+        WgpuBackend::Metal => Device::metal(kind),
+        _ => Device::wgpu(kind),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn select_cuda() -> Result<SelectedDevice, DeviceError> {
+    use burn::tensor::DeviceType;
+
+    let device = Device::enumerate(DeviceType::Cuda).into_iter().next();
+    let device = device.ok_or_else(|| DeviceError::NoAdapter {
+        requested: DeviceChoice::Cuda,
+        reason: "no NVIDIA driver or no device".to_owned(),
+    })?;
+    let name = device
+        .identity()
+        .map_or_else(|| "GPU".to_owned(), |identity| identity.name);
+    Ok(SelectedDevice {
+        device,
+        description: format!("{name} (cuda)"),
+    })
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = DeviceError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let choice = Self::ALL.into_iter().find(|choice| choice.name() == name);
+        let choice = choice.ok_or_else(|| DeviceError::Unknown {
+            found: name.to_owned(),
+            available: Self::available(),
+        })?;
+        match choice.is_compiled() {
+            true => Ok(choice),
+            false => Err(DeviceError::NotCompiled {
+                requested: choice,
+                available: Self::available(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a [`LeNetConfig`](crate::LeNetConfig) describes no possible network.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A size that must be at least 1 is zero.
+    #[error("{what} is 0: it must be at least 1")]
+    Zero {
+        /// What is zero, as `out_channels of conv2`.
+        what: String,
+    },
+    /// There is no convolution at all.
+    #[error("out_channels is empty: a LeNet has at least one convolution")]
+    NoConvolution,
+    /// A setting lists a value for each convolution, but not for as many as there are.
+    #[error(
+        "{setting} lists {found} values for {expected} convolutions: give one number for all, or {expected} numbers"
+    )]
+    ListLength {
+        /// The field's name.
+        setting: &'static str,
+        /// The number of convolutions.
+        expected: usize,
+        /// The number of values listed.
+        found: usize,
+    },
+    /// A kernel is larger than its padded input.
+    #[error(
+        "{layer}: a {kernel_size}×{kernel_size} kernel does not fit its input of {height}×{width} padded by {padding} \
+         ({padded_height}×{padded_width}); use a smaller kernel, more padding, larger images or fewer convolutions",
+        padded_height = height + 2 * padding, padded_width = width + 2 * padding
+    )]
+    KernelTooLarge {
+        /// The layer's name, as `conv2`.
+        layer: String,
+        /// Height and width of the kernel.
+        kernel_size: usize,
+        /// Padding on each side.
+        padding: usize,
+        /// Height of the layer's input without padding.
+        height: usize,
+        /// Width of the layer's input without padding.
+        width: usize,
+    },
+    /// A feature map is too small for a 2×2 window.
+    #[error(
+        "{layer}: 2×2 pooling leaves nothing of its input of {height}×{width}; use larger images, more padding or fewer convolutions"
+    )]
+    NothingLeft {
+        /// The layer's name, as `conv2.pool`.
+        layer: String,
+        /// Height of the pooling's input.
+        height: usize,
+        /// Width of the pooling's input.
+        width: usize,
+    },
+    /// The network is larger than any LeNet can usefully be.
+    #[error(
+        "{layer}: the network would hold more than {limit} numbers up to here; reduce its channels, kernels, dense layers or images"
+    )]
+    TooLarge {
+        /// The layer at which the limit is passed.
+        layer: String,
+        /// The limit, for the parameters of a network and for the values of one feature map.
+        limit: usize,
+    },
+    /// The standard deviation of [`Initializer::Normal`](crate::Initializer::Normal) is unusable.
+    #[error("the initializer's standard deviation is {found}: it must be finite and above 0")]
+    StandardDeviation {
+        /// The value given.
+        found: f64,
+    },
+}
+
+/// Images that do not fit the network.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "images have shape {found:?}, the network takes [batch, {}, {}, {}] (batch, channel, height, width)",
+    expected[0], expected[1], expected[2]
+)]
+pub struct InputError {
+    /// Channel, height and width that the network takes.
+    pub expected: [usize; 3],
+    /// Shape of the images, batch first.
+    pub found: [usize; 4],
+}
+
+/// One tensor in which a weights file and a network differ.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TensorDifference {
+    /// The network has a parameter that the file lacks.
+    #[error("{name}: missing, expected shape {expected:?}")]
+    Missing {
+        /// Key of the tensor.
+        name: String,
+        /// Shape the network needs.
+        expected: Vec<usize>,
+    },
+    /// The file has a tensor that the network does not know.
+    #[error("{name}: not part of this network, shape {found:?}")]
+    Unexpected {
+        /// Key of the tensor.
+        name: String,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
+    /// The shapes differ.
+    #[error("{name}: expected shape {expected:?}, found {found:?}")]
+    Shape {
+        /// Key of the tensor.
+        name: String,
+        /// Shape the network needs.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
+    /// The element type is not 32-bit float.
+    #[error("{name}: expected element type F32, found {found}")]
+    ElementType {
+        /// Key of the tensor.
+        name: String,
+        /// Element type in the file, in the format's own spelling.
+        found: String,
+    },
+}
+
+/// Why weights were not saved or loaded.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// The file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The bytes are no safetensors file.
+    #[error("not a safetensors file: {source}")]
+    Format {
+        /// What the parser said.
+        source: safetensors::SafeTensorError,
+    },
+    /// The file holds the weights of another network.
+    #[error("the weights are of another network:{}", list(differences))]
+    Mismatch {
+        /// Every tensor that differs, in the order of the network's parameters.
+        differences: Vec<TensorDifference>,
+    },
+    /// The device did not give the weights back.
+    #[error("reading {name} from the device failed: {message}")]
+    Device {
+        /// Key of the tensor.
+        name: String,
+        /// What the device said.
+        message: String,
+    },
+}
+
+fn list(differences: &[TensorDifference]) -> String {
+    differences
+        .iter()
+        .map(|difference| format!("\n  {difference}"))
+        .collect()
+}

@@ -1,0 +1,33 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Map of the crate
+//!
+//! | to do this | use |
+//! |---|---|
+//! | describe a network | [`LeNetConfig`] with its presets and `with_*` methods |
+//! | see every layer's shape and cost | [`LeNetConfig::layer_table`], [`LayerTable`] |
+//! | create it with known weights | [`LeNetConfig::init`], [`Initializer`], [`BiasInitializer`] |
+//! | run it | [`LeNet::forward`], [`LeNet::forward_with_activations`] |
+//! | keep and exchange weights | [`LeNet::save_safetensors`], [`LeNet::load_safetensors`] |
+//! | choose a device by name | [`DeviceChoice`] |
+
+mod config;
+mod conv_block;
+mod dense;
+mod device;
+mod error;
+mod initializer;
+mod layer_table;
+mod model;
+mod per_layer;
+mod weights;
+
+pub use config::{Activation, LeNetConfig, Pooling};
+pub use conv_block::{ConvBlock, conv_block};
+pub use dense::Dense;
+pub use device::{DeviceChoice, DeviceError, SelectedDevice};
+pub use error::{ConfigError, InputError, TensorDifference, WeightsError};
+pub use initializer::{BiasInitializer, Initializer};
+pub use layer_table::{LayerKind, LayerRow, LayerTable};
+pub use model::{LeNet, StageActivation};
+pub use per_layer::PerLayer;

@@ -1,0 +1,262 @@
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::conv_block::{activate, convolve, pool};
+use crate::initializer::{ParameterStream, biases, weights};
+use crate::{ConfigError, ConvBlock, Dense, InputError, LayerKind, LeNetConfig};
+
+/// LeNet: convolution blocks, then dense layers; created by [`LeNetConfig::init`].
+///
+/// It is a burn `Module`: optimisers, records and devices treat it as any other. Printing it
+/// gives its [layer table](crate::LayerTable).
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct LeNet {
+    /// The convolution blocks, first to last.
+    pub conv: Vec<ConvBlock>,
+    /// The dense layers, first to last; the last one gives the logits.
+    pub dense: Vec<Dense>,
+    #[module(skip)]
+    config: LeNetConfig,
+}
+
+/// The output of one layer, named as in the [`LayerTable`](crate::LayerTable).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum StageActivation {
+    /// A stage of feature maps.
+    Maps {
+        /// Name, as `conv1.activation`.
+        name: String,
+        /// `[batch, channel, height, width]`.
+        values: Tensor<4>,
+    },
+    /// A stage of features.
+    Features {
+        /// Name, as `dense1.activation`.
+        name: String,
+        /// `[batch, features]`.
+        values: Tensor<2>,
+    },
+}
+
+impl StageActivation {
+    /// The layer's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Maps { name, .. } | Self::Features { name, .. } => name,
+        }
+    }
+
+    /// The feature maps, `[batch, channel, height, width]`, if it is such a stage.
+    pub fn maps(&self) -> Option<&Tensor<4>> {
+        match self {
+            Self::Maps { values, .. } => Some(values),
+            Self::Features { .. } => None,
+        }
+    }
+
+    /// The features, `[batch, features]`, if it is such a stage.
+    pub fn features(&self) -> Option<&Tensor<2>> {
+        match self {
+            Self::Features { values, .. } => Some(values),
+            Self::Maps { .. } => None,
+        }
+    }
+}
+
+/// Builds the network; parameter `n`, counted in the order of creation, has stream `n`.
+pub(crate) fn init(config: &LeNetConfig, device: &Device, seed: u64) -> Result<LeNet, ConfigError> {
+    let table = config.layer_table()?;
+    let mut streams = (0..).map(|index| ParameterStream::new(seed, index));
+    let mut next_stream = || {
+        streams
+            .next()
+            .unwrap_or_else(|| ParameterStream::new(seed, 0))
+    };
+    let (mut conv, mut dense) = (Vec::new(), Vec::new());
+
+    for row in table.rows() {
+        match row.kind {
+            LayerKind::Convolution {
+                in_channels,
+                out_channels,
+                kernel_size,
+                padding,
+            } => {
+                let area = kernel_size * kernel_size;
+                let (fan_in, fan_out) = (in_channels * area, out_channels * area);
+                let shape = [out_channels, in_channels, kernel_size, kernel_size];
+                let len = fan_in * out_channels;
+                let weight = weights(config.initializer, fan_in, fan_out, len, next_stream());
+                let bias = biases(config.bias, fan_in, out_channels, next_stream());
+                conv.push(ConvBlock {
+                    weight: Param::from_data(TensorData::new(weight, shape), device),
+                    bias: Param::from_data(TensorData::new(bias, [out_channels]), device),
+                    padding,
+                });
+            }
+            LayerKind::Dense { inputs, outputs } => {
+                let len = inputs * outputs;
+                let weight = weights(config.initializer, inputs, outputs, len, next_stream());
+                let bias = biases(config.bias, inputs, outputs, next_stream());
+                dense.push(Dense {
+                    weight: Param::from_data(TensorData::new(weight, [inputs, outputs]), device),
+                    bias: Param::from_data(TensorData::new(bias, [outputs]), device),
+                });
+            }
+            LayerKind::Activation(_) | LayerKind::Pooling(_) | LayerKind::Flatten => {}
+        }
+    }
+    Ok(LeNet {
+        conv,
+        dense,
+        config: config.clone(),
+    })
+}
+
+impl LeNet {
+    /// The configuration it was created from.
+    pub fn config(&self) -> &LeNetConfig {
+        &self.config
+    }
+
+    /// Logits `[batch, classes]` of `images` `[batch, channel, height, width]`, scaled as the
+    /// images it was trained on (here [0, 1]). A softmax over the second dimension gives
+    /// probabilities.
+    ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use lenet_core::LeNetConfig;
+    ///
+    /// let device = Device::flex();
+    /// let lenet = LeNetConfig::classic(10).init(&device, 0)?;
+    /// let logits = lenet.forward(Tensor::zeros([2, 1, 28, 28], &device));
+    /// assert_eq!(logits.dims(), [2, 10]);
+    /// # Ok::<(), lenet_core::ConfigError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As every burn module does, if the images have another shape or lie on another device. Use
+    /// [`try_forward`](Self::try_forward) where their shape is not under your control.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let (activation, pooling) = (self.config.activation, self.config.pooling);
+        let maps = self.conv.iter().fold(images, |maps, block| {
+            block.forward(maps, activation, pooling)
+        });
+        let last = self.dense.len().saturating_sub(1);
+        self.dense
+            .iter()
+            .enumerate()
+            .fold(maps.flatten::<2>(1, 3), |features, (index, dense)| {
+                let features = dense.forward(features);
+                if index == last {
+                    features
+                } else {
+                    activate(features, activation)
+                }
+            })
+    }
+
+    /// [`forward`](Self::forward) for images of any shape.
+    ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use lenet_core::LeNetConfig;
+    ///
+    /// let device = Device::flex();
+    /// let lenet = LeNetConfig::modern(10).init(&device, 0)?;
+    /// let error = lenet.try_forward(Tensor::zeros([1, 3, 32, 32], &device)).unwrap_err();
+    /// assert_eq!(error.expected, [1, 28, 28]);
+    /// # Ok::<(), lenet_core::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`] if channel, height or width are not those of the configuration.
+    pub fn try_forward(&self, images: Tensor<4>) -> Result<Tensor<2>, InputError> {
+        self.check_input(images.dims())?;
+        Ok(self.forward(images))
+    }
+
+    /// The output of every layer for `images` `[batch, channel, height, width]`, in order; the
+    /// last stage is the logits.
+    ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use lenet_core::LeNetConfig;
+    ///
+    /// let device = Device::flex();
+    /// let lenet = LeNetConfig::modern(10).init(&device, 0)?;
+    /// let stages = lenet.forward_with_activations(Tensor::zeros([2, 1, 28, 28], &device))?;
+    /// let first = stages.iter().find(|stage| stage.name() == "conv1.activation");
+    /// let maps = first.and_then(|stage| stage.maps()).unwrap();
+    /// assert_eq!(maps.dims(), [2, 6, 28, 28]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`] if channel, height or width are not those of the configuration.
+    pub fn forward_with_activations(
+        &self,
+        images: Tensor<4>,
+    ) -> Result<Vec<StageActivation>, InputError> {
+        self.check_input(images.dims())?;
+        let mut stages = Vec::new();
+        let mut maps = images;
+        for (index, block) in self.conv.iter().enumerate() {
+            let name = format!("conv{}", index + 1);
+            let mut keep = |name: String, values: &Tensor<4>| {
+                let values = values.clone();
+                stages.push(StageActivation::Maps { name, values });
+            };
+            maps = convolve(maps, block.weight.val(), block.bias.val(), block.padding);
+            keep(name.clone(), &maps);
+            maps = activate(maps, self.config.activation);
+            keep(format!("{name}.activation"), &maps);
+            maps = pool(maps, self.config.pooling);
+            keep(format!("{name}.pool"), &maps);
+        }
+
+        let mut keep = |name: String, values: &Tensor<2>| {
+            let values = values.clone();
+            stages.push(StageActivation::Features { name, values });
+        };
+        let mut features = maps.flatten::<2>(1, 3);
+        keep("flatten".to_owned(), &features);
+        for (index, dense) in self.dense.iter().enumerate() {
+            let name = format!("dense{}", index + 1);
+            features = dense.forward(features);
+            keep(name.clone(), &features);
+            if index + 1 < self.dense.len() {
+                features = activate(features, self.config.activation);
+                keep(format!("{name}.activation"), &features);
+            }
+        }
+        Ok(stages)
+    }
+
+    fn check_input(&self, found: [usize; 4]) -> Result<(), InputError> {
+        let [height, width] = self.config.image_size;
+        let expected = [self.config.in_channels, height, width];
+        match found {
+            [_, channels, height, width] if [channels, height, width] == expected => Ok(()),
+            _ => Err(InputError { expected, found }),
+        }
+    }
+}
+
+impl ModuleDisplay for LeNet {
+    fn format(&self, _settings: DisplaySettings) -> String {
+        match self.config.layer_table() {
+            Ok(table) => table.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        self.content(content)
+    }
+}

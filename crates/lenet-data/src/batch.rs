@@ -1,0 +1,135 @@
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::{DataError, ImageDataset, permutation};
+
+/// Images and labels as a network takes them.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// `[batch, 1, height, width]`, from 0 (black) to 1.
+    pub images: Tensor<4>,
+    /// `[batch]`, an index into the class names each.
+    pub labels: Tensor<1, Int>,
+}
+
+impl Batch {
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        let [len, ..] = self.images.dims();
+        len
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The order in which images come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As they lie in the data set.
+    Sequential,
+    /// In the [`permutation`] of this seed and epoch.
+    Shuffled {
+        /// The seed of the whole run.
+        seed: u64,
+        /// The epoch, from 0.
+        epoch: u64,
+    },
+}
+
+/// The batches of one pass over a data set; created by [`ImageDataset::batches`].
+///
+/// Every image comes once; the last batch holds what is left.
+#[derive(Debug)]
+pub struct Batches<'a> {
+    dataset: &'a ImageDataset,
+    order: Vec<usize>,
+    batch_size: usize,
+    next: usize,
+    device: Device,
+}
+
+impl ImageDataset {
+    /// The batches of one pass: each a gather of bytes, a scaling to [0, 1] and one upload.
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use lenet_data::{Order, synthetic};
+    ///
+    /// let garments = synthetic::garments(100, 0);
+    /// let order = Order::Shuffled { seed: 0, epoch: 0 };
+    /// let sizes: Vec<usize> =
+    ///     garments.batches(32, order, &Device::flex())?.map(|batch| batch.len()).collect();
+    /// assert_eq!(sizes, [32, 32, 32, 4]);
+    /// # Ok::<(), lenet_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::BatchSize`] if `batch_size` is 0.
+    pub fn batches(
+        &self,
+        batch_size: usize,
+        order: Order,
+        device: &Device,
+    ) -> Result<Batches<'_>, DataError> {
+        if batch_size == 0 {
+            return Err(DataError::BatchSize);
+        }
+        let order = match order {
+            Order::Sequential => (0..self.len()).collect(),
+            Order::Shuffled { seed, epoch } => permutation(self.len(), seed, epoch),
+        };
+        Ok(Batches {
+            dataset: self,
+            order,
+            batch_size,
+            next: 0,
+            device: device.clone(),
+        })
+    }
+
+    /// One batch of the images at these indices; indices beyond the end are left out.
+    pub fn batch(&self, indices: &[usize], device: &Device) -> Batch {
+        let [height, width] = self.image_size();
+        let mut pixels = Vec::with_capacity(indices.len() * height * width);
+        let mut labels = Vec::with_capacity(indices.len());
+        for &index in indices {
+            if let (Some(image), Some(&label)) = (self.image(index), self.labels().get(index)) {
+                pixels.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
+                labels.push(i32::from(label));
+            }
+        }
+        let len = labels.len();
+        Batch {
+            images: Tensor::from_data(TensorData::new(pixels, [len, 1, height, width]), device),
+            labels: Tensor::from_data(TensorData::new(labels, [len]), device),
+        }
+    }
+}
+
+impl Iterator for Batches<'_> {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let end = self
+            .next
+            .saturating_add(self.batch_size)
+            .min(self.order.len());
+        let indices = self
+            .order
+            .get(self.next..end)
+            .filter(|indices| !indices.is_empty())?;
+        let batch = self.dataset.batch(indices, &self.device);
+        self.next = end;
+        Some(batch)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = (self.order.len() - self.next).div_ceil(self.batch_size);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Batches<'_> {}

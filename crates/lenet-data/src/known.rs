@@ -1,0 +1,216 @@
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// A data set of the MNIST family: 28×28 grey images of ten classes, 60,000 to train and 10,000
+/// to test.
+///
+/// ```
+/// use lenet_data::KnownDataset;
+///
+/// let dataset: KnownDataset = "fashion-mnist".parse()?;
+/// assert_eq!(dataset.class_names()[9], "ankle boot");
+/// assert_eq!(dataset.files().len(), 4);
+/// # Ok::<(), lenet_data::UnknownDataset>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KnownDataset {
+    /// Handwritten digits (LeCun, Cortes and Burges, 1998).
+    Mnist,
+    /// Articles of clothing (Xiao, Rasul and Vollgraf, 2017).
+    FashionMnist,
+    /// Handwritten Hiragana (Clanuwat et al., 2018).
+    Kmnist,
+}
+
+/// What one of the four files of a data set holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FileRole {
+    /// Images to train on.
+    TrainImages,
+    /// Labels to train on.
+    TrainLabels,
+    /// Images to test with.
+    TestImages,
+    /// Labels to test with.
+    TestLabels,
+}
+
+/// One file of a data set, as published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KnownFile {
+    /// What it holds.
+    pub role: FileRole,
+    /// Its name without `.gz`.
+    pub name: &'static str,
+    /// Dimensions in its IDX header: `[images, 28, 28]` or `[labels]`.
+    pub shape: &'static [usize],
+    /// SHA-256 of its decompressed bytes in hexadecimal, where it is established.
+    pub sha256: Option<&'static str>,
+}
+
+/// A name that is no data set's.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("unknown data set '{found}': expected mnist, fashion-mnist or kmnist")]
+pub struct UnknownDataset {
+    /// The name given.
+    pub found: String,
+}
+
+impl KnownDataset {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Mnist, Self::FashionMnist, Self::Kmnist];
+
+    /// The name, as parsed and printed, and the name of its folder.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mnist => "mnist",
+            Self::FashionMnist => "fashion-mnist",
+            Self::Kmnist => "kmnist",
+        }
+    }
+
+    /// The names of the ten classes in the order of the labels.
+    pub fn class_names(self) -> [&'static str; 10] {
+        match self {
+            Self::Mnist => ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+            Self::FashionMnist => [
+                "t-shirt",
+                "trouser",
+                "pullover",
+                "dress",
+                "coat",
+                "sandal",
+                "shirt",
+                "sneaker",
+                "bag",
+                "ankle boot",
+            ],
+            Self::Kmnist => ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
+        }
+    }
+
+    /// Height and width of an image in pixels.
+    pub fn image_size(self) -> [usize; 2] {
+        [28, 28]
+    }
+
+    /// Where the data set is published.
+    pub fn homepage(self) -> &'static str {
+        match self {
+            Self::Mnist => "http://yann.lecun.com/exdb/mnist/",
+            Self::FashionMnist => "https://github.com/zalandoresearch/fashion-mnist",
+            Self::Kmnist => "http://codh.rois.ac.jp/kmnist/",
+        }
+    }
+
+    /// Under which terms it may be used.
+    pub fn licence(self) -> &'static str {
+        match self {
+            Self::Mnist => "no explicit licence; Yann LeCun, Corinna Cortes, Christopher Burges",
+            Self::FashionMnist => "MIT, Zalando SE",
+            Self::Kmnist => "CC BY-SA 4.0, ROIS-DS Center for Open Data in the Humanities",
+        }
+    }
+
+    /// Folders of the web, each ending in `/`, that hold the gzip-compressed files; tried in turn.
+    pub fn mirrors(self) -> &'static [&'static str] {
+        match self {
+            Self::Mnist => &[
+                "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            ],
+            Self::FashionMnist => &[
+                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+                "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            ],
+            Self::Kmnist => &["http://codh.rois.ac.jp/kmnist/dataset/kmnist/"],
+        }
+    }
+
+    /// The four files: images and labels to train on, then to test with.
+    ///
+    /// The digests of MNIST and Fashion-MNIST are of the published files. KMNIST's are not
+    /// established here; its files are verified by type and shape alone.
+    pub fn files(self) -> [KnownFile; 4] {
+        let sha256 = match self {
+            Self::Mnist => [
+                Some("ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+                Some("65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+                Some("0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+                Some("ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+            ],
+            Self::FashionMnist => [
+                Some("c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
+                Some("bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
+                Some("5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"),
+                Some("0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
+            ],
+            Self::Kmnist => [None; 4],
+        };
+        let [train_images, train_labels, test_images, test_labels] = sha256;
+        let file = |role, name, shape, sha256| KnownFile {
+            role,
+            name,
+            shape,
+            sha256,
+        };
+        [
+            file(
+                FileRole::TrainImages,
+                "train-images-idx3-ubyte",
+                &[60_000, 28, 28],
+                train_images,
+            ),
+            file(
+                FileRole::TrainLabels,
+                "train-labels-idx1-ubyte",
+                &[60_000],
+                train_labels,
+            ),
+            file(
+                FileRole::TestImages,
+                "t10k-images-idx3-ubyte",
+                &[10_000, 28, 28],
+                test_images,
+            ),
+            file(
+                FileRole::TestLabels,
+                "t10k-labels-idx1-ubyte",
+                &[10_000],
+                test_labels,
+            ),
+        ]
+    }
+
+    /// Folders within a data directory in which it may lie; the second is torchvision's.
+    pub(crate) fn folders(self) -> [&'static str; 2] {
+        match self {
+            Self::Mnist => ["mnist", "MNIST/raw"],
+            Self::FashionMnist => ["fashion-mnist", "FashionMNIST/raw"],
+            Self::Kmnist => ["kmnist", "KMNIST/raw"],
+        }
+    }
+}
+
+impl fmt::Display for KnownDataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for KnownDataset {
+    type Err = UnknownDataset;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|dataset| dataset.name() == name)
+            .ok_or_else(|| UnknownDataset {
+                found: name.to_owned(),
+            })
+    }
+}

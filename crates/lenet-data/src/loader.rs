@@ -1,0 +1,287 @@
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::idx::{self, Header};
+use crate::{DataError, ImageDataset, KnownDataset, KnownFile, SearchedPlace, Splits};
+
+/// Told of every piece of a download.
+pub trait DownloadProgress {
+    /// `received` bytes of `file` have come so far; `total` as the server announced it, if it did.
+    fn received(&self, file: &str, received: u64, total: Option<u64>);
+}
+
+/// Finds, verifies and loads a [`KnownDataset`].
+///
+/// The places, in this order: the directory given, the directory in the environment variable
+/// `LENET_DATA_DIR`, `datasets/` in the working directory, `lenet/` in the user's cache directory.
+/// In each, the files may be plain or gzip-compressed, in the data set's folder
+/// (`fashion-mnist/`) or in torchvision's (`FashionMNIST/raw/`); in the first two also directly.
+/// The first place that has all four is used, and a damaged or foreign file there is an error,
+/// never silently passed over.
+///
+/// With the feature `download` and [`with_download`](Self::with_download), a data set found
+/// nowhere is fetched into the cache directory, unless the environment variable `LENET_OFFLINE` is
+/// set and not empty.
+///
+/// ```
+/// use lenet_data::{DataError, KnownDataset, Loader};
+///
+/// let nowhere = tempfile::tempdir()?;
+/// let loader = Loader::new(KnownDataset::Kmnist).with_directory(nowhere.path());
+/// match loader.load() {
+///     Ok(splits) => println!("{} images", splits.train.len()),
+///     Err(DataError::Missing { searched, .. }) => assert_eq!(searched[0].folder, nowhere.path()),
+///     Err(other) => return Err(other.into()),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Loader<'a> {
+    dataset: KnownDataset,
+    directory: Option<PathBuf>,
+    cache: Option<PathBuf>,
+    #[cfg_attr(not(feature = "download"), allow(dead_code))]
+    mirrors: Vec<String>,
+    #[cfg_attr(not(feature = "download"), allow(dead_code))]
+    download: Option<&'a dyn DownloadProgress>,
+}
+
+impl<'a> Loader<'a> {
+    /// A loader that searches the usual places and downloads nothing.
+    pub fn new(dataset: KnownDataset) -> Self {
+        Self {
+            dataset,
+            directory: None,
+            cache: dirs::cache_dir().map(|cache| cache.join("lenet")),
+            mirrors: dataset
+                .mirrors()
+                .iter()
+                .map(|&url| url.to_owned())
+                .collect(),
+            download: None,
+        }
+    }
+
+    /// Looks in `directory` before all other places.
+    #[must_use]
+    pub fn with_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Uses `directory` in place of `lenet/` in the user's cache directory.
+    #[must_use]
+    pub fn with_cache_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.cache = Some(directory.into());
+        self
+    }
+
+    /// Uses these folders of the web, each ending in `/`, in place of
+    /// [`KnownDataset::mirrors`].
+    #[must_use]
+    pub fn with_mirrors<S: Into<String>>(mut self, mirrors: impl IntoIterator<Item = S>) -> Self {
+        self.mirrors = mirrors.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Fetches the data set if it is found nowhere, telling `progress`.
+    #[cfg(feature = "download")]
+    #[must_use]
+    pub fn with_download(mut self, progress: &'a dyn DownloadProgress) -> Self {
+        self.download = Some(progress);
+        self
+    }
+
+    /// Loads the data set.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Missing`] if it is found nowhere and was not downloaded, naming every place;
+    /// another [`DataError`] if a file that is there cannot be trusted.
+    pub fn load(&self) -> Result<Splits, DataError> {
+        let mut searched = Vec::new();
+        for (folder, reason) in self.places() {
+            let missing = self.missing_files(&folder);
+            if missing.is_empty() {
+                tracing::debug!(dataset = %self.dataset, folder = %folder.display(), "found");
+                return self.read_splits(&folder);
+            }
+            searched.push(SearchedPlace {
+                folder,
+                reason,
+                missing,
+            });
+        }
+        self.fetch(searched)
+    }
+
+    #[cfg(feature = "download")]
+    fn fetch(&self, searched: Vec<SearchedPlace>) -> Result<Splits, DataError> {
+        let missing = |searched, download| DataError::Missing {
+            dataset: self.dataset,
+            searched,
+            download,
+        };
+        let offline = std::env::var_os("LENET_OFFLINE").is_some_and(|value| !value.is_empty());
+        let (progress, cache) = match (self.download, &self.cache) {
+            (None, _) => {
+                return Err(missing(
+                    searched,
+                    "downloading was not asked for".to_owned(),
+                ));
+            }
+            _ if offline => return Err(missing(searched, "LENET_OFFLINE is set".to_owned())),
+            (_, None) => {
+                return Err(missing(
+                    searched,
+                    "this user has no cache directory".to_owned(),
+                ));
+            }
+            (Some(progress), Some(cache)) => (progress, cache),
+        };
+        let folder = cache.join(self.dataset.name());
+        match crate::download::fetch(self.dataset, &self.mirrors, &folder, progress) {
+            Ok(()) => self.read_splits(&folder),
+            Err(reason) => Err(missing(searched, reason)),
+        }
+    }
+
+    #[cfg(not(feature = "download"))]
+    fn fetch(&self, searched: Vec<SearchedPlace>) -> Result<Splits, DataError> {
+        Err(DataError::Missing {
+            dataset: self.dataset,
+            searched,
+            download: "this build has no `download` feature".to_owned(),
+        })
+    }
+
+    /// The folders to look at: for each place the one that has files, else the usual one.
+    fn places(&self) -> Vec<(PathBuf, &'static str)> {
+        let mut places = Vec::new();
+        let mut add = |root: PathBuf, reason, direct: bool| {
+            let mut candidates: Vec<PathBuf> = self
+                .dataset
+                .folders()
+                .iter()
+                .map(|folder| root.join(folder))
+                .collect();
+            if direct {
+                candidates.push(root.clone());
+            }
+            let usual = if direct {
+                root
+            } else {
+                root.join(self.dataset.name())
+            };
+            let folder = candidates
+                .into_iter()
+                .find(|folder| self.missing_files(folder).len() < 4);
+            places.push((folder.unwrap_or(usual), reason));
+        };
+        if let Some(directory) = &self.directory {
+            add(directory.clone(), "the directory given", true);
+        }
+        if let Some(directory) = std::env::var_os("LENET_DATA_DIR").filter(|d| !d.is_empty()) {
+            add(directory.into(), "LENET_DATA_DIR", true);
+        }
+        add(PathBuf::from("datasets"), "the working directory", false);
+        if let Some(cache) = &self.cache {
+            add(cache.clone(), "the user's cache", false);
+        }
+        places
+    }
+
+    fn missing_files(&self, folder: &Path) -> Vec<&'static str> {
+        let files = self.dataset.files().into_iter();
+        files
+            .filter(|file| find(folder, file).is_none())
+            .map(|file| file.name)
+            .collect()
+    }
+
+    fn read_splits(&self, folder: &Path) -> Result<Splits, DataError> {
+        let read = |file: KnownFile| {
+            let path = find(folder, &file).unwrap_or_else(|| folder.join(file.name));
+            let raw = std::fs::read(&path).map_err(|source| DataError::Io {
+                path: path.clone(),
+                source,
+            })?;
+            let inflated = match verify(self.dataset, &file, &path, &raw)? {
+                Cow::Owned(inflated) => Some(inflated),
+                Cow::Borrowed(_) => None,
+            };
+            Ok::<_, DataError>((path, inflated.unwrap_or(raw)))
+        };
+        let part = |(images_path, images): (PathBuf, _), (labels_path, labels): (PathBuf, _)| {
+            ImageDataset::from_idx(
+                self.dataset.name(),
+                (&images_path, images),
+                (&labels_path, labels),
+                self.dataset.class_names(),
+            )
+        };
+        let [train_images, train_labels, test_images, test_labels] = self.dataset.files();
+        Ok(Splits {
+            train: part(read(train_images)?, read(train_labels)?)?,
+            test: part(read(test_images)?, read(test_labels)?)?,
+        })
+    }
+}
+
+/// The file in this folder, plain or compressed.
+fn find(folder: &Path, file: &KnownFile) -> Option<PathBuf> {
+    [
+        folder.join(file.name),
+        folder.join(format!("{}.gz", file.name)),
+    ]
+    .into_iter()
+    .find(|path| path.is_file())
+}
+
+/// The decompressed bytes of a file of which it is proven that they are the published ones.
+pub(crate) fn verify<'a>(
+    dataset: KnownDataset,
+    file: &KnownFile,
+    path: &Path,
+    raw: &'a [u8],
+) -> Result<Cow<'a, [u8]>, DataError> {
+    let idx_error = |source| DataError::Idx {
+        path: path.to_owned(),
+        source,
+    };
+    let bytes = idx::decode(raw, idx::MAX_DECOMPRESSED).map_err(idx_error)?;
+    let header = Header::parse(&bytes).map_err(idx_error)?;
+    header.check_len(bytes.len()).map_err(idx_error)?;
+    if header.shape != file.shape {
+        return Err(DataError::Shape {
+            path: path.to_owned(),
+            dataset,
+            expected: file.shape.to_vec(),
+            found: header.shape,
+        });
+    }
+    let Some(expected) = file.sha256 else {
+        tracing::info!(%dataset, file = file.name, "no digest is known: verified by shape alone");
+        return Ok(bytes);
+    };
+    let found = hexadecimal(&Sha256::digest(&bytes));
+    if found != expected {
+        return Err(DataError::Digest {
+            path: path.to_owned(),
+            dataset,
+            expected: expected.to_owned(),
+            found,
+        });
+    }
+    Ok(bytes)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,218 @@
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+/// Height and width of a drawing in pixels.
+pub(crate) const SIZE: usize = 28;
+
+/// A point; the drawing plane is [-1, 1]² with y downwards.
+pub(crate) type Point = [f32; 2];
+
+/// The random choices of one drawing.
+pub(crate) struct Pen(ChaCha8Rng);
+
+impl Pen {
+    pub(crate) fn new(rng: ChaCha8Rng) -> Self {
+        Self(rng)
+    }
+
+    /// Uniform in [low, high).
+    pub(crate) fn range(&mut self, low: f32, high: f32) -> f32 {
+        let unit = (self.0.next_u32() >> 8) as f32 / (1_u32 << 24) as f32;
+        low + (high - low) * unit
+    }
+
+    /// True with this probability.
+    pub(crate) fn chance(&mut self, probability: f32) -> bool {
+        self.range(0.0, 1.0) < probability
+    }
+}
+
+/// A filled area of the drawing plane.
+pub(crate) enum Shape {
+    /// The inside of a closed line.
+    Polygon(Vec<Point>),
+    /// All points within a radius of the line from one point to the next.
+    Stroke(Vec<Point>, f32),
+    /// An upright ellipse: centre and radii.
+    Ellipse(Point, Point),
+}
+
+impl Shape {
+    fn contains(&self, [x, y]: Point) -> bool {
+        match self {
+            Self::Polygon(points) => {
+                let mut inside = false;
+                let mut edge = |&[x0, y0]: &Point, &[x1, y1]: &Point| {
+                    if (y0 > y) != (y1 > y) && x < x0 + (x1 - x0) * (y - y0) / (y1 - y0) {
+                        inside = !inside;
+                    }
+                };
+                for pair in points.windows(2) {
+                    if let [a, b] = pair {
+                        edge(a, b);
+                    }
+                }
+                if let (Some(first), Some(last)) = (points.first(), points.last()) {
+                    edge(last, first);
+                }
+                inside
+            }
+            Self::Stroke(points, radius) => points.windows(2).any(|pair| match pair {
+                [a, b] => square_distance([x, y], *a, *b) <= radius * radius,
+                _ => false,
+            }),
+            Self::Ellipse([cx, cy], [rx, ry]) => {
+                ((x - cx) / rx).powi(2) + ((y - cy) / ry).powi(2) <= 1.0
+            }
+        }
+    }
+
+    /// Smallest and largest coordinates.
+    fn bounds(&self) -> (Point, Point) {
+        let around = |points: &[Point], radius: f32| {
+            points.iter().fold(
+                ([f32::MAX; 2], [f32::MIN; 2]),
+                |([x0, y0], [x1, y1]), &[x, y]| {
+                    (
+                        [x0.min(x - radius), y0.min(y - radius)],
+                        [x1.max(x + radius), y1.max(y + radius)],
+                    )
+                },
+            )
+        };
+        match self {
+            Self::Polygon(points) => around(points, 0.0),
+            Self::Stroke(points, radius) => around(points, *radius),
+            Self::Ellipse([cx, cy], [rx, ry]) => ([cx - rx, cy - ry], [cx + rx, cy + ry]),
+        }
+    }
+}
+
+/// Square of the distance from `p` to the line segment from `a` to `b`.
+fn square_distance(p: Point, a: Point, b: Point) -> f32 {
+    let [px, py] = [p[0] - a[0], p[1] - a[1]];
+    let [bx, by] = [b[0] - a[0], b[1] - a[1]];
+    let length = bx * bx + by * by;
+    let along = if length > 0.0 {
+        ((px * bx + py * by) / length).clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
+    (px - along * bx).powi(2) + (py - along * by).powi(2)
+}
+
+/// How the drawing plane is laid over the pixels: a rotation, shear, scale and shift.
+struct Placement {
+    /// Pixel to plane: rows of the linear part.
+    inverse: [Point; 2],
+    /// Plane to pixel: rows of the linear part.
+    forward: [Point; 2],
+    /// Pixel coordinates of the plane's origin.
+    origin: Point,
+}
+
+/// A grey image being drawn.
+pub(crate) struct Canvas {
+    pixels: [[f32; SIZE]; SIZE],
+    placement: Placement,
+}
+
+/// Positions within a pixel at which coverage is sampled.
+const SAMPLES: [Point; 4] = [[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]];
+
+impl Canvas {
+    /// An empty canvas, slightly turned, slanted, scaled and shifted at random.
+    ///
+    /// `tilt` is the largest rotation in radians, `slant` the largest shear.
+    pub(crate) fn new(pen: &mut Pen, tilt: f32, slant: f32) -> Self {
+        let angle = pen.range(-tilt, tilt);
+        let shear = pen.range(-slant, slant);
+        let half = SIZE as f32 / 2.0;
+        let width = half * pen.range(0.74, 0.98);
+        let height = half * pen.range(0.8, 0.98);
+        let (sin, cos) = angle.sin_cos();
+        let forward = [
+            [cos * width, (cos * shear - sin) * height],
+            [sin * width, (sin * shear + cos) * height],
+        ];
+        let [[a, b], [c, d]] = forward;
+        let determinant = a * d - b * c;
+        let inverse = [
+            [d / determinant, -b / determinant],
+            [-c / determinant, a / determinant],
+        ];
+        Self {
+            pixels: [[0.0; SIZE]; SIZE],
+            placement: Placement {
+                inverse,
+                forward,
+                origin: [half + pen.range(-1.5, 1.5), half + pen.range(-1.5, 1.5)],
+            },
+        }
+    }
+
+    /// Paints a shape over what is there; brightness from 0 to 1.
+    pub(crate) fn fill(&mut self, shape: &Shape, brightness: f32) {
+        let Placement {
+            inverse: [[a, b], [c, d]],
+            forward: [[fa, fb], [fc, fd]],
+            origin: [ox, oy],
+        } = self.placement;
+        let ([x0, y0], [x1, y1]) = shape.bounds();
+        let corners = [[x0, y0], [x1, y0], [x0, y1], [x1, y1]]
+            .map(|[x, y]| [fa * x + fb * y + ox, fc * x + fd * y + oy]);
+        let from = |axis: usize| {
+            corners
+                .iter()
+                .filter_map(|corner| corner.get(axis))
+                .fold(f32::MAX, |m, &v| m.min(v))
+        };
+        let to = |axis: usize| {
+            corners
+                .iter()
+                .filter_map(|corner| corner.get(axis))
+                .fold(f32::MIN, |m, &v| m.max(v))
+        };
+        let (left, right) = (from(0).max(0.0) as usize, to(0).max(0.0) as usize);
+        let (top, bottom) = (from(1).max(0.0) as usize, to(1).max(0.0) as usize);
+
+        for (row, pixels) in self
+            .pixels
+            .iter_mut()
+            .enumerate()
+            .take(bottom + 1)
+            .skip(top)
+        {
+            for (column, pixel) in pixels.iter_mut().enumerate().take(right + 1).skip(left) {
+                let covered = SAMPLES.iter().filter(|[sx, sy]| {
+                    let (x, y) = (column as f32 + sx - ox, row as f32 + sy - oy);
+                    shape.contains([a * x + b * y, c * x + d * y])
+                });
+                let coverage = covered.count() as f32 / SAMPLES.len() as f32;
+                *pixel += (brightness - *pixel) * coverage;
+            }
+        }
+    }
+
+    /// Weaves stripes and noise into everything drawn so far.
+    pub(crate) fn weave(&mut self, pen: &mut Pen, stripes: f32, noise: f32) {
+        let (sin, cos) = pen.range(0.0, std::f32::consts::PI).sin_cos();
+        let frequency = pen.range(0.5, 2.0);
+        let phase = pen.range(0.0, std::f32::consts::TAU);
+        for (row, pixels) in self.pixels.iter_mut().enumerate() {
+            for (column, pixel) in pixels.iter_mut().enumerate() {
+                if *pixel > 0.0 {
+                    let along = (column as f32 * cos + row as f32 * sin) * frequency + phase;
+                    *pixel *= 1.0 + stripes * along.sin() + pen.range(-noise, noise);
+                }
+            }
+        }
+    }
+
+    /// Writes one byte for each pixel.
+    pub(crate) fn to_bytes(&self, out: &mut [u8]) {
+        for (byte, pixel) in out.iter_mut().zip(self.pixels.iter().flatten()) {
+            *byte = (pixel.clamp(0.0, 1.0) * 255.0).round() as u8;
+        }
+    }
+}

@@ -1,0 +1,90 @@
+use lenet_core::{ConfigError, InputError};
+use lenet_data::DataError;
+use thiserror::Error;
+
+use crate::Schedule;
+
+/// A value in a [`TrainingConfig`](crate::TrainingConfig) that no training can use.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum TrainingConfigError {
+    /// A count that must be at least 1.
+    #[error("{what} is 0: it must be at least 1")]
+    Zero {
+        /// The field.
+        what: &'static str,
+    },
+    /// A number outside its range.
+    #[error("{what} is {found}: it must be {expected}")]
+    Value {
+        /// The field.
+        what: &'static str,
+        /// The value given.
+        found: f64,
+        /// The range.
+        expected: &'static str,
+    },
+    /// A schedule with a number outside its range.
+    #[error("{found:?}: rates must be finite and at least 0, factors above 0, epochs at least 1")]
+    Schedule {
+        /// The schedule given.
+        found: Schedule,
+    },
+}
+
+/// Why training or evaluation ended without a result.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrainingError {
+    /// The training configuration is unusable.
+    #[error(transparent)]
+    Config(#[from] TrainingConfigError),
+    /// The network is impossible.
+    #[error(transparent)]
+    Network(#[from] ConfigError),
+    /// The images do not fit the network.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The data set gives no batches.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// There is nothing to train on or to judge by.
+    #[error("the data set '{dataset}' has no images")]
+    NoImages {
+        /// Its name.
+        dataset: String,
+    },
+    /// The data set has classes that the network has no logits for.
+    #[error("the data set '{dataset}' has {found} classes, the network {expected}")]
+    Classes {
+        /// The data set's name.
+        dataset: String,
+        /// Classes of the network.
+        expected: usize,
+        /// Classes of the data set.
+        found: usize,
+    },
+    /// The loss became infinite or not a number.
+    #[error(
+        "the loss became {loss} in epoch {epoch}, step {step} of {steps}, at learning rate {learning_rate}: \
+         training diverged; try a smaller learning rate"
+    )]
+    NonFiniteLoss {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Step in the epoch, from 1.
+        step: usize,
+        /// Steps of an epoch.
+        steps: usize,
+        /// The loss.
+        loss: f64,
+        /// Learning rate of the step.
+        learning_rate: f64,
+    },
+    /// The device failed.
+    #[error("the device failed: {message}")]
+    Device {
+        /// What the device said.
+        message: String,
+    },
+}

@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Map of the crate
+//!
+//! | to do this | use |
+//! |---|---|
+//! | train a network | [`train()`], [`TrainingConfig`], [`Schedule`] |
+//! | judge it | [`evaluate`], [`Evaluation`], [`ConfusionMatrix`] |
+//! | watch it | [`Observer`] and its implementations in [`observer`] |
+//! | write your own loop | [`cross_entropy`] |
+
+mod config;
+mod confusion;
+mod error;
+mod evaluation;
+mod loss;
+pub mod observer;
+mod training;
+
+pub use config::{Schedule, TrainingConfig};
+pub use confusion::ConfusionMatrix;
+pub use error::{TrainingConfigError, TrainingError};
+pub use evaluation::{Evaluation, evaluate};
+pub use loss::cross_entropy;
+pub use observer::{Event, Observer};
+pub use training::{EpochMetrics, TrainingRun, train};
