@@ -1,5 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
+#[cfg(feature = "wgpu")]
+use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::Device;
 #[cfg(feature = "wgpu")]
@@ -30,7 +32,7 @@ pub enum DeviceChoice {
     Auto,
     /// The CPU through burn's pure-Rust Flex backend.
     Flex,
-    /// A GPU through whichever graphics API the system has; a software driver counts.
+    /// A GPU through Vulkan, Metal or DirectX 12; a software driver counts.
     Wgpu,
     /// A GPU through Vulkan.
     Vulkan,
@@ -155,11 +157,11 @@ impl DeviceChoice {
                 description: "Flex (CPU)".to_owned(),
             }),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu => select_wgpu(self, DeviceKind::DefaultDevice, WgpuBackend::Auto),
+            Self::Wgpu => select_wgpu(self, &DeviceKind::DefaultDevice, APIS),
             #[cfg(feature = "vulkan")]
-            Self::Vulkan => select_wgpu(self, DeviceKind::DefaultDevice, WgpuBackend::Vulkan),
+            Self::Vulkan => select_wgpu(self, &DeviceKind::DefaultDevice, &[WgpuBackend::Vulkan]),
             #[cfg(feature = "metal")]
-            Self::Metal => select_wgpu(self, DeviceKind::DefaultDevice, WgpuBackend::Metal),
+            Self::Metal => select_wgpu(self, &DeviceKind::DefaultDevice, &[WgpuBackend::Metal]),
             #[cfg(feature = "cuda")]
             Self::Cuda => select_cuda(),
             #[cfg(feature = "ndarray")]
@@ -189,7 +191,7 @@ fn select_auto() -> Result<SelectedDevice, DeviceError> {
         DeviceKind::IntegratedGpu(0),
         DeviceKind::VirtualGpu(0),
     ] {
-        if let Ok(selected) = select_wgpu(DeviceChoice::Wgpu, kind, WgpuBackend::Auto) {
+        if let Ok(selected) = select_wgpu(DeviceChoice::Wgpu, &kind, APIS) {
             return Ok(selected);
         }
     }
@@ -199,44 +201,55 @@ fn select_auto() -> Result<SelectedDevice, DeviceError> {
     DeviceChoice::NdArray.select()
 }
 
+/// The graphics APIs that `wgpu` stands for. OpenGL is left out: its drivers bind a context to a
+/// thread, and opening a device beside another one panics inside wgpu.
+#[cfg(feature = "wgpu")]
+const APIS: &[WgpuBackend] = if cfg!(target_os = "windows") {
+    &[WgpuBackend::Dx12, WgpuBackend::Vulkan]
+} else if cfg!(target_vendor = "apple") {
+    &[WgpuBackend::Metal]
+} else {
+    &[WgpuBackend::Vulkan]
+};
+
+/// Opens the first adapter of this kind, trying the APIs in turn.
 #[cfg(feature = "wgpu")]
 fn select_wgpu(
     requested: DeviceChoice,
-    kind: DeviceKind,
-    api: WgpuBackend,
+    kind: &DeviceKind,
+    apis: &[WgpuBackend],
 ) -> Result<SelectedDevice, DeviceError> {
+    let mut reason = String::new();
+    for &api in apis {
+        match open_wgpu(kind, api) {
+            Ok(device) => {
+                let name = device.identity().map(|identity| identity.name);
+                return Ok(SelectedDevice {
+                    device,
+                    description: format!("{} ({requested})", name.as_deref().unwrap_or("GPU")),
+                });
+            }
+            Err(error) => reason = error.to_string(),
+        }
+    }
+    Err(DeviceError::NoAdapter { requested, reason })
+}
+
+/// burn opens an adapter once in a process and never again, so those open are kept here. Under one
+/// lock, since drivers crash when they are opened on several threads at a time.
+#[cfg(feature = "wgpu")]
+fn open_wgpu(kind: &DeviceKind, api: WgpuBackend) -> Result<Device, WgpuInitError> {
+    static OPEN: Mutex<Vec<(DeviceKind, WgpuBackend, Device)>> = Mutex::new(Vec::new());
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((.., device)) = open.iter().find(|(k, a, _)| k == kind && *a == api) {
+        return Ok(device.clone());
+    }
     let options = WgpuOptions::default()
         .device_kind(kind.clone())
         .graphics_api(api);
-    let device = match options.init() {
-        Ok(device) => device,
-        // Opened before in this process: the same selector names the same device.
-        Err(WgpuInitError::Registration { .. }) => reopen(kind, api),
-        Err(error) => {
-            return Err(DeviceError::NoAdapter {
-                requested,
-                reason: error.to_string(),
-            });
-        }
-    };
-    let name = device
-        .identity()
-        .map_or_else(|| "GPU".to_owned(), |identity| identity.name);
-    Ok(SelectedDevice {
-        device,
-        description: format!("{name} ({requested})"),
-    })
-}
-
-#[cfg(feature = "wgpu")]
-fn reopen(kind: DeviceKind, api: WgpuBackend) -> Device {
-    match api {
-        #[cfg(feature = "vulkan")]
-        WgpuBackend::Vulkan => Device::vulkan(kind),
-        #[cfg(feature = "metal")]
-        WgpuBackend::Metal => Device::metal(kind),
-        _ => Device::wgpu(kind),
-    }
+    let device = options.init()?;
+    open.push((kind.clone(), api, device.clone()));
+    Ok(device)
 }
 
 #[cfg(feature = "cuda")]

@@ -246,7 +246,8 @@ fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, String> {
     let data = tensor
         .try_into_data_as::<f32>()
         .map_err(|error| format!("{error:?}"))?;
-    data.try_into_vec::<f32>().map_err(|error| format!("{error:?}"))
+    data.try_into_vec::<f32>()
+        .map_err(|error| format!("{error:?}"))
 }
 
 /// Puts new values, already proven to be of the right number, in place of a parameter's.

@@ -1,5 +1,5 @@
 use burn::data::dataloader::batcher::Batcher;
-use burn::data::dataset::Dataset;
+use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::{Batch, ImageDataset, IndexError};
@@ -15,18 +15,18 @@ pub struct ImageItem {
     pub label: u8,
 }
 
-impl Dataset<ImageItem, IndexError> for ImageDataset {
-    fn get(&self, index: usize) -> Result<ImageItem, IndexError> {
+impl Dataset<ImageItem> for ImageDataset {
+    fn get(&self, index: usize) -> Result<ImageItem, DatasetError> {
         match (self.image(index), self.labels().get(index)) {
             (Some(pixels), Some(&label)) => Ok(ImageItem {
                 pixels: pixels.to_vec(),
                 image_size: self.image_size(),
                 label,
             }),
-            _ => Err(IndexError {
+            _ => Err(DatasetError::new(IndexError {
                 index,
                 len: ImageDataset::len(self),
-            }),
+            })),
         }
     }
 
@@ -49,7 +49,7 @@ impl Dataset<ImageItem, IndexError> for ImageDataset {
 /// let items = vec![digits.get(0)?, digits.get(5)?];
 /// let batch = ImageBatcher.batch(items, &Device::flex());
 /// assert_eq!(batch.images.dims(), [2, 1, 28, 28]);
-/// # Ok::<(), lenet_data::IndexError>(())
+/// # Ok::<(), burn::data::dataset::DatasetError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ImageBatcher;

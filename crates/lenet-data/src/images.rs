@@ -1,7 +1,7 @@
 use std::path::Path;
 
-use crate::DataError;
 use crate::idx::{ElementType, Idx};
+use crate::{DataError, KnownDataset};
 
 /// Labelled grey images in one contiguous buffer.
 ///
@@ -95,11 +95,21 @@ impl ImageDataset {
         Self::new(name, images, labels, [height, width], class_names)
     }
 
-    /// Marks the data set as drawn by the project, so that nothing shown of it passes for real.
-    #[must_use]
-    pub(crate) fn into_synthetic(mut self) -> Self {
-        self.synthetic = true;
-        self
+    /// Drawings of the project, marked as such so that nothing shown of them passes for real.
+    pub(crate) fn drawings(
+        name: &str,
+        images: Vec<u8>,
+        labels: Vec<u8>,
+        like: KnownDataset,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            images,
+            labels,
+            image_size: like.image_size(),
+            class_names: like.class_names().map(str::to_owned).to_vec(),
+            synthetic: true,
+        }
     }
 
     /// The name, as `fashion-mnist`.

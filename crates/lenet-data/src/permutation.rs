@@ -30,7 +30,7 @@ mod tests {
     /// Another order would change every published result.
     #[test]
     fn the_order_does_not_change_between_versions() {
-        assert_eq!(permutation(8, 0, 0), [0; 8]);
+        assert_eq!(permutation(8, 0, 0), [5, 6, 2, 3, 0, 4, 7, 1]);
     }
 
     #[test]

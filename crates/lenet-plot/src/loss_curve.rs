@@ -141,7 +141,8 @@ impl Drawing for LossCurve<'_> {
         };
 
         let font = |size: u32, style| (FONT, size * scale).into_font().style(style);
-        let text = |size, style, color: &'static RGBColor| TextStyle::from(font(size, style)).color(color);
+        let text =
+            |size, style, color: &'static RGBColor| TextStyle::from(font(size, style)).color(color);
         let center = Pos::new(HPos::Center, VPos::Top);
 
         area.fill(&WHITE).map_err(failed)?;

@@ -4,8 +4,8 @@ use super::canvas::{Canvas, Pen, Point, Shape};
 
 /// One digit, written with a round pen.
 pub(super) fn draw(digit: u8, pen: &mut Pen) -> Canvas {
-    let mut canvas = Canvas::new(pen, 0.2, 0.35);
-    let radius = pen.range(0.08, 0.19);
+    let mut canvas = Canvas::new(pen, 0.35, 0.5);
+    let radius = pen.range(0.06, 0.24);
     let brightness = pen.range(0.7, 1.0);
     for stroke in strokes(digit, pen) {
         canvas.fill(&Shape::Stroke(stroke, radius), brightness);
@@ -23,9 +23,9 @@ fn arc([cx, cy]: Point, [rx, ry]: Point, from: f32, to: f32) -> impl Iterator<It
 }
 
 fn strokes(digit: u8, pen: &mut Pen) -> Vec<Vec<Point>> {
-    let width = pen.range(0.35, 0.62);
+    let width = pen.range(0.26, 0.62);
     let middle = pen.range(-0.15, 0.15);
-    let mut near = |[x, y]: Point| [x + pen.range(-0.1, 0.1), y + pen.range(-0.1, 0.1)];
+    let mut near = |[x, y]: Point| [x + pen.range(-0.24, 0.24), y + pen.range(-0.24, 0.24)];
     match digit {
         0 => vec![arc(near([0.0, 0.0]), [width, 0.78], 0.0, 2.0 * PI).collect()],
         1 => {

@@ -114,9 +114,5 @@ fn draw(
         }
     });
 
-    let [height, width] = like.image_size();
-    match ImageDataset::new(name, images, labels, [height, width], like.class_names()) {
-        Ok(dataset) => dataset.into_synthetic(),
-        Err(error) => unreachable!("the drawings fit their labels: {error}"),
-    }
+    ImageDataset::drawings(name, images, labels, like)
 }

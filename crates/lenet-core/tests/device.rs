@@ -1,0 +1,49 @@
+//! Devices by name.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use lenet_core::{DeviceChoice, DeviceError};
+
+#[test]
+fn every_name_parses_to_itself_or_says_what_there_is() {
+    for name in ["auto", "flex", "wgpu", "vulkan", "metal", "cuda", "ndarray"] {
+        match name.parse::<DeviceChoice>() {
+            Ok(choice) => assert_eq!(choice.name(), name),
+            Err(error @ DeviceError::NotCompiled { .. }) => {
+                assert!(
+                    error.to_string().contains(&format!("--features {name}")),
+                    "{error}"
+                );
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let error = "tpu".parse::<DeviceChoice>().unwrap_err().to_string();
+    assert!(
+        error.starts_with("unknown device 'tpu': this build has auto, flex"),
+        "{error}"
+    );
+}
+
+#[test]
+fn auto_always_finds_something() {
+    let selected = DeviceChoice::Auto.select().unwrap();
+    assert!(!selected.device.is_autodiff());
+    assert!(!selected.description.is_empty());
+}
+
+/// An absent GPU is an error and a present one a device; neither is a panic, also when asked twice.
+#[test]
+fn a_gpu_is_found_or_not_but_never_a_panic() {
+    for _ in 0..2 {
+        match DeviceChoice::Wgpu.select() {
+            Ok(selected) => assert!(selected.description.contains("wgpu")),
+            Err(error) => assert!(error.to_string().contains("flex"), "{error}"),
+        }
+    }
+}
