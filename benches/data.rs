@@ -27,10 +27,10 @@ fn idx(c: &mut Criterion) {
     let mut group = c.benchmark_group("idx");
     group.throughput(Throughput::Bytes(plain.len() as u64));
     group.bench_function("parse", |b| {
-        b.iter(|| black_box(Idx::parse(black_box(&plain)).map(|idx| idx.values())))
+        b.iter(|| black_box(Idx::parse(black_box(&plain)).map(|idx| idx.values())));
     });
     group.bench_function("inflate", |b| {
-        b.iter(|| black_box(decode(black_box(&gzip), MAX_DECOMPRESSED)))
+        b.iter(|| black_box(decode(black_box(&gzip), MAX_DECOMPRESSED)));
     });
 }
 
@@ -48,7 +48,7 @@ fn batches(c: &mut Criterion) {
         });
     });
     group.bench_function("drawing", |b| {
-        b.iter(|| black_box(synthetic::garments(1_000, 0)))
+        b.iter(|| black_box(synthetic::garments(1_000, 0)));
     });
 }
 

@@ -113,10 +113,6 @@ impl LeNet {
     /// # Errors
     ///
     /// As [`load_safetensors`](Self::load_safetensors).
-    #[expect(
-        clippy::wrong_self_convention,
-        reason = "a network that takes weights, as load_* does"
-    )]
     pub fn from_safetensors(mut self, bytes: &[u8]) -> Result<Self, WeightsError> {
         let file =
             SafeTensors::deserialize(bytes).map_err(|source| WeightsError::Format { source })?;

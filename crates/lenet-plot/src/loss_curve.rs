@@ -87,32 +87,35 @@ impl<'a> LossCurve<'a> {
         canvas::to_svg(self)
     }
 
-    /// Name, colour and points of each curve.
-    fn curves(&self) -> Vec<(&'static str, RGBColor, Vec<(f64, f64)>)> {
-        let points = |value: fn(&EpochMetrics) -> Option<f64>| -> Vec<(f64, f64)> {
-            self.epochs
+    fn curves(&self) -> Vec<Curve> {
+        let curve = |name, color, value: fn(&EpochMetrics) -> Option<f64>| Curve {
+            name,
+            color,
+            points: self
+                .epochs
                 .iter()
                 .filter_map(|metrics| Some((metrics.epoch as f64, value(metrics)?)))
                 .filter(|(_, loss)| loss.is_finite())
-                .collect()
+                .collect(),
         };
         [
-            (
-                "last batch of the epoch",
-                LAST_BATCH,
-                points(|m| Some(m.last_batch_loss)),
-            ),
-            (
-                "mean training loss",
-                TRAINING,
-                points(|m| Some(m.mean_loss)),
-            ),
-            ("validation loss", VALIDATION, points(|m| m.validation_loss)),
+            curve("last batch of the epoch", LAST_BATCH, |m| {
+                Some(m.last_batch_loss)
+            }),
+            curve("mean training loss", TRAINING, |m| Some(m.mean_loss)),
+            curve("validation loss", VALIDATION, |m| m.validation_loss),
         ]
         .into_iter()
-        .filter(|(_, _, points)| !points.is_empty())
+        .filter(|curve| !curve.points.is_empty())
         .collect()
     }
+}
+
+struct Curve {
+    name: &'static str,
+    color: RGBColor,
+    /// Epoch and loss.
+    points: Vec<(f64, f64)>,
 }
 
 impl Drawing for LossCurve<'_> {
@@ -132,7 +135,7 @@ impl Drawing for LossCurve<'_> {
         let curves = self.curves();
         let losses = curves
             .iter()
-            .flat_map(|(_, _, points)| points.iter().map(|point| point.1));
+            .flat_map(|curve| curve.points.iter().map(|point| point.1));
         let top = losses.fold(0.0_f64, f64::max) * 1.08;
         let margin = if epochs == 1 {
             0.5
@@ -163,7 +166,7 @@ impl Drawing for LossCurve<'_> {
 
         let mut chart = ChartBuilder::on(area)
             .margin(18 * scale)
-            .margin_top(62 * scale)
+            .margin_top(if self.warning.is_some() { 66 } else { 46 } * scale)
             .x_label_area_size(44 * scale)
             .y_label_area_size(58 * scale)
             .build_cartesian_2d(1.0 - margin..epochs as f64 + margin, 0.0..top.max(1e-3))
@@ -187,7 +190,12 @@ impl Drawing for LossCurve<'_> {
             .draw()
             .map_err(failed)?;
 
-        for (name, color, points) in curves {
+        for Curve {
+            name,
+            color,
+            points,
+        } in curves
+        {
             let line = ShapeStyle::from(color).stroke_width(2 * scale);
             chart
                 .draw_series(LineSeries::new(points.iter().copied(), line))

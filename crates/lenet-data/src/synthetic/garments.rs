@@ -46,10 +46,10 @@ impl Top {
             sleeve,
             neck,
         } = *self;
-        let left = vec![[-shoulder, -0.75], [-waist, 0.0], [-hem, bottom]];
+        let left = [[-shoulder, -0.75], [-waist, 0.0], [-hem, bottom]];
         let right = left.iter().rev().map(|&[x, y]| [-x, y]);
         let collar = [[neck, -0.9], [-neck, -0.9]];
-        let outline = left.iter().copied().chain(right).chain(collar).collect();
+        let outline = left.into_iter().chain(right).chain(collar).collect();
         canvas.fill(&Shape::Polygon(outline), brightness);
 
         if sleeve > 0.0 {
