@@ -6,10 +6,9 @@ use lenet::train::TrainingConfig;
 
 /// Train a LeNet and write its loss curve, metrics and weights.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version)]
 pub(crate) struct Args {
-    /// Device: auto takes a hardware GPU if there is one, else the CPU [auto, flex, wgpu, …]
-    #[arg(long, default_value = "auto", value_name = "NAME")]
+    #[arg(long, default_value = "auto", value_name = "NAME", help = device_help())]
     pub(crate) device: DeviceChoice,
 
     /// Images; auto is Fashion-MNIST, or drawings where it cannot be had
@@ -76,6 +75,14 @@ impl Args {
             .clone()
             .unwrap_or_else(|| Path::new("out").join(example))
     }
+}
+
+fn device_help() -> String {
+    let names = DeviceChoice::available()
+        .into_iter()
+        .map(DeviceChoice::name);
+    let names = names.collect::<Vec<_>>().join(", ");
+    format!("Device; auto takes a hardware GPU if there is one, else the CPU [one of: {names}]")
 }
 
 fn count(text: &str) -> Result<usize, String> {

@@ -7,8 +7,8 @@ use crate::{Activation, Pooling};
 
 /// Convolution (stride 1), bias, activation and 2×2 pooling (stride 2) in one operation.
 ///
-/// This is the one way in which the network convolves, so that a fused implementation serves all
-/// of it. Here it is composed of burn's operations, which every backend has.
+/// This is the one way in which the network convolves. On Flex in 32-bit floats it is one pass of
+/// `lenet-kernels`; elsewhere it is composed of burn's operations, which every backend has.
 ///
 /// # Shapes
 ///
@@ -46,6 +46,12 @@ pub fn conv_block(
     activation: Activation,
     pooling: Pooling,
 ) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if let Some(output) =
+        crate::fused::conv_block(&input, &weight, &bias, padding, activation, pooling)
+    {
+        return output;
+    }
     pool(
         activate(convolve(input, weight, bias, padding), activation),
         pooling,

@@ -16,6 +16,8 @@ mod conv_block;
 mod dense;
 mod device;
 mod error;
+#[cfg(feature = "flex")]
+mod fused;
 mod initializer;
 mod layer_table;
 mod model;

@@ -76,6 +76,24 @@ fn a_seed_fixes_the_run_bit_for_bit() {
     assert_ne!(weights(&a.lenet), weights(&other.lenet));
 }
 
+/// Rayon runs the kernels and the matrix products; how many threads it has is nobody's business.
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let images = synthetic::garments(700, 0);
+    let config = TrainingConfig::default().with_epochs(2);
+    let train = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        weights(&pool.install(|| run(&config, &images)).unwrap().lenet)
+    };
+    let one = train(1);
+    for threads in [2, 4] {
+        assert!(train(threads) == one, "{threads} threads");
+    }
+}
+
 /// With one batch to an epoch the mean loss is that of the untrained network, which `evaluate`
 /// computes another way.
 #[test]

@@ -1,0 +1,129 @@
+//! The block on Flex, one pass of the kernels, against burn's own operations.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use burn::tensor::module::{avg_pool2d, conv2d, max_pool2d};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use lenet_core::{Activation, Pooling, conv_block};
+use proptest::prelude::*;
+
+fn composed(
+    input: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    padding: usize,
+    function: Activation,
+    pooling: Pooling,
+) -> Tensor<4> {
+    let options = ConvOptions::new([1, 1], [padding, padding], [1, 1], 1);
+    let output = conv2d(input, weight, Some(bias), options);
+    let output = match function {
+        Activation::Sigmoid => activation::sigmoid(output),
+        Activation::Relu => activation::relu(output),
+        _ => activation::tanh(output),
+    };
+    match pooling {
+        Pooling::Average => avg_pool2d(output, AvgPoolOptions::new([2, 2])),
+        _ => max_pool2d(output, MaxPoolOptions::new([2, 2])),
+    }
+}
+
+fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec::<f32>().unwrap()
+}
+
+/// Numbers that look random and never tie.
+fn values<const D: usize>(shape: [usize; D], phase: f32, device: &Device) -> Tensor<D> {
+    let len: usize = shape.iter().product();
+    let values: Vec<f32> = (0..len)
+        .map(|i| (i as f32 * 12.9898 + phase).sin() * 0.7)
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn the_kernels_and_burns_operations_agree(
+        batch in 1_usize..10,
+        in_channels in 1_usize..4,
+        out_channels in 1_usize..10,
+        size in [6_usize..16, 6_usize..16],
+        kernel_size in 1_usize..6,
+        padding in 0_usize..3,
+        function in prop::sample::select(vec![Activation::Sigmoid, Activation::Relu, Activation::Tanh]),
+        pooling in prop::sample::select(vec![Pooling::Average, Pooling::Max]),
+    ) {
+        let device = Device::flex().autodiff();
+        let [height, width] = size;
+        let input = values([batch, in_channels, height, width], 0.1, &device).require_grad();
+        let weight = values([out_channels, in_channels, kernel_size, kernel_size], 0.2, &device);
+        let weight = weight.require_grad();
+        let bias = values([out_channels], 0.3, &device).require_grad();
+
+        let run = |block: fn(Tensor<4>, Tensor<4>, Tensor<1>, usize, Activation, Pooling) -> Tensor<4>| {
+            let output = block(input.clone(), weight.clone(), bias.clone(), padding, function, pooling);
+            let gradients = (output.clone() * values(output.dims(), 0.4, &device)).sum().backward();
+            [
+                host(output),
+                host(input.grad(&gradients).unwrap()),
+                host(weight.grad(&gradients).unwrap()),
+                host(bias.grad(&gradients).unwrap()),
+            ]
+        };
+        for (found, expected) in run(conv_block).iter().zip(&run(composed)) {
+            prop_assert_eq!(found.len(), expected.len());
+            let largest = expected.iter().fold(1e-3_f32, |most, value| most.max(value.abs()));
+            for (found, expected) in found.iter().zip(expected) {
+                prop_assert!((found - expected).abs() <= 1e-5 * largest, "{found}, not {expected}");
+            }
+        }
+    }
+}
+
+/// What needs no gradient gets none; a plain device has no graph at all.
+#[test]
+fn gradients_go_only_where_they_are_wanted() {
+    let device = Device::flex().autodiff();
+    let input = values([2, 1, 8, 8], 0.0, &device);
+    let weight = values([3, 1, 3, 3], 0.0, &device).require_grad();
+    let bias = values([3], 0.0, &device);
+    let block =
+        |input, weight, bias| conv_block(input, weight, bias, 1, Activation::Relu, Pooling::Max);
+    let output = block(input.clone(), weight.clone(), bias.clone());
+    let gradients = output.sum().backward();
+    assert!(weight.grad(&gradients).is_some());
+    assert!(input.grad(&gradients).is_none() && bias.grad(&gradients).is_none());
+
+    let plain = block(input.inner(), weight.inner(), bias.inner());
+    assert!(!plain.is_autodiff());
+    assert_eq!(plain.dims(), [2, 3, 4, 4]);
+}
+
+/// Views are read in their own order.
+#[test]
+fn a_transposed_input_is_read_in_its_own_order() {
+    let device = Device::flex();
+    let weight = values([2, 1, 3, 3], 0.0, &device);
+    let bias = values([2], 0.0, &device);
+    let input = values([1, 1, 6, 9], 0.5, &device).swap_dims(2, 3);
+    let copy = Tensor::from_data(input.to_data(), &device);
+    let block = |input| {
+        conv_block(
+            input,
+            weight.clone(),
+            bias.clone(),
+            1,
+            Activation::Tanh,
+            Pooling::Average,
+        )
+    };
+    assert_eq!(host(block(input)), host(block(copy)));
+}

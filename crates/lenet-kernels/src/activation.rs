@@ -1,0 +1,71 @@
+/// The function after a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// `tanh(x)`.
+    Tanh,
+}
+
+impl Activation {
+    /// Applies it to every value.
+    #[inline(always)]
+    pub(crate) fn apply(self, values: &mut [f32]) {
+        match self {
+            // Written so that NaN stays.
+            Self::Relu => values
+                .iter_mut()
+                .for_each(|v| *v = if *v < 0.0 { 0.0 } else { *v }),
+            Self::Sigmoid => values.iter_mut().for_each(|v| *v = 1.0 / (1.0 + exp(-*v))),
+            Self::Tanh => values
+                .iter_mut()
+                .for_each(|v| *v = 2.0 / (1.0 + exp(-2.0 * *v)) - 1.0),
+        }
+    }
+
+    /// The derivative, from the function's value.
+    #[inline(always)]
+    pub(crate) fn slope(self, value: f32) -> f32 {
+        match self {
+            Self::Relu => {
+                if value > 0.0 {
+                    1.0
+                } else {
+                    0.0
+                }
+            }
+            Self::Sigmoid => value * (1.0 - value),
+            Self::Tanh => 1.0 - value * value,
+        }
+    }
+}
+
+/// `exp(x)` without a branch, to about two units in the last place, so that a loop over it becomes
+/// vectors: `exp(x) = 2^n · exp(r)` with `n` the nearest integer to `x / ln 2`, and a polynomial for
+/// `exp(r)` (Cephes' `expf`).
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    const MAGIC: f32 = 12_582_912.0; // 1.5 · 2^23: adding it rounds to an integer.
+    let clamped = x.clamp(-87.0, 88.0);
+    let shifted = clamped * std::f32::consts::LOG2_E + MAGIC;
+    let n = shifted - MAGIC;
+    let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
+    let p = 1.987_569_1e-4;
+    let p = p * r + 1.398_2e-3;
+    let p = p * r + 8.333_452e-3;
+    let p = p * r + 4.166_579_6e-2;
+    let p = p * r + 1.666_666_5e-1;
+    let p = p * r + 5.000_000_3e-1;
+    let p = p * r * r + r + 1.0;
+    // The integer's low bits are the mantissa's low bits of `shifted`.
+    let power = f32::from_bits(
+        shifted
+            .to_bits()
+            .wrapping_sub(MAGIC.to_bits())
+            .wrapping_add(127)
+            << 23,
+    );
+    p * power
+}

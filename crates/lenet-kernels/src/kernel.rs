@@ -1,0 +1,294 @@
+use rayon::prelude::*;
+
+use crate::backward::{Backward, Scratch};
+use crate::correlate::pack;
+use crate::forward::Forward;
+use crate::geometry::Geometry;
+use crate::{Activation, KernelError, Level, Pooling, Shape};
+
+/// Samples to a task. Weight gradients are summed within a group and then group by group, so the
+/// result does not depend on which thread took which.
+pub(crate) const GROUP: usize = 8;
+
+/// One convolution block: convolution (stride 1), bias, activation, 2×2 pooling (stride 2).
+#[derive(Clone, Debug)]
+pub struct ConvBlockKernel {
+    pub(crate) geometry: Geometry,
+    pub(crate) activation: Activation,
+    pub(crate) pooling: Pooling,
+    level: Level,
+}
+
+/// What a forward pass leaves for the backward pass.
+#[derive(Clone, Debug, Default)]
+pub struct Saved {
+    /// For max pooling: which of the four values won, one for each output.
+    winners: Vec<u8>,
+    /// For average pooling: the values before the pooling.
+    activations: Vec<f32>,
+}
+
+/// Gradients of one block.
+#[derive(Clone, Debug, Default)]
+pub struct Gradients {
+    /// Of the input, unless it was not asked for.
+    pub input: Vec<f32>,
+    /// Of the weights.
+    pub weight: Vec<f32>,
+    /// Of the biases.
+    pub bias: Vec<f32>,
+}
+
+/// What a backward pass needs.
+#[derive(Clone, Copy, Debug)]
+pub struct BackwardArguments<'a> {
+    /// Number of samples.
+    pub batch: usize,
+    /// As given to the forward pass.
+    pub input: &'a [f32],
+    /// As given to the forward pass.
+    pub weight: &'a [f32],
+    /// What the forward pass gave.
+    pub output: &'a [f32],
+    /// What the forward pass saved.
+    pub saved: &'a Saved,
+    /// Gradient of the output.
+    pub output_gradient: &'a [f32],
+    /// Whether the gradient of the input is wanted; the first layer needs none.
+    pub input_gradient: bool,
+}
+
+impl ConvBlockKernel {
+    /// A kernel for these shapes.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Shape`] if nothing is left after the pooling.
+    pub fn new(
+        shape: Shape,
+        activation: Activation,
+        pooling: Pooling,
+    ) -> Result<Self, KernelError> {
+        Ok(Self {
+            geometry: Geometry::new(shape)?,
+            activation,
+            pooling,
+            level: Level::best(),
+        })
+    }
+
+    /// Uses this instruction set in place of the best one.
+    #[must_use]
+    pub fn with_level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Height and width of an output map.
+    pub fn output_size(&self) -> [usize; 2] {
+        self.geometry.pooled
+    }
+
+    /// Values that one sample leaves for the backward pass: winners and activations.
+    fn saved_len(&self) -> [usize; 2] {
+        match self.pooling {
+            Pooling::Max => [self.geometry.output_len(), 0],
+            Pooling::Average => [0, self.geometry.activations_len()],
+        }
+    }
+
+    /// Computes `[batch, out_channels, height', width']` from `input`
+    /// `[batch, in_channels, height, width]`, `weight`
+    /// `[out_channels, in_channels, kernel_size, kernel_size]` and `bias` `[out_channels]`.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Length`] if a slice has another length.
+    pub fn forward(
+        &self,
+        batch: usize,
+        input: &[f32],
+        weight: &[f32],
+        bias: &[f32],
+    ) -> Result<(Vec<f32>, Saved), KernelError> {
+        let geometry = &self.geometry;
+        let Shape {
+            in_channels,
+            out_channels,
+            ..
+        } = geometry.shape;
+        length("input", batch.checked_mul(geometry.input_len()), input)?;
+        length("weight", Some(geometry.weight_len()), weight)?;
+        length("bias", Some(out_channels), bias)?;
+
+        let n = geometry.offsets.len();
+        let packed = pack([out_channels, in_channels, n], |o, c, i| {
+            weight
+                .get((o * in_channels + c) * n + i)
+                .copied()
+                .unwrap_or_default()
+        });
+        let [winners_len, activations_len] = self.saved_len();
+        let mut output = vec![0.0; batch * geometry.output_len()];
+        let mut saved = Saved {
+            winners: vec![0; batch * winners_len],
+            activations: vec![0.0; batch * activations_len],
+        };
+        let groups = batch.div_ceil(GROUP);
+        output
+            .par_chunks_mut(GROUP * geometry.output_len())
+            .zip(input.par_chunks(GROUP * geometry.input_len()))
+            .zip(chunks(&mut saved.winners, GROUP * winners_len, groups))
+            .zip(chunks(
+                &mut saved.activations,
+                GROUP * activations_len,
+                groups,
+            ))
+            .for_each_init(
+                || {
+                    let padded = vec![0.0; in_channels * geometry.in_plane];
+                    (padded, vec![0.0; out_channels * geometry.out_plane])
+                },
+                |(padded, convolved), (((output, input), winners), activations)| {
+                    self.level.run(Forward {
+                        block: self,
+                        packed: &packed,
+                        bias,
+                        padded,
+                        convolved,
+                        input,
+                        output,
+                        winners,
+                        activations,
+                    });
+                },
+            );
+        Ok((output, saved))
+    }
+
+    /// Computes the gradients of input, weights and biases.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Length`] if a slice has another length.
+    pub fn backward(&self, arguments: BackwardArguments<'_>) -> Result<Gradients, KernelError> {
+        let BackwardArguments {
+            batch,
+            input,
+            weight,
+            output,
+            saved,
+            output_gradient,
+            input_gradient,
+        } = arguments;
+        let geometry = &self.geometry;
+        let Shape {
+            in_channels,
+            out_channels,
+            ..
+        } = geometry.shape;
+        let [winners_len, activations_len] = self.saved_len();
+        length("input", batch.checked_mul(geometry.input_len()), input)?;
+        length("weight", Some(geometry.weight_len()), weight)?;
+        length("output", batch.checked_mul(geometry.output_len()), output)?;
+        length("output gradient", Some(output.len()), output_gradient)?;
+        length("winners", batch.checked_mul(winners_len), &saved.winners)?;
+        length(
+            "activations",
+            batch.checked_mul(activations_len),
+            &saved.activations,
+        )?;
+
+        // Backwards, every offset counts from the margin down.
+        let offsets: Vec<usize> = geometry
+            .offsets
+            .iter()
+            .map(|o| geometry.margin - o)
+            .collect();
+        let n = offsets.len();
+        let packed = match input_gradient {
+            true => pack([in_channels, out_channels, n], |c, o, i| {
+                weight
+                    .get((o * in_channels + c) * n + i)
+                    .copied()
+                    .unwrap_or_default()
+            }),
+            false => Vec::new(),
+        };
+        let groups = batch.div_ceil(GROUP);
+        let partial_len = geometry.weight_len() + out_channels;
+        let mut partial = vec![0.0; groups * partial_len];
+        let input_len = if input_gradient {
+            geometry.input_len()
+        } else {
+            0
+        };
+        let mut gradient = vec![0.0; batch * input_len];
+
+        partial
+            .par_chunks_mut(partial_len)
+            .zip(input.par_chunks(GROUP * geometry.input_len()))
+            .zip(output.par_chunks(GROUP * geometry.output_len()))
+            .zip(output_gradient.par_chunks(GROUP * geometry.output_len()))
+            .zip(chunks(&mut gradient, GROUP * input_len, groups))
+            .enumerate()
+            .for_each_init(
+                || Scratch::new(geometry, input_gradient),
+                |scratch, (group, ((((partial, input), output), output_gradient), gradient))| {
+                    let part = |len: usize| group * GROUP * len..;
+                    self.level.run(Backward {
+                        block: self,
+                        offsets: &offsets,
+                        packed: &packed,
+                        scratch,
+                        input,
+                        output,
+                        output_gradient,
+                        winners: saved.winners.get(part(winners_len)).unwrap_or_default(),
+                        activations: saved
+                            .activations
+                            .get(part(activations_len))
+                            .unwrap_or_default(),
+                        partial,
+                        gradient,
+                    });
+                },
+            );
+
+        let mut weight_and_bias = vec![0.0; partial_len];
+        for partial in partial.chunks_exact(partial_len) {
+            weight_and_bias
+                .iter_mut()
+                .zip(partial)
+                .for_each(|(total, part)| *total += part);
+        }
+        let bias = weight_and_bias.split_off(geometry.weight_len());
+        Ok(Gradients {
+            input: gradient,
+            weight: weight_and_bias,
+            bias,
+        })
+    }
+}
+
+fn length<T>(what: &'static str, expected: Option<usize>, found: &[T]) -> Result<(), KernelError> {
+    match expected == Some(found.len()) {
+        true => Ok(()),
+        false => Err(KernelError::Length {
+            what,
+            expected: expected.unwrap_or(usize::MAX),
+            found: found.len(),
+        }),
+    }
+}
+
+/// Chunks of `len`, or `count` empty ones if `len` is 0.
+fn chunks<T: Send>(
+    values: &mut [T],
+    len: usize,
+    count: usize,
+) -> impl IndexedParallelIterator<Item = &mut [T]> {
+    let mut parts: Vec<&mut [T]> = values.chunks_mut(len.max(1)).collect();
+    parts.resize_with(count, Default::default);
+    parts.into_par_iter()
+}

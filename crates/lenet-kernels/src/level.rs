@@ -1,0 +1,64 @@
+use std::fmt;
+
+#[cfg(target_arch = "x86_64")]
+use pulp::x86::{V3, V4};
+use pulp::{Arch, WithSimd};
+
+/// An instruction set that the kernels can use.
+#[derive(Clone, Copy, Debug)]
+pub struct Level(Kind);
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Best(Arch),
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    V3(V3),
+    #[cfg(target_arch = "x86_64")]
+    V4(V4),
+}
+
+impl Level {
+    /// The best that this machine has.
+    pub fn best() -> Self {
+        Self(Kind::Best(Arch::new()))
+    }
+
+    /// Every one that this machine has, slowest first.
+    pub fn all() -> Vec<Self> {
+        let mut all = vec![Self(Kind::Scalar)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.extend(V3::try_new().map(|v3| Self(Kind::V3(v3))));
+            all.extend(V4::try_new().map(|v4| Self(Kind::V4(v4))));
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        all.push(Self::best());
+        all
+    }
+
+    #[inline]
+    pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
+        match self.0 {
+            Kind::Best(arch) => arch.dispatch(op),
+            Kind::Scalar => op.with_simd(pulp::Scalar),
+            #[cfg(target_arch = "x86_64")]
+            Kind::V3(v3) => pulp::Simd::vectorize(v3, op),
+            #[cfg(target_arch = "x86_64")]
+            Kind::V4(v4) => pulp::Simd::vectorize(v4, op),
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Best(_) => "best",
+            Kind::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Kind::V3(_) => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Kind::V4(_) => "AVX-512",
+        })
+    }
+}

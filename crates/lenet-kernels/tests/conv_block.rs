@@ -1,0 +1,397 @@
+//! The kernels against plain loops in 64-bit floats, on every instruction set of the machine.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use lenet_kernels::{
+    Activation, BackwardArguments, ConvBlockKernel, Gradients, KernelError, Level, Pooling, Shape,
+};
+use proptest::prelude::*;
+
+/// Everything that a forward and a backward pass take.
+#[derive(Clone, Debug)]
+struct Case {
+    shape: Shape,
+    batch: usize,
+    activation: Activation,
+    pooling: Pooling,
+    input: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    output_gradient: Vec<f32>,
+}
+
+/// Height and width after the convolution, if anything is left after the pooling.
+fn convolved(shape: Shape) -> Option<[usize; 2]> {
+    let size = |size: usize| (size + 2 * shape.padding + 1).checked_sub(shape.kernel_size);
+    let [height, width] = [size(shape.height)?, size(shape.width)?];
+    (height > 1 && width > 1).then_some([height, width])
+}
+
+/// Numbers in [-scale, scale] that a seed fixes.
+fn noise(seed: u64, len: usize, scale: f32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            ((state >> 40) as f32 / (1 << 23) as f32 - 1.0) * scale
+        })
+        .collect()
+}
+
+impl Case {
+    fn new(
+        shape: Shape,
+        batch: usize,
+        activation: Activation,
+        pooling: Pooling,
+        seed: u64,
+    ) -> Self {
+        let [height, width] = convolved(shape).unwrap();
+        let weights = shape.out_channels * shape.in_channels * shape.kernel_size.pow(2);
+        let inputs = batch * shape.in_channels * shape.height * shape.width;
+        let outputs = batch * shape.out_channels * (height / 2) * (width / 2);
+        Self {
+            shape,
+            batch,
+            activation,
+            pooling,
+            input: noise(seed, inputs, 1.0),
+            weight: noise(seed ^ 1, weights, 0.5),
+            bias: noise(seed ^ 2, shape.out_channels, 0.5),
+            output_gradient: noise(seed ^ 3, outputs, 1.0),
+        }
+    }
+
+    fn run(&self, level: Level) -> (Vec<f32>, Gradients) {
+        let kernel = ConvBlockKernel::new(self.shape, self.activation, self.pooling).unwrap();
+        let kernel = kernel.with_level(level);
+        let (output, saved) = kernel
+            .forward(self.batch, &self.input, &self.weight, &self.bias)
+            .unwrap();
+        let gradients = kernel.backward(BackwardArguments {
+            batch: self.batch,
+            input: &self.input,
+            weight: &self.weight,
+            output: &output,
+            saved: &saved,
+            output_gradient: &self.output_gradient,
+            input_gradient: true,
+        });
+        (output, gradients.unwrap())
+    }
+
+    /// The same by the definition.
+    fn reference(&self) -> [Vec<f64>; 4] {
+        let Shape {
+            in_channels,
+            out_channels,
+            height,
+            width,
+            kernel_size: k,
+            padding,
+        } = self.shape;
+        let [rows, columns] = convolved(self.shape).unwrap();
+        let (pooled_rows, pooled_columns) = (rows / 2, columns / 2);
+        let mut output = vec![0.0; self.output_gradient.len()];
+        let mut gradients = [
+            vec![0.0; self.input.len()],
+            vec![0.0; self.weight.len()],
+            vec![0.0; self.bias.len()],
+        ];
+        for n in 0..self.batch {
+            for o in 0..out_channels {
+                // Every pair of an input and a weight that meet at an output of the convolution.
+                let pairs = |y: usize, x: usize| {
+                    let mut pairs = Vec::new();
+                    for c in 0..in_channels {
+                        for (ky, kx) in (0..k * k).map(|i| (i / k, i % k)) {
+                            let row = (y + ky).checked_sub(padding).filter(|&row| row < height);
+                            let column = (x + kx).checked_sub(padding).filter(|&x| x < width);
+                            if let (Some(row), Some(column)) = (row, column) {
+                                let input = ((n * in_channels + c) * height + row) * width + column;
+                                pairs.push((input, ((o * in_channels + c) * k + ky) * k + kx));
+                            }
+                        }
+                    }
+                    pairs
+                };
+                let value = |y: usize, x: usize| {
+                    let products = pairs(y, x).into_iter();
+                    let sum: f64 = products
+                        .map(|(i, w)| f64::from(self.input[i]) * f64::from(self.weight[w]))
+                        .sum();
+                    let sum = sum + f64::from(self.bias[o]);
+                    match self.activation {
+                        Activation::Relu => sum.max(0.0),
+                        Activation::Sigmoid => 1.0 / (1.0 + (-sum).exp()),
+                        Activation::Tanh => sum.tanh(),
+                    }
+                };
+                for (y, x) in (0..pooled_rows * pooled_columns)
+                    .map(|i| (i / pooled_columns, i % pooled_columns))
+                {
+                    let index = ((n * out_channels + o) * pooled_rows + y) * pooled_columns + x;
+                    let window = [(0, 0), (0, 1), (1, 0), (1, 1)]
+                        .map(|(dy, dx)| (2 * y + dy, 2 * x + dx, value(2 * y + dy, 2 * x + dx)));
+                    let shares = match self.pooling {
+                        Pooling::Average => {
+                            output[index] = window.iter().map(|w| w.2).sum::<f64>() / 4.0;
+                            window.map(|w| (w, 0.25)).to_vec()
+                        }
+                        Pooling::Max => {
+                            let best = window
+                                .into_iter()
+                                .reduce(|best, w| if w.2 > best.2 { w } else { best })
+                                .unwrap();
+                            output[index] = best.2;
+                            vec![(best, 1.0)]
+                        }
+                    };
+                    for ((y, x, value), share) in shares {
+                        let slope = match self.activation {
+                            Activation::Relu => f64::from(u8::from(value > 0.0)),
+                            Activation::Sigmoid => value * (1.0 - value),
+                            Activation::Tanh => 1.0 - value * value,
+                        };
+                        let gradient = f64::from(self.output_gradient[index]) * share * slope;
+                        gradients[2][o] += gradient;
+                        for (i, w) in pairs(y, x) {
+                            gradients[0][i] += gradient * f64::from(self.weight[w]);
+                            gradients[1][w] += gradient * f64::from(self.input[i]);
+                        }
+                    }
+                }
+            }
+        }
+        let [input, weight, bias] = gradients;
+        [output, input, weight, bias]
+    }
+
+    fn check(&self) {
+        let [output, input, weight, bias] = self.reference();
+        for level in Level::all() {
+            let (found, gradients) = self.run(level);
+            for (name, found, expected) in [
+                ("output", &found, &output),
+                ("input gradient", &gradients.input, &input),
+                ("weight gradient", &gradients.weight, &weight),
+                ("bias gradient", &gradients.bias, &bias),
+            ] {
+                let largest = expected
+                    .iter()
+                    .fold(1e-3_f64, |most, value| most.max(value.abs()));
+                assert_eq!(found.len(), expected.len());
+                for (i, (&found, expected)) in found.iter().zip(expected).enumerate() {
+                    assert!(
+                        (f64::from(found) - expected).abs() <= 1e-5 * largest,
+                        "{level}: {name} {i} is {found}, expected {expected} (largest {largest}) in {:?}",
+                        self.shape
+                    );
+                }
+            }
+        }
+    }
+}
+
+const CONV2: Shape = Shape {
+    in_channels: 6,
+    out_channels: 16,
+    height: 14,
+    width: 14,
+    kernel_size: 5,
+    padding: 0,
+};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Any channels, sizes, kernel, padding and batch, the empty one and single samples included.
+    #[test]
+    fn random_blocks_agree_with_the_definition(
+        in_channels in 1_usize..5,
+        out_channels in 1_usize..20,
+        height in 1_usize..14,
+        width in 1_usize..20,
+        kernel_size in 1_usize..12,
+        padding in 0_usize..6,
+        batch in 0_usize..19,
+        activation in prop::sample::select(vec![Activation::Relu, Activation::Sigmoid, Activation::Tanh]),
+        pooling in prop::sample::select(vec![Pooling::Max, Pooling::Average]),
+        seed in any::<u64>(),
+    ) {
+        let shape = Shape { in_channels, out_channels, height, width, kernel_size, padding };
+        match convolved(shape) {
+            Some(_) => Case::new(shape, batch, activation, pooling, seed).check(),
+            None => {
+                let refused = ConvBlockKernel::new(shape, activation, pooling);
+                let is_shape = matches!(refused, Err(KernelError::Shape { .. }));
+                prop_assert!(is_shape);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_second_block_of_lenet_agrees_with_the_definition() {
+    for (activation, pooling) in [
+        (Activation::Relu, Pooling::Max),
+        (Activation::Sigmoid, Pooling::Average),
+    ] {
+        Case::new(CONV2, 9, activation, pooling, 1).check();
+    }
+}
+
+/// Whatever the number of threads, every bit is the same.
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let case = Case::new(CONV2, 61, Activation::Relu, Pooling::Max, 2);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        let (output, gradients) = pool.install(|| case.run(Level::best()));
+        (output, gradients.input, gradients.weight, gradients.bias)
+    };
+    let one = run(1);
+    for threads in [2, 3, 4] {
+        assert!(run(threads) == one, "{threads} threads");
+    }
+}
+
+/// 1×1 kernels make the output the pooled input.
+fn pool_of(values: [f32; 4]) -> (f32, Vec<f32>) {
+    let shape = Shape {
+        in_channels: 1,
+        out_channels: 1,
+        height: 2,
+        width: 2,
+        kernel_size: 1,
+        padding: 0,
+    };
+    let kernel = ConvBlockKernel::new(shape, Activation::Relu, Pooling::Max).unwrap();
+    let (output, saved) = kernel.forward(1, &values, &[1.0], &[0.0]).unwrap();
+    let gradients = kernel.backward(BackwardArguments {
+        batch: 1,
+        input: &values,
+        weight: &[1.0],
+        output: &output,
+        saved: &saved,
+        output_gradient: &[1.0],
+        input_gradient: true,
+    });
+    (output[0], gradients.unwrap().input)
+}
+
+/// As in PyTorch: `max_pool2d(torch.tensor([[[[3., 5.], [5., 1.]]]]), 2)` sends its gradient to the
+/// first 5, and a NaN or an infinity is the maximum.
+#[test]
+fn ties_go_to_the_first_position_and_nan_propagates() {
+    assert_eq!(
+        pool_of([3.0, 5.0, 5.0, 1.0]),
+        (5.0, vec![0.0, 1.0, 0.0, 0.0])
+    );
+    assert_eq!(pool_of([2.0; 4]).1, [1.0, 0.0, 0.0, 0.0]);
+    assert!(pool_of([1.0, 2.0, f32::NAN, 9.0]).0.is_nan());
+    assert!(pool_of([f32::NAN, 2.0, 1.0, 9.0]).0.is_nan());
+    assert_eq!(pool_of([1.0, f32::INFINITY, 3.0, 4.0]).0, f32::INFINITY);
+    assert_eq!(pool_of([-1.0, f32::NEG_INFINITY, -3.0, -4.0]).0, 0.0);
+}
+
+#[test]
+fn slices_of_the_wrong_length_are_refused() {
+    let kernel = ConvBlockKernel::new(CONV2, Activation::Relu, Pooling::Max).unwrap();
+    let (input, weight, bias) = (vec![0.0; 2 * 6 * 196], vec![0.0; 2400], vec![0.0; 16]);
+    let refuse = |batch, input: &[f32], weight: &[f32], bias: &[f32]| {
+        kernel
+            .forward(batch, input, weight, bias)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        refuse(3, &input, &weight, &bias),
+        "input has 2352 values, expected 3528"
+    );
+    assert_eq!(
+        refuse(2, &input, &weight[1..], &bias),
+        "weight has 2399 values, expected 2400"
+    );
+    assert_eq!(
+        refuse(2, &input, &weight, &[]),
+        "bias has 0 values, expected 16"
+    );
+    assert!(refuse(usize::MAX, &input, &weight, &bias).starts_with("input has"));
+
+    let (output, saved) = kernel.forward(2, &input, &weight, &bias).unwrap();
+    let (_, other) = kernel.forward(1, &input[..1176], &weight, &bias).unwrap();
+    let arguments = BackwardArguments {
+        batch: 2,
+        input: &input,
+        weight: &weight,
+        output: &output,
+        saved: &saved,
+        output_gradient: &output,
+        input_gradient: false,
+    };
+    assert!(kernel.backward(arguments).unwrap().input.is_empty());
+    let short = BackwardArguments {
+        output_gradient: &output[1..],
+        ..arguments
+    };
+    assert!(matches!(
+        kernel.backward(short),
+        Err(KernelError::Length { .. })
+    ));
+    let foreign = BackwardArguments {
+        saved: &other,
+        ..arguments
+    };
+    assert!(matches!(
+        kernel.backward(foreign),
+        Err(KernelError::Length {
+            what: "winners",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn impossible_shapes_are_refused() {
+    let refuse = |shape: Shape| {
+        ConvBlockKernel::new(shape, Activation::Relu, Pooling::Max)
+            .map(|_| ())
+            .unwrap_err()
+    };
+    for shape in [
+        Shape {
+            kernel_size: 0,
+            ..CONV2
+        },
+        Shape {
+            kernel_size: 15,
+            ..CONV2
+        },
+        Shape { height: 5, ..CONV2 },
+        Shape {
+            padding: usize::MAX,
+            ..CONV2
+        },
+        Shape {
+            height: usize::MAX / 2,
+            ..CONV2
+        },
+        Shape {
+            in_channels: usize::MAX / 100,
+            ..CONV2
+        },
+    ] {
+        assert!(matches!(refuse(shape), KernelError::Shape { .. }));
+    }
+}
