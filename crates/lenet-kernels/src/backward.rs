@@ -1,6 +1,6 @@
 use pulp::{Simd, WithSimd};
 
-use crate::correlate::{Planes, WeightGradient, correlate};
+use crate::correlate::{Planes, WeightGradient, correlate, sum};
 use crate::geometry::{Geometry, Shape};
 use crate::kernel::{ConvBlockKernel, GROUP};
 use crate::pooling::{Pooling, average_row_gradient, max_row_gradient};
@@ -90,11 +90,7 @@ impl WithSimd for Backward<'_> {
                 .chunks_exact(geometry.out_gradient_plane)
                 .zip(bias.iter_mut())
             {
-                *bias += plane
-                    .get(geometry.margin..)
-                    .unwrap_or_default()
-                    .iter()
-                    .sum::<f32>();
+                *bias += sum(simd, plane.get(geometry.margin..).unwrap_or_default());
             }
             if !self.gradient.is_empty() {
                 let planes = Planes {

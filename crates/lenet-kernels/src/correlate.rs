@@ -1,6 +1,6 @@
-//! The two loops in which all the time is spent.
+//! The loops in which the time is spent.
 //!
-//! Both work on planes, see `Geometry`: an offset of a kernel is an offset into the plane, so every
+//! They work on planes, see `Geometry`: an offset of a kernel is an offset into the plane, so every
 //! load is contiguous and nothing is gathered beforehand.
 
 use pulp::Simd;
@@ -139,6 +139,25 @@ fn tile<S: Simd, const O: usize, const V: usize>(
             *vector = sum;
         }
     }
+}
+
+/// The sum of all values, in an order that only the instruction set decides.
+#[inline(always)]
+pub(crate) fn sum<S: Simd>(simd: S, values: &[f32]) -> f32 {
+    let (vectors, rest) = S::as_simd_f32s(values);
+    let (fours, single) = vectors.as_chunks::<4>();
+    let mut sums = [simd.splat_f32s(0.0); 4];
+    for four in fours {
+        for (sum, &vector) in sums.iter_mut().zip(four) {
+            *sum = simd.add_f32s(*sum, vector);
+        }
+    }
+    let [a, b, c, d] = sums;
+    let mut total = simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d));
+    for &vector in single {
+        total = simd.add_f32s(total, vector);
+    }
+    simd.reduce_sum_f32s(total) + rest.iter().sum::<f32>()
 }
 
 /// Offsets whose gradients are summed together; more would not fit the registers.

@@ -10,7 +10,41 @@ use crate::{Activation, KernelError, Level, Pooling, Shape};
 /// result does not depend on which thread took which.
 pub(crate) const GROUP: usize = 8;
 
-/// One convolution block: convolution (stride 1), bias, activation, 2×2 pooling (stride 2).
+/// The kernel of one convolution block: convolution (stride 1), bias, activation and 2×2 pooling
+/// (stride 2; an odd last row or column is dropped).
+///
+/// See the [crate's documentation](crate) for an example of the forward pass; the backward pass
+/// takes what it left:
+///
+/// ```
+/// use lenet_kernels::{Activation, BackwardArguments, ConvBlockKernel, Pooling, Shape};
+///
+/// let shape = Shape {
+///     in_channels: 1,
+///     out_channels: 1,
+///     height: 2,
+///     width: 2,
+///     kernel_size: 1,
+///     padding: 0,
+/// };
+/// let kernel = ConvBlockKernel::new(shape, Activation::Relu, Pooling::Max)?;
+/// let (input, weight) = ([1.0, 4.0, 2.0, 3.0], [0.5]);
+/// let (output, saved) = kernel.forward(1, &input, &weight, &[0.0])?;
+/// assert_eq!(output, [2.0]);
+///
+/// let gradients = kernel.backward(BackwardArguments {
+///     batch: 1,
+///     input: &input,
+///     weight: &weight,
+///     output: &output,
+///     saved: &saved,
+///     output_gradient: &[1.0],
+///     input_gradient: true,
+/// })?;
+/// assert_eq!(gradients.input, [0.0, 0.5, 0.0, 0.0]);
+/// assert_eq!((gradients.weight, gradients.bias), (vec![4.0], vec![1.0]));
+/// # Ok::<(), lenet_kernels::KernelError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ConvBlockKernel {
     pub(crate) geometry: Geometry,

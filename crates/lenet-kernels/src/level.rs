@@ -5,6 +5,14 @@ use pulp::x86::{V3, V4};
 use pulp::{Arch, WithSimd};
 
 /// An instruction set that the kernels can use.
+///
+/// ```
+/// use lenet_kernels::Level;
+///
+/// for level in Level::all() {
+///     println!("{level}");
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Level(Kind);
 

@@ -87,8 +87,9 @@ impl Case {
         (output, gradients.unwrap())
     }
 
-    /// The same by the definition.
-    fn reference(&self) -> [Vec<f64>; 4] {
+    /// The same by the definition: each value, and the sum of its terms' magnitudes. `None` if the
+    /// winner of a window hangs on a rounding.
+    fn reference(&self) -> Option<[Vec<(f64, f64)>; 4]> {
         let Shape {
             in_channels,
             out_channels,
@@ -99,11 +100,15 @@ impl Case {
         } = self.shape;
         let [rows, columns] = convolved(self.shape).unwrap();
         let (pooled_rows, pooled_columns) = (rows / 2, columns / 2);
-        let mut output = vec![0.0; self.output_gradient.len()];
+        let zero = (0.0, 0.0);
+        let add = |total: &mut (f64, f64), term: f64| {
+            *total = (total.0 + term, total.1 + term.abs());
+        };
+        let mut output = vec![zero; self.output_gradient.len()];
         let mut gradients = [
-            vec![0.0; self.input.len()],
-            vec![0.0; self.weight.len()],
-            vec![0.0; self.bias.len()],
+            vec![zero; self.input.len()],
+            vec![zero; self.weight.len()],
+            vec![zero; self.bias.len()],
         ];
         for n in 0..self.batch {
             for o in 0..out_channels {
@@ -142,7 +147,10 @@ impl Case {
                         .map(|(dy, dx)| (2 * y + dy, 2 * x + dx, value(2 * y + dy, 2 * x + dx)));
                     let shares = match self.pooling {
                         Pooling::Average => {
-                            output[index] = window.iter().map(|w| w.2).sum::<f64>() / 4.0;
+                            add(
+                                &mut output[index],
+                                window.iter().map(|w| w.2).sum::<f64>() / 4.0,
+                            );
                             window.map(|w| (w, 0.25)).to_vec()
                         }
                         Pooling::Max => {
@@ -150,7 +158,11 @@ impl Case {
                                 .into_iter()
                                 .reduce(|best, w| if w.2 > best.2 { w } else { best })
                                 .unwrap();
-                            output[index] = best.2;
+                            let near = |w: &(usize, usize, f64)| best.2 - w.2 < 1e-5;
+                            if best.2 != 0.0 && window.iter().filter(|w| near(w)).count() > 1 {
+                                return None;
+                            }
+                            add(&mut output[index], best.2);
                             vec![(best, 1.0)]
                         }
                     };
@@ -161,21 +173,24 @@ impl Case {
                             Activation::Tanh => 1.0 - value * value,
                         };
                         let gradient = f64::from(self.output_gradient[index]) * share * slope;
-                        gradients[2][o] += gradient;
+                        add(&mut gradients[2][o], gradient);
                         for (i, w) in pairs(y, x) {
-                            gradients[0][i] += gradient * f64::from(self.weight[w]);
-                            gradients[1][w] += gradient * f64::from(self.input[i]);
+                            add(&mut gradients[0][i], gradient * f64::from(self.weight[w]));
+                            add(&mut gradients[1][w], gradient * f64::from(self.input[i]));
                         }
                     }
                 }
             }
         }
         let [input, weight, bias] = gradients;
-        [output, input, weight, bias]
+        Some([output, input, weight, bias])
     }
 
-    fn check(&self) {
-        let [output, input, weight, bias] = self.reference();
+    /// Whether there was something to compare.
+    fn check(&self) -> bool {
+        let Some([output, input, weight, bias]) = self.reference() else {
+            return false;
+        };
         for level in Level::all() {
             let (found, gradients) = self.run(level);
             for (name, found, expected) in [
@@ -186,17 +201,21 @@ impl Case {
             ] {
                 let largest = expected
                     .iter()
-                    .fold(1e-3_f64, |most, value| most.max(value.abs()));
+                    .fold(1e-3_f64, |most, e| most.max(e.0.abs()));
                 assert_eq!(found.len(), expected.len());
-                for (i, (&found, expected)) in found.iter().zip(expected).enumerate() {
+                for (i, (&found, &(expected, magnitude))) in found.iter().zip(expected).enumerate()
+                {
+                    // Terms that cancel leave the rounding of their sum.
+                    let tolerance = 1e-5 * largest + 1e-6 * magnitude;
                     assert!(
-                        (f64::from(found) - expected).abs() <= 1e-5 * largest,
+                        (f64::from(found) - expected).abs() <= tolerance,
                         "{level}: {name} {i} is {found}, expected {expected} (largest {largest}) in {:?}",
                         self.shape
                     );
                 }
             }
         }
+        true
     }
 }
 
@@ -228,7 +247,7 @@ proptest! {
     ) {
         let shape = Shape { in_channels, out_channels, height, width, kernel_size, padding };
         match convolved(shape) {
-            Some(_) => Case::new(shape, batch, activation, pooling, seed).check(),
+            Some(_) => prop_assume!(Case::new(shape, batch, activation, pooling, seed).check()),
             None => {
                 let refused = ConvBlockKernel::new(shape, activation, pooling);
                 let is_shape = matches!(refused, Err(KernelError::Shape { .. }));
@@ -244,7 +263,7 @@ fn the_second_block_of_lenet_agrees_with_the_definition() {
         (Activation::Relu, Pooling::Max),
         (Activation::Sigmoid, Pooling::Average),
     ] {
-        Case::new(CONV2, 9, activation, pooling, 1).check();
+        assert!(Case::new(CONV2, 3, activation, pooling, 1).check());
     }
 }
 

@@ -1,0 +1,50 @@
+"""Measures this project and PyTorch in turn and prints the medians and their ratio.
+
+    pip install torch numpy
+    LENET_DATA_DIR=... python benches/peers/compare.py [--rounds 3] [--threads 2]
+
+Both sides run the same work from Fashion-MNIST on the CPU, one process each, alternating, so that
+whatever else the machine does meets both.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--rounds", type=int, default=3)
+parser.add_argument("--threads", type=int, default=os.cpu_count())
+arguments = parser.parse_args()
+if "LENET_DATA_DIR" not in os.environ:
+    sys.exit("LENET_DATA_DIR must name the folder that holds fashion-mnist/")
+
+build = ["cargo", "build", "--release", "--example", "peer", "--message-format", "json"]
+messages = subprocess.run(build, cwd=HERE.parent.parent, check=True, capture_output=True, text=True).stdout
+peer = next(m["executable"] for m in map(json.loads, messages.splitlines())
+            if m.get("executable") and m["target"]["name"] == "peer")
+
+threads = str(arguments.threads)
+environment = os.environ | {"RAYON_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+sides = {"lenet": [peer], "PyTorch": [sys.executable, str(HERE / "torch_peer.py")]}
+seconds = {side: {} for side in sides}
+for round_ in range(arguments.rounds):
+    for side, command in sides.items():
+        print(f"round {round_ + 1} of {arguments.rounds}: {side}", file=sys.stderr)
+        output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+        for name, values in json.loads(output).items():
+            seconds[side].setdefault(name, []).extend(values)
+
+
+def shown(value):
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1e3:.2f} ms" if value >= 1e-3 else f"{value * 1e6:.0f} µs"
+
+
+print(f"| {threads} threads, median | lenet | PyTorch | ratio |\n|---|---|---|---|")
+for name, ours in seconds["lenet"].items():
+    ours, theirs = statistics.median(ours), statistics.median(seconds["PyTorch"][name])
+    print(f"| {name} | {shown(ours)} | {shown(theirs)} | {ours / theirs:.2f} |")

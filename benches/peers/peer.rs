@@ -1,0 +1,89 @@
+//! Our side of `compare.py`: seconds of each measurement as one line of JSON.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::time::Instant;
+
+use burn::tensor::Device;
+use lenet::core::{DeviceChoice, LeNet, LeNetConfig};
+use lenet::data::{ImageDataset, KnownDataset, Loader, Splits};
+use lenet::train::{TrainingConfig, evaluate, observer::Silent, train};
+
+/// The first epoch warms up and is not counted.
+const EPOCHS: usize = 3;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let device = DeviceChoice::Flex.select()?.device;
+    let Splits {
+        train: images,
+        test,
+    } = Loader::new(KnownDataset::FashionMnist).load()?;
+    let tweakable = LeNetConfig::tweakable(10);
+    let networks = [
+        ("epoch, modern", LeNetConfig::modern(10)),
+        ("epoch, classic", LeNetConfig::classic(10)),
+        (
+            "epoch, channels [24, 44]",
+            tweakable.clone().with_out_channels([24, 44]),
+        ),
+        ("epoch, kernel 7", tweakable.with_kernel_size(7)),
+    ];
+    let mut measured = serde_json::Map::new();
+    for (name, network) in networks {
+        measured.insert(name.to_owned(), epochs(&network, &images, &device)?.into());
+    }
+
+    let lenet = LeNetConfig::modern(10).init(&device, 0)?;
+    let evaluation = times(5, || {
+        evaluate(&lenet, &test, &device).map(|result| result.accuracy)
+    });
+    measured.insert("evaluate 10,000 images".to_owned(), evaluation.into());
+    for (name, batch, repeats) in [("1 image", 1, 2000), ("1,024 images", 1024, 50)] {
+        measured.insert(
+            name.to_owned(),
+            forward(&lenet, &test, batch, repeats, &device).into(),
+        );
+    }
+    println!("{}", serde_json::Value::Object(measured));
+    Ok(())
+}
+
+fn epochs(
+    network: &LeNetConfig,
+    images: &ImageDataset,
+    device: &Device,
+) -> Result<Vec<f64>, Box<dyn Error>> {
+    let config = TrainingConfig::default().with_epochs(EPOCHS);
+    let run = train(network, &config, images, None, device, &mut Silent)?;
+    Ok(run
+        .epochs
+        .iter()
+        .skip(1)
+        .map(|epoch| epoch.seconds)
+        .collect())
+}
+
+fn forward(
+    lenet: &LeNet,
+    images: &ImageDataset,
+    batch: usize,
+    repeats: usize,
+    device: &Device,
+) -> Vec<f64> {
+    let indices: Vec<usize> = (0..batch).collect();
+    let images = images.batch(&indices, device).images;
+    times(repeats, || lenet.forward(images.clone()))
+}
+
+/// Seconds of each repeat, after a tenth as many to warm up.
+fn times<T>(repeats: usize, mut run: impl FnMut() -> T) -> Vec<f64> {
+    let mut seconds = Vec::with_capacity(repeats);
+    for i in 0..repeats + repeats / 10 {
+        let start = Instant::now();
+        black_box(run());
+        if i >= repeats / 10 {
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+    }
+    seconds
+}
