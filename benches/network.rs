@@ -1,4 +1,4 @@
-//! Forward pass and training step of the presets, on every device compiled in that the machine
+//! Forward pass, backward pass and training step, on every device compiled in that the machine
 //! has: `cargo bench --bench network -- flex`.
 
 #![allow(
@@ -12,7 +12,7 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::Device;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use lenet::core::{DeviceChoice, LeNetConfig};
-use lenet::data::synthetic;
+use lenet::data::{Batch, synthetic};
 use lenet::train::cross_entropy;
 
 fn devices() -> impl Iterator<Item = (DeviceChoice, Device)> {
@@ -22,34 +22,71 @@ fn devices() -> impl Iterator<Item = (DeviceChoice, Device)> {
         .filter_map(|choice| Some((choice, choice.select().ok()?.device)))
 }
 
-fn presets() -> [(&'static str, LeNetConfig); 2] {
+fn networks() -> [(&'static str, LeNetConfig); 5] {
+    let tweakable = LeNetConfig::tweakable(10);
     [
         ("classic", LeNetConfig::classic(10)),
         ("modern", LeNetConfig::modern(10)),
+        ("kernel 3", tweakable.clone().with_kernel_size(3)),
+        ("kernel 7", tweakable.clone().with_kernel_size(7)),
+        ("channels [24, 44]", tweakable.with_out_channels([24, 44])),
     ]
+}
+
+/// All networks at the usual batch, the presets at others too.
+fn cases() -> impl Iterator<Item = (&'static str, LeNetConfig, usize)> {
+    let usual = networks().map(|(name, config)| (name, config, 128));
+    let [classic, modern, ..] = networks();
+    let others = [1, 32, 1024].into_iter().flat_map(move |batch| {
+        [classic.clone(), modern.clone()].map(|(name, config)| (name, config, batch))
+    });
+    usual.into_iter().chain(others)
+}
+
+fn images(batch: usize, device: &Device) -> Batch {
+    let indices: Vec<usize> = (0..batch).collect();
+    synthetic::garments(batch, 0).batch(&indices, device)
 }
 
 fn forward(c: &mut Criterion) {
     for (choice, device) in devices() {
         let mut group = c.benchmark_group(format!("{choice}/forward"));
-        for (name, config) in presets() {
+        for (name, config, batch) in cases() {
             let Ok(lenet) = config.init(&device, 0) else {
                 continue;
             };
-            for batch in [1, 128] {
-                let indices: Vec<usize> = (0..batch).collect();
-                let images = synthetic::garments(batch, 0)
-                    .batch(&indices, &device)
-                    .images;
-                group.throughput(Throughput::Elements(batch as u64));
-                group.bench_function(BenchmarkId::new(name, batch), |b| {
-                    b.iter(|| {
-                        let logits = lenet.forward(images.clone());
-                        device.sync().ok();
-                        black_box(logits)
-                    });
+            let images = images(batch, &device).images;
+            group.throughput(Throughput::Elements(batch as u64));
+            group.bench_function(BenchmarkId::new(name, batch), |b| {
+                b.iter(|| {
+                    let logits = lenet.forward(images.clone());
+                    device.sync().ok();
+                    black_box(logits)
                 });
-            }
+            });
+        }
+    }
+}
+
+fn forward_backward(c: &mut Criterion) {
+    for (choice, device) in devices() {
+        let device = device.autodiff();
+        let mut group = c.benchmark_group(format!("{choice}/forward + backward"));
+        for (name, config, batch) in cases() {
+            let Ok(lenet) = config.init(&device, 0) else {
+                continue;
+            };
+            let images = images(batch, &device);
+            group.throughput(Throughput::Elements(batch as u64));
+            group.bench_function(BenchmarkId::new(name, batch), |b| {
+                b.iter(|| {
+                    let batch = images.clone();
+                    let loss = cross_entropy(lenet.forward(batch.images), batch.labels);
+                    let gradients = loss.backward();
+                    device.sync().ok();
+                    black_box(gradients)
+                });
+            });
         }
     }
 }
@@ -57,22 +94,24 @@ fn forward(c: &mut Criterion) {
 fn training_step(c: &mut Criterion) {
     for (choice, device) in devices() {
         let device = device.autodiff();
-        let mut group = c.benchmark_group(format!("{choice}/training-step"));
-        for (name, config) in presets() {
-            let Ok(mut lenet) = config.init(&device, 0) else {
+        let mut group = c.benchmark_group(format!("{choice}/training step"));
+        for (name, config, batch) in cases() {
+            let Ok(lenet) = config.init(&device, 0) else {
                 continue;
             };
-            let batch = 128;
-            let indices: Vec<usize> = (0..batch).collect();
-            let images = synthetic::garments(batch, 0).batch(&indices, &device);
+            // In an option, so that a step can take the network over and put the next one back.
+            let mut lenet = Some(lenet);
+            let images = images(batch, &device);
             let mut optimizer = SgdConfig::new().init();
             group.throughput(Throughput::Elements(batch as u64));
             group.bench_function(BenchmarkId::new(name, batch), |b| {
                 b.iter(|| {
                     let batch = images.clone();
-                    let loss = cross_entropy(lenet.forward(batch.images), batch.labels);
-                    let gradients = GradientsParams::from_grads(loss.backward(), &lenet);
-                    lenet = optimizer.step(0.01, lenet.clone(), gradients);
+                    lenet = lenet.take().map(|lenet| {
+                        let loss = cross_entropy(lenet.forward(batch.images), batch.labels);
+                        let gradients = GradientsParams::from_grads(loss.backward(), &lenet);
+                        optimizer.step(0.01, lenet, gradients)
+                    });
                     device.sync().ok();
                 });
             });
@@ -80,5 +119,5 @@ fn training_step(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, forward, training_step);
+criterion_group!(benches, forward, forward_backward, training_step);
 criterion_main!(benches);

@@ -2,7 +2,57 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::module::linear;
 
-/// A dense (fully connected) layer: `output = input · weight + bias`.
+use crate::Activation;
+use crate::conv_block::activate;
+
+/// A dense layer and its activation, if it has one: `activation(input · weight + bias)`.
+///
+/// This is the one way in which the network multiplies matrices. On Flex in 32-bit floats it is one
+/// pass of `lenet-kernels`; elsewhere it is composed of burn's operations.
+///
+/// # Shapes
+///
+/// - `input`: `[batch, inputs]`
+/// - `weight`: `[inputs, outputs]`
+/// - `bias`: `[outputs]`
+/// - result: `[batch, outputs]`
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use lenet_core::{Activation, dense};
+///
+/// let device = Device::flex();
+/// let output = dense(
+///     Tensor::from_floats([[1.0, -1.0]], &device),
+///     Tensor::from_floats([[1.0, 2.0], [3.0, 0.5]], &device),
+///     Tensor::zeros([2], &device),
+///     Some(Activation::Relu),
+/// );
+/// assert_eq!(output.into_data().try_to_vec::<f32>().ok(), Some(vec![0.0, 1.5]));
+/// ```
+///
+/// # Panics
+///
+/// As burn's `linear` does, if the shapes do not fit; [`LeNetConfig`](crate::LeNetConfig) makes
+/// layers that do.
+pub fn dense(
+    input: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    activation: Option<Activation>,
+) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = crate::fused::dense(&input, &weight, &bias, activation) {
+        return output;
+    }
+    let output = linear(input, weight, Some(bias));
+    match activation {
+        Some(activation) => activate(output, activation),
+        None => output,
+    }
+}
+
+/// The parameters of one [`dense`] layer.
 #[derive(Module, Debug)]
 pub struct Dense {
     /// Weights, `[inputs, outputs]`; PyTorch's `Linear` keeps the transpose.
@@ -12,12 +62,12 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// Applies the layer: `[batch, inputs]` to `[batch, outputs]`.
+    /// Applies the layer: `[batch, inputs]` to `[batch, outputs]`, see [`dense`].
     ///
     /// # Panics
     ///
-    /// As burn's `linear` does, if `input` has another number of features.
-    pub fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        linear(input, self.weight.val(), Some(self.bias.val()))
+    /// As [`dense`] does.
+    pub fn forward(&self, input: Tensor<2>, activation: Option<Activation>) -> Tensor<2> {
+        dense(input, self.weight.val(), self.bias.val(), activation)
     }
 }

@@ -1,15 +1,19 @@
-//! The convolution block on Flex: one pass of `lenet-kernels`, with its own backward.
+//! The layers on Flex: one pass of `lenet-kernels` each, with its own backward.
 
 use std::sync::Arc;
 
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, backend_extension};
-use burn::tensor::{DType, Tensor, TensorData};
-use lenet_kernels::{BackwardArguments, ConvBlockKernel, KernelError, Saved, Shape};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use lenet_kernels::{
+    BackwardArguments, ConvBlockKernel, DenseBackwardArguments, DenseKernel, KernelError, Saved,
+    Shape,
+};
 
 use crate::{Activation, Pooling};
 
@@ -22,9 +26,10 @@ pub(crate) fn conv_block(
     activation: Activation,
     pooling: Pooling,
 ) -> Option<Tensor<4>> {
-    let device = input.device().without_autodiff();
-    let floats = [input.dtype(), weight.dtype(), bias.dtype()];
-    if !matches!(device.as_dispatch(), DispatchDevice::Flex(_)) || floats != [DType::F32; 3] {
+    if !is_covered(
+        &input.device(),
+        [input.dtype(), weight.dtype(), bias.dtype()],
+    ) {
         return None;
     }
     let [_, in_channels, height, width] = input.dims();
@@ -43,18 +48,13 @@ pub(crate) fn conv_block(
         kernel_size,
         padding,
     };
-    let activation = match activation {
-        Activation::Sigmoid => lenet_kernels::Activation::Sigmoid,
-        Activation::Relu => lenet_kernels::Activation::Relu,
-        Activation::Tanh => lenet_kernels::Activation::Tanh,
-    };
     let pooling = match pooling {
         Pooling::Average => lenet_kernels::Pooling::Average,
         Pooling::Max => lenet_kernels::Pooling::Max,
     };
-    let kernel = ConvBlockKernel::new(shape, activation, pooling).ok()?;
+    let kernel = ConvBlockKernel::new(shape, kernel_activation(activation), pooling).ok()?;
     Some(Tensor::from_dispatch(
-        <Dispatch as ConvBlockBackend>::conv_block(
+        <Dispatch as FusedBackend>::conv_block(
             input.clone().into_dispatch(),
             weight.clone().into_dispatch(),
             bias.clone().into_dispatch(),
@@ -63,9 +63,46 @@ pub(crate) fn conv_block(
     ))
 }
 
-/// Flex extended by the block.
+/// The layer, if the tensors lie on Flex in 32-bit floats and fit together.
+pub(crate) fn dense(
+    input: &Tensor<2>,
+    weight: &Tensor<2>,
+    bias: &Tensor<1>,
+    activation: Option<Activation>,
+) -> Option<Tensor<2>> {
+    let ([_, features], [inputs, outputs]) = (input.dims(), weight.dims());
+    let covered = is_covered(
+        &input.device(),
+        [input.dtype(), weight.dtype(), bias.dtype()],
+    );
+    if !covered || features != inputs || bias.dims() != [outputs] {
+        return None;
+    }
+    let kernel = DenseKernel::new(inputs, outputs, activation.map(kernel_activation));
+    Some(Tensor::from_dispatch(<Dispatch as FusedBackend>::dense(
+        input.clone().into_dispatch(),
+        weight.clone().into_dispatch(),
+        bias.clone().into_dispatch(),
+        kernel,
+    )))
+}
+
+fn is_covered(device: &Device, floats: [DType; 3]) -> bool {
+    let device = device.clone().without_autodiff();
+    matches!(device.as_dispatch(), DispatchDevice::Flex(_)) && floats == [DType::F32; 3]
+}
+
+fn kernel_activation(activation: Activation) -> lenet_kernels::Activation {
+    match activation {
+        Activation::Sigmoid => lenet_kernels::Activation::Sigmoid,
+        Activation::Relu => lenet_kernels::Activation::Relu,
+        Activation::Tanh => lenet_kernels::Activation::Tanh,
+    }
+}
+
+/// Flex extended by the layers.
 #[backend_extension(Flex, Autodiff)]
-pub(crate) trait ConvBlockBackend: Backend {
+pub(crate) trait FusedBackend: Backend {
     /// See [`conv_block`](crate::conv_block).
     fn conv_block(
         input: FloatTensor<Self>,
@@ -73,18 +110,26 @@ pub(crate) trait ConvBlockBackend: Backend {
         bias: FloatTensor<Self>,
         kernel: ConvBlockKernel,
     ) -> FloatTensor<Self>;
+
+    /// See [`dense`](crate::dense).
+    fn dense(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        kernel: DenseKernel,
+    ) -> FloatTensor<Self>;
 }
 
 type FlexTensor = FloatTensor<Flex>;
 
-impl ConvBlockBackend for Flex {
+impl FusedBackend for Flex {
     fn conv_block(
         input: FlexTensor,
         weight: FlexTensor,
         bias: FlexTensor,
         kernel: ConvBlockKernel,
     ) -> FlexTensor {
-        let (output, _) = forward(
+        let (output, _) = conv_block_forward(
             &input.to_contiguous(),
             &weight.to_contiguous(),
             bias,
@@ -92,9 +137,23 @@ impl ConvBlockBackend for Flex {
         );
         output
     }
+
+    fn dense(
+        input: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        kernel: DenseKernel,
+    ) -> FlexTensor {
+        dense_forward(
+            &input.to_contiguous(),
+            &weight.to_contiguous(),
+            bias,
+            &kernel,
+        )
+    }
 }
 
-impl<C: CheckpointStrategy> ConvBlockBackend for Autodiff<Flex, C> {
+impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
     fn conv_block(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -106,18 +165,44 @@ impl<C: CheckpointStrategy> ConvBlockBackend for Autodiff<Flex, C> {
             input.primitive().to_contiguous(),
             weight.primitive().to_contiguous(),
         );
-        let (output, saved) = forward(&input, &weight, bias.primitive().clone(), &kernel);
+        let (output, saved) = conv_block_forward(&input, &weight, bias.into_primitive(), &kernel);
         match ConvBlockBackward
             .prepare::<C>(nodes)
             .compute_bound()
             .stateful()
         {
             OpsKind::Tracked(prepared) => {
-                let state = ForwardState {
+                let state = ConvBlockState {
                     input,
                     weight,
                     output: output.clone(),
                     saved: Arc::new(saved),
+                    kernel,
+                };
+                prepared.finish(state, output)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn dense(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        kernel: DenseKernel,
+    ) -> FloatTensor<Self> {
+        let nodes = [input.node(), weight.node(), bias.node()];
+        let (input, weight) = (
+            input.primitive().to_contiguous(),
+            weight.primitive().to_contiguous(),
+        );
+        let output = dense_forward(&input, &weight, bias.into_primitive(), &kernel);
+        match DenseBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let state = DenseState {
+                    input,
+                    weight,
+                    output: output.clone(),
                     kernel,
                 };
                 prepared.finish(state, output)
@@ -132,7 +217,7 @@ struct ConvBlockBackward;
 
 /// What the forward pass leaves for the backward pass.
 #[derive(Clone, Debug)]
-struct ForwardState {
+struct ConvBlockState {
     input: FlexTensor,
     weight: FlexTensor,
     output: FlexTensor,
@@ -141,7 +226,7 @@ struct ForwardState {
 }
 
 impl Backward<Flex, 3> for ConvBlockBackward {
-    type State = ForwardState;
+    type State = ConvBlockState;
 
     fn backward(
         self,
@@ -149,8 +234,7 @@ impl Backward<Flex, 3> for ConvBlockBackward {
         gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let [input_node, weight_node, bias_node] = ops.parents;
-        let ForwardState {
+        let ConvBlockState {
             input,
             weight,
             output,
@@ -166,24 +250,69 @@ impl Backward<Flex, 3> for ConvBlockBackward {
             output: output.storage(),
             saved: &saved,
             output_gradient: output_gradient.storage(),
-            input_gradient: input_node.is_some(),
+            input_gradient: ops.parents[0].is_some(),
         }));
-        if let Some(node) = input_node {
-            let shape = input.layout().shape().dims::<4>();
-            gradients.register::<Flex>(node.id, tensor(found.input, shape));
-        }
-        if let Some(node) = weight_node {
-            let shape = weight.layout().shape().dims::<4>();
-            gradients.register::<Flex>(node.id, tensor(found.weight, shape));
-        }
-        if let Some(node) = bias_node {
-            let shape = [found.bias.len()];
-            gradients.register::<Flex>(node.id, tensor(found.bias, shape));
-        }
+        let nodes = ops.parents.map(|parent| parent.map(|node| node.id));
+        register(gradients, nodes, found, &input, &weight);
     }
 }
 
-fn forward(
+#[derive(Debug)]
+struct DenseBackward;
+
+/// What the forward pass of a dense layer leaves for the backward pass.
+#[derive(Clone, Debug)]
+struct DenseState {
+    input: FlexTensor,
+    weight: FlexTensor,
+    output: FlexTensor,
+    kernel: DenseKernel,
+}
+
+impl Backward<Flex, 3> for DenseBackward {
+    type State = DenseState;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let DenseState {
+            input,
+            weight,
+            output,
+            kernel,
+        } = ops.state;
+        let output_gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let [batch, _] = input.layout().shape().dims::<2>();
+        let found = fits(kernel.backward(DenseBackwardArguments {
+            batch,
+            input: input.storage(),
+            weight: weight.storage(),
+            output: output.storage(),
+            output_gradient: output_gradient.storage(),
+            input_gradient: ops.parents[0].is_some(),
+        }));
+        let nodes = ops.parents.map(|parent| parent.map(|node| node.id));
+        register(gradients, nodes, found, &input, &weight);
+    }
+}
+
+fn dense_forward(
+    input: &FlexTensor,
+    weight: &FlexTensor,
+    bias: FlexTensor,
+    kernel: &DenseKernel,
+) -> FlexTensor {
+    let [batch, _] = input.layout().shape().dims::<2>();
+    let [_, outputs] = weight.layout().shape().dims::<2>();
+    let bias = bias.to_contiguous();
+    let output = kernel.forward(batch, input.storage(), weight.storage(), bias.storage());
+    tensor(fits(output), [batch, outputs])
+}
+
+fn conv_block_forward(
     input: &FlexTensor,
     weight: &FlexTensor,
     bias: FlexTensor,
@@ -198,8 +327,30 @@ fn forward(
     (tensor(output, [batch, out_channels, height, width]), saved)
 }
 
-fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+fn tensor(values: Vec<f32>, shape: impl Into<burn::tensor::Shape>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+/// Hands the gradients of input, weight and bias to those that want them.
+fn register(
+    gradients: &mut Gradients,
+    [input_node, weight_node, bias_node]: [Option<NodeId>; 3],
+    found: lenet_kernels::Gradients,
+    input: &FlexTensor,
+    weight: &FlexTensor,
+) {
+    if let Some(id) = input_node {
+        let gradient = tensor(found.input, input.layout().shape().clone());
+        gradients.register::<Flex>(id, gradient);
+    }
+    if let Some(id) = weight_node {
+        let gradient = tensor(found.weight, weight.layout().shape().clone());
+        gradients.register::<Flex>(id, gradient);
+    }
+    if let Some(id) = bias_node {
+        let shape = [found.bias.len()];
+        gradients.register::<Flex>(id, tensor(found.bias, shape));
+    }
 }
 
 /// Tensors carry their shapes, and the kernel was made for those.

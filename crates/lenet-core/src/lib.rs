@@ -26,7 +26,7 @@ mod weights;
 
 pub use config::{Activation, LeNetConfig, Pooling};
 pub use conv_block::{ConvBlock, conv_block};
-pub use dense::Dense;
+pub use dense::{Dense, dense};
 pub use device::{DeviceChoice, DeviceError, SelectedDevice};
 pub use error::{ConfigError, InputError, TensorDifference, WeightsError};
 pub use initializer::{BiasInitializer, Initializer};

@@ -150,12 +150,7 @@ impl LeNet {
             .iter()
             .enumerate()
             .fold(maps.flatten::<2>(1, 3), |features, (index, dense)| {
-                let features = dense.forward(features);
-                if index == last {
-                    features
-                } else {
-                    activate(features, activation)
-                }
+                dense.forward(features, (index < last).then_some(activation))
             })
     }
 
@@ -228,7 +223,7 @@ impl LeNet {
         keep("flatten".to_owned(), &features);
         for (index, dense) in self.dense.iter().enumerate() {
             let name = format!("dense{}", index + 1);
-            features = dense.forward(features);
+            features = dense.forward(features, None);
             keep(name.clone(), &features);
             if index + 1 < self.dense.len() {
                 features = activate(features, self.config.activation);

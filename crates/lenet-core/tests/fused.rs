@@ -1,4 +1,4 @@
-//! The block on Flex, one pass of the kernels, against burn's own operations.
+//! The layers on Flex, one pass of the kernels each, against burn's own operations.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,10 +7,10 @@
     reason = "a test fails by panicking"
 )]
 
-use burn::tensor::module::{avg_pool2d, conv2d, max_pool2d};
+use burn::tensor::module::{avg_pool2d, conv2d, linear, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation};
-use lenet_core::{Activation, Pooling, conv_block};
+use lenet_core::{Activation, Pooling, conv_block, dense};
 use proptest::prelude::*;
 
 fn composed(
@@ -29,7 +29,7 @@ fn composed(
     }
 }
 
-fn activated(maps: Tensor<4>, function: Activation) -> Tensor<4> {
+fn activated<const D: usize>(maps: Tensor<D>, function: Activation) -> Tensor<D> {
     match function {
         Activation::Sigmoid => activation::sigmoid(maps),
         Activation::Relu => activation::relu(maps),
@@ -48,6 +48,21 @@ fn values<const D: usize>(shape: [usize; D], phase: f32, device: &Device) -> Ten
         .map(|i| (i as f32 * 12.9898 + phase).sin() * 0.7)
         .collect();
     Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// Output and gradients, within rounding of the largest.
+fn compare(found: &[Vec<f32>; 4], expected: &[Vec<f32>; 4]) -> Result<(), TestCaseError> {
+    for (found, expected) in found.iter().zip(expected) {
+        prop_assert_eq!(found.len(), expected.len());
+        let largest = expected
+            .iter()
+            .fold(0.1_f32, |most, value| most.max(value.abs()));
+        for (found, expected) in found.iter().zip(expected) {
+            let difference = (found - expected).abs();
+            prop_assert!(difference <= 1e-5 * largest, "{found}, not {expected}");
+        }
+    }
+    Ok(())
 }
 
 /// Whether some window's two largest values are so close that their order hangs on a rounding.
@@ -99,13 +114,36 @@ proptest! {
                 host(bias.grad(&gradients).unwrap()),
             ]
         };
-        for (found, expected) in run(conv_block).iter().zip(&run(composed)) {
-            prop_assert_eq!(found.len(), expected.len());
-            let largest = expected.iter().fold(1e-3_f32, |most, value| most.max(value.abs()));
-            for (found, expected) in found.iter().zip(expected) {
-                prop_assert!((found - expected).abs() <= 1e-5 * largest, "{found}, not {expected}");
-            }
-        }
+        compare(&run(conv_block), &run(composed))?;
+    }
+
+    #[test]
+    fn dense_layers_agree_too(
+        batch in 1_usize..40,
+        inputs in 1_usize..60,
+        outputs in 1_usize..60,
+        function in prop::sample::select(vec![
+            None, Some(Activation::Sigmoid), Some(Activation::Relu), Some(Activation::Tanh),
+        ]),
+    ) {
+        let device = Device::flex().autodiff();
+        let input = values([batch, inputs], 0.1, &device).require_grad();
+        let weight = values([inputs, outputs], 0.2, &device).require_grad();
+        let bias = values([outputs], 0.3, &device).require_grad();
+        let run = |layer: fn(Tensor<2>, Tensor<2>, Tensor<1>, Option<Activation>) -> Tensor<2>| {
+            let output = layer(input.clone(), weight.clone(), bias.clone(), function);
+            let gradients = (output.clone() * values(output.dims(), 0.4, &device)).sum().backward();
+            [
+                host(output),
+                host(input.grad(&gradients).unwrap()),
+                host(weight.grad(&gradients).unwrap()),
+                host(bias.grad(&gradients).unwrap()),
+            ]
+        };
+        compare(&run(dense), &run(|input, weight, bias, function| {
+            let output = linear(input, weight, Some(bias));
+            function.map_or(output.clone(), |function| activated(output, function))
+        }))?;
     }
 }
 

@@ -62,7 +62,7 @@ pub struct Saved {
     activations: Vec<f32>,
 }
 
-/// Gradients of one block.
+/// Gradients of one layer.
 #[derive(Clone, Debug, Default)]
 pub struct Gradients {
     /// Of the input, unless it was not asked for.
@@ -305,7 +305,11 @@ impl ConvBlockKernel {
     }
 }
 
-fn length<T>(what: &'static str, expected: Option<usize>, found: &[T]) -> Result<(), KernelError> {
+pub(crate) fn length<T>(
+    what: &'static str,
+    expected: Option<usize>,
+    found: &[T],
+) -> Result<(), KernelError> {
     match expected == Some(found.len()) {
         true => Ok(()),
         false => Err(KernelError::Length {

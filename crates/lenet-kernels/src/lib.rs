@@ -3,14 +3,17 @@
 mod activation;
 mod backward;
 mod correlate;
+mod dense;
 mod error;
 mod forward;
 mod geometry;
 mod kernel;
 mod level;
 mod pooling;
+mod product;
 
 pub use activation::Activation;
+pub use dense::{DenseBackwardArguments, DenseKernel};
 pub use error::KernelError;
 pub use geometry::Shape;
 pub use kernel::{BackwardArguments, ConvBlockKernel, Gradients, Saved};

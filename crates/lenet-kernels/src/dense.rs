@@ -1,0 +1,193 @@
+use pulp::WithSimd;
+use rayon::prelude::*;
+
+use crate::kernel::{Gradients, length};
+use crate::product::{Panels, Product};
+use crate::{Activation, KernelError, Level};
+
+/// Rows of a product to a task.
+const ROWS: usize = 16;
+
+/// The kernel of a dense layer with its activation: `output = activation(input · weight + bias)`.
+///
+/// ```
+/// use lenet_kernels::{Activation, DenseKernel};
+///
+/// let kernel = DenseKernel::new(2, 3, Some(Activation::Relu));
+/// let weight = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; // [inputs, outputs]
+/// let output = kernel.forward(1, &[1.0, -1.0], &weight, &[0.0, 0.0, 4.0])?;
+/// assert_eq!(output, [0.0, 0.0, 1.0]);
+/// # Ok::<(), lenet_kernels::KernelError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct DenseKernel {
+    inputs: usize,
+    outputs: usize,
+    activation: Option<Activation>,
+    level: Level,
+}
+
+/// What a backward pass of a [`DenseKernel`] needs.
+#[derive(Clone, Copy, Debug)]
+pub struct DenseBackwardArguments<'a> {
+    /// Number of samples.
+    pub batch: usize,
+    /// As given to the forward pass.
+    pub input: &'a [f32],
+    /// As given to the forward pass.
+    pub weight: &'a [f32],
+    /// What the forward pass gave.
+    pub output: &'a [f32],
+    /// Gradient of the output.
+    pub output_gradient: &'a [f32],
+    /// Whether the gradient of the input is wanted.
+    pub input_gradient: bool,
+}
+
+impl DenseKernel {
+    /// A kernel for these numbers of values to a sample.
+    pub fn new(inputs: usize, outputs: usize, activation: Option<Activation>) -> Self {
+        Self {
+            inputs,
+            outputs,
+            activation,
+            level: Level::best(),
+        }
+    }
+
+    /// Uses this instruction set in place of the best one.
+    #[must_use]
+    pub fn with_level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Computes `[batch, outputs]` from `input` `[batch, inputs]`, `weight` `[inputs, outputs]` and
+    /// `bias` `[outputs]`.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Length`] if a slice has another length.
+    pub fn forward(
+        &self,
+        batch: usize,
+        input: &[f32],
+        weight: &[f32],
+        bias: &[f32],
+    ) -> Result<Vec<f32>, KernelError> {
+        self.check(batch, input, weight)?;
+        length("bias", Some(self.outputs), bias)?;
+        let right = Panels::new(self.inputs, self.outputs, |i, o| {
+            weight
+                .get(i * self.outputs + o)
+                .copied()
+                .unwrap_or_default()
+        });
+        let mut output = self.product(batch, input, [self.inputs, 1], &right, Some(bias));
+        if let Some(activation) = self.activation {
+            self.level.run(Activate(activation, &mut output));
+        }
+        Ok(output)
+    }
+
+    /// Computes the gradients of input, weights and biases.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Length`] if a slice has another length.
+    pub fn backward(
+        &self,
+        arguments: DenseBackwardArguments<'_>,
+    ) -> Result<Gradients, KernelError> {
+        let DenseBackwardArguments {
+            batch,
+            input,
+            weight,
+            output,
+            output_gradient,
+            input_gradient,
+        } = arguments;
+        self.check(batch, input, weight)?;
+        length("output", batch.checked_mul(self.outputs), output)?;
+        length("output gradient", Some(output.len()), output_gradient)?;
+
+        // From here on the gradient before the activation.
+        let mut gradient = output_gradient.to_vec();
+        if let Some(activation) = self.activation {
+            let outputs = gradient.iter_mut().zip(output);
+            outputs.for_each(|(gradient, &output)| *gradient *= activation.slope(output));
+        }
+        let mut bias = vec![0.0; self.outputs];
+        for row in gradient.chunks_exact(self.outputs.max(1)) {
+            bias.iter_mut()
+                .zip(row)
+                .for_each(|(total, &gradient)| *total += gradient);
+        }
+        let right = Panels::new(batch, self.outputs, |n, o| {
+            gradient
+                .get(n * self.outputs + o)
+                .copied()
+                .unwrap_or_default()
+        });
+        let weight_gradient = self.product(self.inputs, input, [1, self.inputs], &right, None);
+        let input = match input_gradient {
+            true => {
+                let right = Panels::new(self.outputs, self.inputs, |o, i| {
+                    weight
+                        .get(i * self.outputs + o)
+                        .copied()
+                        .unwrap_or_default()
+                });
+                self.product(batch, &gradient, [self.outputs, 1], &right, None)
+            }
+            false => Vec::new(),
+        };
+        Ok(Gradients {
+            input,
+            weight: weight_gradient,
+            bias,
+        })
+    }
+
+    fn check(&self, batch: usize, input: &[f32], weight: &[f32]) -> Result<(), KernelError> {
+        length("input", batch.checked_mul(self.inputs), input)?;
+        length("weight", self.inputs.checked_mul(self.outputs), weight)
+    }
+
+    /// `rows` rows of `left · right`; each is computed by one task, so the order of its sums is fixed.
+    fn product(
+        &self,
+        rows: usize,
+        left: &[f32],
+        [row_stride, column_stride]: [usize; 2],
+        right: &Panels,
+        bias: Option<&[f32]>,
+    ) -> Vec<f32> {
+        let columns = right.columns();
+        let mut output = vec![0.0; rows * columns];
+        let tasks = output.par_chunks_mut((ROWS * columns).max(1)).enumerate();
+        tasks.for_each(|(task, output)| {
+            self.level.run(Product {
+                left,
+                row_stride,
+                column_stride,
+                right,
+                bias,
+                first_row: task * ROWS,
+                output,
+            });
+        });
+        output
+    }
+}
+
+struct Activate<'a>(Activation, &'a mut [f32]);
+
+impl WithSimd for Activate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _simd: S) {
+        self.0.apply(self.1);
+    }
+}

@@ -1,0 +1,140 @@
+//! Matrix products for the dense layers.
+
+use pulp::{Simd, WithSimd};
+
+/// Columns of a panel: a few vectors of any instruction set, so that a tile's sums fill the registers.
+const PANEL: usize = 32;
+
+/// A matrix cut into panels of [`PANEL`] columns, each stored row by row; the last is filled up with
+/// zeros.
+pub(crate) struct Panels {
+    values: Vec<f32>,
+    rows: usize,
+    columns: usize,
+}
+
+impl Panels {
+    /// The matrix with `value(row, column)`.
+    pub(crate) fn new(rows: usize, columns: usize, value: impl Fn(usize, usize) -> f32) -> Self {
+        let mut values = Vec::with_capacity(rows * columns.next_multiple_of(PANEL));
+        for first in (0..columns).step_by(PANEL) {
+            let end = (first + PANEL).min(columns);
+            for row in 0..rows {
+                values.extend((first..end).map(|column| value(row, column)));
+                values.resize(values.len() + PANEL - (end - first), 0.0);
+            }
+        }
+        Self {
+            values,
+            rows,
+            columns,
+        }
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+}
+
+/// Some rows of `output = left · right`, plus `bias` on every row if there is one.
+///
+/// `left` is read with strides, so that a transposed matrix serves as it lies.
+pub(crate) struct Product<'a> {
+    pub(crate) left: &'a [f32],
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
+    pub(crate) right: &'a Panels,
+    pub(crate) bias: Option<&'a [f32]>,
+    pub(crate) first_row: usize,
+    /// The rows to compute, `right.columns` values each.
+    pub(crate) output: &'a mut [f32],
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        match S::F32_LANES {
+            16 => self.all_rows::<S, 8, 2>(simd),
+            8 => self.all_rows::<S, 2, 4>(simd),
+            4 => self.all_rows::<S, 2, 8>(simd),
+            _ => self.all_rows::<S, 1, PANEL>(simd),
+        }
+    }
+}
+
+impl Product<'_> {
+    /// Tiles of `R` rows, then single ones.
+    #[inline(always)]
+    fn all_rows<S: Simd, const R: usize, const V: usize>(&mut self, simd: S) {
+        let rows = self.output.len() / self.right.columns.max(1);
+        let mut row = 0;
+        while row + R <= rows {
+            self.rows::<S, R, V>(simd, row);
+            row += R;
+        }
+        while row < rows {
+            self.rows::<S, 1, V>(simd, row);
+            row += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn rows<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, row: usize) {
+        let Panels {
+            values,
+            rows: depth,
+            columns,
+        } = self.right;
+        let starts: [usize; R] =
+            std::array::from_fn(|r| (self.first_row + row + r) * self.row_stride);
+        for (index, panel) in values.chunks_exact((depth * PANEL).max(1)).enumerate() {
+            let first = index * PANEL;
+            let mut start = [0.0; PANEL];
+            if let Some(bias) = self.bias.and_then(|bias| bias.get(first..)) {
+                start
+                    .iter_mut()
+                    .zip(bias)
+                    .for_each(|(start, &bias)| *start = bias);
+            }
+            let mut sums = [[simd.splat_f32s(0.0); V]; R];
+            for sums in &mut sums {
+                let vectors = S::as_simd_f32s(&start).0;
+                sums.iter_mut()
+                    .zip(vectors)
+                    .for_each(|(sum, &vector)| *sum = vector);
+            }
+            let (panel, _) = panel.as_chunks::<PANEL>();
+            for (k, values) in panel.iter().enumerate() {
+                let Some(vectors) = S::as_simd_f32s(values).0.first_chunk::<V>() else {
+                    return;
+                };
+                for (sums, start) in sums.iter_mut().zip(starts) {
+                    let Some(&left) = self.left.get(start + k * self.column_stride) else {
+                        return;
+                    };
+                    let left = simd.splat_f32s(left);
+                    for (sum, &vector) in sums.iter_mut().zip(vectors) {
+                        *sum = simd.mul_add_e_f32s(left, vector, *sum);
+                    }
+                }
+            }
+            for (r, sums) in sums.into_iter().enumerate() {
+                let mut tile = [0.0; PANEL];
+                let vectors = S::as_mut_simd_f32s(&mut tile).0;
+                vectors
+                    .iter_mut()
+                    .zip(sums)
+                    .for_each(|(vector, sum)| *vector = sum);
+                let out = self
+                    .output
+                    .get_mut((row + r) * columns..(row + r + 1) * columns);
+                let out = out.and_then(|out| out.get_mut(first..)).unwrap_or_default();
+                out.iter_mut()
+                    .zip(tile)
+                    .for_each(|(out, value)| *out = value);
+            }
+        }
+    }
+}

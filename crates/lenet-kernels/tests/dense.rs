@@ -1,0 +1,152 @@
+//! The dense kernel against plain loops in 64-bit floats, on every instruction set of the machine.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use lenet_kernels::{Activation, DenseBackwardArguments, DenseKernel, KernelError, Level};
+use proptest::prelude::*;
+
+fn noise(phase: f32, len: usize) -> Vec<f32> {
+    (0..len)
+        .map(|i| (i as f32 * 12.9898 + phase).sin() * 0.7)
+        .collect()
+}
+
+fn close(name: &str, found: &[f32], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len(), "{name}");
+    let largest = expected
+        .iter()
+        .fold(0.1_f64, |most, value| most.max(value.abs()));
+    for (i, (&found, expected)) in found.iter().zip(expected).enumerate() {
+        let difference = (f64::from(found) - expected).abs();
+        assert!(
+            difference <= 1e-5 * largest,
+            "{name} {i} is {found}, expected {expected}"
+        );
+    }
+}
+
+fn check(batch: usize, inputs: usize, outputs: usize, activation: Option<Activation>) {
+    let (input, weight) = (noise(0.1, batch * inputs), noise(0.2, inputs * outputs));
+    let (bias, gradient) = (noise(0.3, outputs), noise(0.4, batch * outputs));
+    let mut expected = vec![0.0; batch * outputs];
+    let mut input_gradient = vec![0.0; batch * inputs];
+    let mut weight_gradient = vec![0.0; inputs * outputs];
+    let mut bias_gradient = vec![0.0; outputs];
+    for n in 0..batch {
+        for o in 0..outputs {
+            let products = (0..inputs)
+                .map(|i| f64::from(input[n * inputs + i]) * f64::from(weight[i * outputs + o]));
+            let sum = products.sum::<f64>() + f64::from(bias[o]);
+            let (value, slope) = match activation {
+                None => (sum, 1.0),
+                Some(Activation::Relu) => (sum.max(0.0), f64::from(u8::from(sum > 0.0))),
+                Some(Activation::Sigmoid) => {
+                    let value = 1.0 / (1.0 + (-sum).exp());
+                    (value, value * (1.0 - value))
+                }
+                Some(Activation::Tanh) => (sum.tanh(), 1.0 - sum.tanh().powi(2)),
+            };
+            expected[n * outputs + o] = value;
+            let gradient = f64::from(gradient[n * outputs + o]) * slope;
+            bias_gradient[o] += gradient;
+            for i in 0..inputs {
+                input_gradient[n * inputs + i] += gradient * f64::from(weight[i * outputs + o]);
+                weight_gradient[i * outputs + o] += gradient * f64::from(input[n * inputs + i]);
+            }
+        }
+    }
+    for level in Level::all() {
+        let kernel = DenseKernel::new(inputs, outputs, activation).with_level(level);
+        let output = kernel.forward(batch, &input, &weight, &bias).unwrap();
+        let arguments = DenseBackwardArguments {
+            batch,
+            input: &input,
+            weight: &weight,
+            output: &output,
+            output_gradient: &gradient,
+            input_gradient: true,
+        };
+        let gradients = kernel.backward(arguments).unwrap();
+        close("output", &output, &expected);
+        close("input gradient", &gradients.input, &input_gradient);
+        close("weight gradient", &gradients.weight, &weight_gradient);
+        close("bias gradient", &gradients.bias, &bias_gradient);
+        let without = DenseBackwardArguments {
+            input_gradient: false,
+            ..arguments
+        };
+        assert!(kernel.backward(without).unwrap().input.is_empty());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn random_layers_agree_with_the_definition(
+        batch in 0_usize..40,
+        inputs in 1_usize..70,
+        outputs in 1_usize..70,
+        activation in prop::sample::select(vec![
+            None, Some(Activation::Relu), Some(Activation::Sigmoid), Some(Activation::Tanh),
+        ]),
+    ) {
+        check(batch, inputs, outputs, activation);
+    }
+}
+
+#[test]
+fn the_layers_of_lenet_agree_with_the_definition() {
+    check(128, 400, 120, Some(Activation::Sigmoid));
+    check(1, 120, 84, Some(Activation::Relu));
+    check(33, 84, 10, None);
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let kernel = DenseKernel::new(90, 50, Some(Activation::Tanh));
+    let (input, weight, bias) = (noise(0.0, 61 * 90), noise(1.0, 90 * 50), noise(2.0, 50));
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let output = kernel.forward(61, &input, &weight, &bias).unwrap();
+            let gradients = kernel.backward(DenseBackwardArguments {
+                batch: 61,
+                input: &input,
+                weight: &weight,
+                output: &output,
+                output_gradient: &output,
+                input_gradient: true,
+            });
+            let gradients = gradients.unwrap();
+            (output, gradients.input, gradients.weight, gradients.bias)
+        })
+    };
+    let one = run(1);
+    assert!(run(2) == one && run(4) == one);
+}
+
+#[test]
+fn slices_of_the_wrong_length_are_refused() {
+    let kernel = DenseKernel::new(3, 2, None);
+    let refuse = |batch, input: usize, weight: usize, bias: usize| {
+        let result = kernel.forward(
+            batch,
+            &vec![0.0; input],
+            &vec![0.0; weight],
+            &vec![0.0; bias],
+        );
+        matches!(result, Err(KernelError::Length { .. }))
+    };
+    assert!(!refuse(4, 12, 6, 2));
+    assert!(refuse(4, 11, 6, 2) && refuse(4, 12, 7, 2) && refuse(4, 12, 6, 1));
+    assert!(refuse(usize::MAX, 12, 6, 2));
+}
