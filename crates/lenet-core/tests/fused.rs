@@ -65,6 +65,11 @@ fn compare(found: &[Vec<f32>; 4], expected: &[Vec<f32>; 4]) -> Result<(), TestCa
     Ok(())
 }
 
+/// Whether some value is so small that its sign hangs on a rounding.
+fn has_kink<const D: usize>(values: Tensor<D>) -> bool {
+    host(values).iter().any(|value| value.abs() < 1e-5)
+}
+
 /// Whether some window's two largest values are so close that their order hangs on a rounding.
 fn has_near_tie(maps: Tensor<4>) -> bool {
     let [_, _, height, width] = maps.dims();
@@ -102,6 +107,7 @@ proptest! {
 
         let options = ConvOptions::new([1, 1], [padding, padding], [1, 1], 1);
         let maps = conv2d(input.clone(), weight.clone(), Some(bias.clone()), options);
+        prop_assume!(function != Activation::Relu || !has_kink(maps.clone()));
         prop_assume!(pooling == Pooling::Average || !has_near_tie(activated(maps, function)));
 
         let run = |block: fn(Tensor<4>, Tensor<4>, Tensor<1>, usize, Activation, Pooling) -> Tensor<4>| {
@@ -130,6 +136,8 @@ proptest! {
         let input = values([batch, inputs], 0.1, &device).require_grad();
         let weight = values([inputs, outputs], 0.2, &device).require_grad();
         let bias = values([outputs], 0.3, &device).require_grad();
+        let before = linear(input.clone(), weight.clone(), Some(bias.clone()));
+        prop_assume!(function != Some(Activation::Relu) || !has_kink(before));
         let run = |layer: fn(Tensor<2>, Tensor<2>, Tensor<1>, Option<Activation>) -> Tensor<2>| {
             let output = layer(input.clone(), weight.clone(), bias.clone(), function);
             let gradients = (output.clone() * values(output.dims(), 0.4, &device)).sum().backward();

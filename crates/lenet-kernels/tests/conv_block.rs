@@ -88,7 +88,7 @@ impl Case {
     }
 
     /// The same by the definition: each value, and the sum of its terms' magnitudes. `None` if the
-    /// winner of a window hangs on a rounding.
+    /// winner of a window or the sign of a value hangs on a rounding.
     fn reference(&self) -> Option<[Vec<(f64, f64)>; 4]> {
         let Shape {
             in_channels,
@@ -133,18 +133,25 @@ impl Case {
                         .map(|(i, w)| f64::from(self.input[i]) * f64::from(self.weight[w]))
                         .sum();
                     let sum = sum + f64::from(self.bias[o]);
-                    match self.activation {
+                    let value = match self.activation {
                         Activation::Relu => sum.max(0.0),
                         Activation::Sigmoid => 1.0 / (1.0 + (-sum).exp()),
                         Activation::Tanh => sum.tanh(),
-                    }
+                    };
+                    (sum, value)
                 };
                 for (y, x) in (0..pooled_rows * pooled_columns)
                     .map(|i| (i / pooled_columns, i % pooled_columns))
                 {
                     let index = ((n * out_channels + o) * pooled_rows + y) * pooled_columns + x;
-                    let window = [(0, 0), (0, 1), (1, 0), (1, 1)]
-                        .map(|(dy, dx)| (2 * y + dy, 2 * x + dx, value(2 * y + dy, 2 * x + dx)));
+                    let sums = [(0, 0), (0, 1), (1, 0), (1, 1)]
+                        .map(|(dy, dx)| (2 * y + dy, 2 * x + dx))
+                        .map(|(y, x)| (y, x, value(y, x)));
+                    let kink = |sum: f64| self.activation == Activation::Relu && sum.abs() < 1e-5;
+                    if sums.iter().any(|(.., (sum, _))| kink(*sum)) {
+                        return None;
+                    }
+                    let window = sums.map(|(y, x, (_, value))| (y, x, value));
                     let shares = match self.pooling {
                         Pooling::Average => {
                             add(
