@@ -176,7 +176,8 @@ impl LeNet {
     }
 
     /// The output of every layer for `images` `[batch, channel, height, width]`, in order; the
-    /// last stage is the logits.
+    /// last stage is the logits. Each layer is computed by itself, so the last bits may differ from
+    /// those of [`forward`](Self::forward), which fuses layers where it can.
     ///
     /// ```
     /// use burn::tensor::{Device, Tensor};

@@ -7,7 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, Tolerance};
 use lenet_core::{Activation, ConfigError, Initializer, LayerKind, LeNetConfig, Pooling};
 use proptest::prelude::*;
 
@@ -149,8 +149,8 @@ proptest! {
         }
         let logits = lenet.forward(images).into_data();
         let last = stages.last().unwrap().features().unwrap().to_data();
-        prop_assert_eq!(logits, last);
-let dense = matches!(table.rows().last().unwrap().kind, LayerKind::Dense { .. });
+        logits.assert_approx_eq::<f32>(&last, Tolerance::absolute(1e-4));
+        let dense = matches!(table.rows().last().unwrap().kind, LayerKind::Dense { .. });
         prop_assert!(dense);
     }
 }
