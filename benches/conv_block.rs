@@ -79,7 +79,7 @@ fn blocks(c: &mut Criterion) {
                     block(input, weight, bias, padding, function, pooling)
                 };
                 group.bench_function(BenchmarkId::new("forward", way), |b| {
-                    b.iter(|| black_box(run()))
+                    b.iter(|| black_box(run()));
                 });
                 group.bench_function(BenchmarkId::new("forward + backward", way), |b| {
                     b.iter(|| black_box(run().sum().backward()));
