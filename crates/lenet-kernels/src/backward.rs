@@ -10,6 +10,8 @@ pub(crate) struct Scratch {
     padded: Vec<f32>,
     out_gradient: Vec<f32>,
     in_gradient: Vec<f32>,
+    /// Gradients of one map's windows before the activation.
+    windows: Vec<f32>,
     zeros: Vec<f32>,
 }
 
@@ -29,9 +31,19 @@ impl Scratch {
             padded: vec![0.0; GROUP * in_channels * geometry.in_plane],
             out_gradient: vec![0.0; GROUP * out_channels * geometry.out_gradient_plane],
             in_gradient: vec![0.0; in_gradient],
+            windows: vec![0.0; geometry.pooled.iter().product()],
             zeros: vec![0.0; in_channels],
         }
     }
+}
+
+/// What is known of the pooling of one group of samples.
+#[derive(Clone, Copy)]
+pub(crate) struct Pooled<'a> {
+    pub(crate) output: &'a [f32],
+    pub(crate) output_gradient: &'a [f32],
+    pub(crate) winners: &'a [u8],
+    pub(crate) activations: &'a [f32],
 }
 
 /// The backward pass of one group of samples.
@@ -41,10 +53,7 @@ pub(crate) struct Backward<'a> {
     pub(crate) packed: &'a [f32],
     pub(crate) scratch: &'a mut Scratch,
     pub(crate) input: &'a [f32],
-    pub(crate) output: &'a [f32],
-    pub(crate) output_gradient: &'a [f32],
-    pub(crate) winners: &'a [u8],
-    pub(crate) activations: &'a [f32],
+    pub(crate) pooled: Pooled<'a>,
     pub(crate) partial: &'a mut [f32],
     pub(crate) gradient: &'a mut [f32],
 }
@@ -68,6 +77,7 @@ impl WithSimd for Backward<'_> {
             padded: all_padded,
             out_gradient,
             in_gradient,
+            windows,
             zeros,
         } = self.scratch;
 
@@ -77,15 +87,7 @@ impl WithSimd for Backward<'_> {
             let padded = all_padded.get_mut(of(in_len)).unwrap_or_default();
             geometry.pad(input, padded);
             let planes = out_gradient.get_mut(of(out_len)).unwrap_or_default();
-            unpool(
-                self.block,
-                sample,
-                self.output,
-                self.output_gradient,
-                self.winners,
-                self.activations,
-                planes,
-            );
+            unpool(self.block, sample, self.pooled, windows, planes);
             for (plane, bias) in planes
                 .chunks_exact(geometry.out_gradient_plane)
                 .zip(bias.iter_mut())
@@ -136,12 +138,16 @@ impl WithSimd for Backward<'_> {
 fn unpool(
     block: &ConvBlockKernel,
     sample: usize,
-    output: &[f32],
-    output_gradient: &[f32],
-    winners: &[u8],
-    activations: &[f32],
+    pooled: Pooled<'_>,
+    windows: &mut [f32],
     planes: &mut [f32],
 ) {
+    let Pooled {
+        output,
+        output_gradient,
+        winners,
+        activations,
+    } = pooled;
     let ConvBlockKernel {
         geometry,
         activation,
@@ -158,32 +164,30 @@ fn unpool(
     {
         let index = sample * geometry.shape.out_channels + channel;
         let plane = plane.get_mut(geometry.margin..).unwrap_or_default();
-        let gradients = output_gradient
-            .get(index * pooled..)
-            .unwrap_or_default()
-            .chunks_exact(pooled_width);
         match pooling {
             Pooling::Max => {
-                let outputs = output
-                    .get(index * pooled..)
-                    .unwrap_or_default()
-                    .chunks_exact(pooled_width);
-                let winners = winners
-                    .get(index * pooled..)
-                    .unwrap_or_default()
-                    .chunks_exact(pooled_width);
-                let rows = plane.chunks_mut(2 * stride).take(pooled_height);
-                for (((rows, gradients), outputs), winners) in
-                    rows.zip(gradients).zip(outputs).zip(winners)
+                let from = index * pooled;
+                let outputs = output.get(from..).unwrap_or_default();
+                let gradients = output_gradient.get(from..).unwrap_or_default();
+                for ((window, &output), &gradient) in windows.iter_mut().zip(outputs).zip(gradients)
                 {
-                    let (upper, lower) = rows.split_at_mut(stride);
-                    max_row_gradient(*activation, outputs, gradients, winners, upper, lower);
+                    *window = gradient * activation.slope(output);
+                }
+                let winners = winners.get(from..).unwrap_or_default();
+                let winners = winners.chunks_exact(pooled_width);
+                plane.fill(0.0);
+                let rows = windows.chunks_exact(pooled_width).zip(winners).enumerate();
+                for (y, (gradients, winners)) in rows {
+                    let rows = plane.get_mut(2 * y * stride..).unwrap_or_default();
+                    max_row_gradient(gradients, winners, rows, stride);
                 }
             }
             Pooling::Average => {
                 let kept = activations
                     .get(index * height * width..)
                     .unwrap_or_default();
+                let gradients = output_gradient.get(index * pooled..).unwrap_or_default();
+                let gradients = gradients.chunks_exact(pooled_width);
                 let mut pairs = kept.chunks_exact(2 * width);
                 let rows = plane.chunks_mut(2 * stride).take(pooled_height);
                 for (rows, gradients) in rows.zip(gradients) {

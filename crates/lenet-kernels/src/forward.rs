@@ -32,8 +32,7 @@ impl WithSimd for Forward<'_> {
         let [pooled_height, pooled_width] = geometry.pooled;
         let pooled = pooled_height * pooled_width;
         let samples = self.input.chunks_exact(geometry.input_len());
-        let outputs = self.output.chunks_exact_mut(geometry.output_len());
-        for (sample, (input, output)) in samples.zip(outputs).enumerate() {
+        for (sample, input) in samples.enumerate() {
             geometry.pad(input, self.padded);
             let planes = Planes {
                 values: self.padded,
@@ -49,39 +48,37 @@ impl WithSimd for Forward<'_> {
                 geometry.out_plane,
             );
 
-            let planes = self.convolved.chunks_exact_mut(geometry.out_plane);
-            for (channel, (plane, output)) in
-                planes.zip(output.chunks_exact_mut(pooled)).enumerate()
-            {
-                activation.apply(plane);
+            activation.apply(self.convolved);
+            for channel in 0..geometry.shape.out_channels {
                 let index = sample * geometry.shape.out_channels + channel;
-                let rows = plane
-                    .chunks(2 * geometry.stride)
-                    .zip(output.chunks_exact_mut(pooled_width));
+                // Not cut at the plane's end: `max_row` reads a few values beyond a row.
+                let plane = self.convolved.get(channel * geometry.out_plane..);
+                let plane = plane.unwrap_or_default();
+                let row = |y: usize| plane.get(y * geometry.stride..).unwrap_or_default();
                 match pooling {
                     Pooling::Max => {
-                        let winners = self.winners.get_mut(index * pooled..).unwrap_or_default();
-                        let winners = winners.chunks_exact_mut(pooled_width);
-                        for ((rows, output), winners) in rows.zip(winners) {
-                            let (upper, lower) = rows.split_at(geometry.stride);
-                            max_row(upper, lower, output, winners);
+                        for y in 0..pooled_height {
+                            let start = index * pooled + y * pooled_width;
+                            max_row(
+                                simd,
+                                row(2 * y),
+                                row(2 * y + 1),
+                                pooled_width,
+                                self.output.get_mut(start..).unwrap_or_default(),
+                                self.winners.get_mut(start..).unwrap_or_default(),
+                            );
                         }
                     }
                     Pooling::Average => {
-                        for (rows, output) in rows {
-                            let (upper, lower) = rows.split_at(geometry.stride);
-                            average_row(upper, lower, output);
+                        let output = self.output.get_mut(index * pooled..).unwrap_or_default();
+                        let outputs = output.chunks_exact_mut(pooled_width).take(pooled_height);
+                        for (y, output) in outputs.enumerate() {
+                            average_row(row(2 * y), row(2 * y + 1), output);
                         }
-                        let kept = self
-                            .activations
-                            .get_mut(index * height * width..)
-                            .unwrap_or_default();
-                        for (kept, row) in kept
-                            .chunks_exact_mut(width)
-                            .zip(plane.chunks(geometry.stride))
-                            .take(height)
-                        {
-                            if let Some(row) = row.get(..width) {
+                        let kept = self.activations.get_mut(index * height * width..);
+                        let kept = kept.unwrap_or_default().chunks_exact_mut(width);
+                        for (y, kept) in kept.enumerate().take(height) {
+                            if let Some(row) = row(y).get(..width) {
                                 kept.copy_from_slice(row);
                             }
                         }

@@ -1,9 +1,10 @@
 use rayon::prelude::*;
 
-use crate::backward::{Backward, Scratch};
+use crate::backward::{Backward, Pooled, Scratch};
 use crate::correlate::pack;
 use crate::forward::Forward;
 use crate::geometry::Geometry;
+use crate::pooling::POSITIONS;
 use crate::{Activation, KernelError, Level, Pooling, Shape};
 
 /// Samples to a task. Weight gradients are summed within a group and then group by group, so the
@@ -181,7 +182,8 @@ impl ConvBlockKernel {
             .for_each_init(
                 || {
                     let padded = vec![0.0; in_channels * geometry.in_plane];
-                    (padded, vec![0.0; out_channels * geometry.out_plane])
+                    let convolved = out_channels * geometry.out_plane + 2 * POSITIONS;
+                    (padded, vec![0.0; convolved])
                 },
                 |(padded, convolved), (((output, input), winners), activations)| {
                     self.level.run(Forward {
@@ -276,13 +278,15 @@ impl ConvBlockKernel {
                         packed: &packed,
                         scratch,
                         input,
-                        output,
-                        output_gradient,
-                        winners: saved.winners.get(part(winners_len)).unwrap_or_default(),
-                        activations: saved
-                            .activations
-                            .get(part(activations_len))
-                            .unwrap_or_default(),
+                        pooled: Pooled {
+                            output,
+                            output_gradient,
+                            winners: saved.winners.get(part(winners_len)).unwrap_or_default(),
+                            activations: saved
+                                .activations
+                                .get(part(activations_len))
+                                .unwrap_or_default(),
+                        },
                         partial,
                         gradient,
                     });
