@@ -155,10 +155,10 @@ fn shirt(canvas: &mut Canvas, pen: &mut Pen, brightness: f32) {
         ];
         canvas.fill(&Shape::Polygon(wing), collar.min(1.0));
     }
-    if pen.chance(0.85) {
+    if pen.chance(0.95) {
         for button in 0..4 {
             let y = -0.5 + 0.32 * button as f32;
-            canvas.fill(&Shape::Ellipse([0.0, y], [0.05, 0.06]), brightness * 0.3);
+            canvas.fill(&Shape::Ellipse([0.0, y], [0.06, 0.07]), brightness * 0.2);
         }
     }
 }
