@@ -22,6 +22,25 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Uploads scaled pixels, `[batch, height, width]`, and their labels.
+    pub(crate) fn from_host(
+        pixels: Vec<f32>,
+        labels: Vec<i32>,
+        [height, width]: [usize; 2],
+        device: &Device,
+    ) -> Self {
+        let len = labels.len();
+        Self {
+            images: Tensor::from_data(TensorData::new(pixels, [len, 1, height, width]), device),
+            labels: Tensor::from_data(TensorData::new(labels, [len]), device),
+        }
+    }
+}
+
+/// A byte as a number from 0 to 1.
+pub(crate) fn scale(pixel: u8) -> f32 {
+    f32::from(pixel) / 255.0
 }
 
 /// The order in which images come.
@@ -97,15 +116,11 @@ impl ImageDataset {
         let mut labels = Vec::with_capacity(indices.len());
         for &index in indices {
             if let (Some(image), Some(&label)) = (self.image(index), self.labels().get(index)) {
-                pixels.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
+                pixels.extend(image.iter().map(|&pixel| scale(pixel)));
                 labels.push(i32::from(label));
             }
         }
-        let len = labels.len();
-        Batch {
-            images: Tensor::from_data(TensorData::new(pixels, [len, 1, height, width]), device),
-            labels: Tensor::from_data(TensorData::new(labels, [len]), device),
-        }
+        Batch::from_host(pixels, labels, self.image_size(), device)
     }
 }
 

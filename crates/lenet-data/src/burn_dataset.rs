@@ -1,7 +1,8 @@
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::{Dataset, DatasetError};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 
+use crate::batch::scale;
 use crate::{Batch, ImageDataset, IndexError};
 
 /// One labelled image, as burn's `Dataset` gives it.
@@ -63,13 +64,9 @@ impl Batcher<ImageItem, Batch> for ImageBatcher {
         });
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
         for item in items {
-            pixels.extend(item.pixels.iter().map(|&pixel| f32::from(pixel) / 255.0));
+            pixels.extend(item.pixels.iter().map(|&pixel| scale(pixel)));
             labels.push(i32::from(item.label));
         }
-        let len = labels.len();
-        Batch {
-            images: Tensor::from_data(TensorData::new(pixels, [len, 1, height, width]), device),
-            labels: Tensor::from_data(TensorData::new(labels, [len]), device),
-        }
+        Batch::from_host(pixels, labels, [height, width], device)
     }
 }
