@@ -61,7 +61,7 @@ fn try_run(
         println!("quick     a shortened run: its accuracy is not that of the exercise");
     }
     if let Some(warning) = &warning {
-        println!("synthetic {warning}");
+        println!("note      {warning}");
     }
     println!("\n{}", network.layer_table()?);
 
@@ -85,7 +85,7 @@ fn try_run(
         evaluation: &result,
     });
     if let Some(warning) = &warning {
-        println!("synthetic {warning}");
+        println!("note      {warning}");
     }
     println!("\n{}", result.confusion);
     outputs.write(title, &run, &result, learn, warning, observer.1)
