@@ -68,11 +68,10 @@ impl StageActivation {
 /// Builds the network; parameter `n`, counted in the order of creation, has stream `n`.
 pub(crate) fn init(config: &LeNetConfig, device: &Device, seed: u64) -> Result<LeNet, ConfigError> {
     let table = config.layer_table()?;
-    let mut streams = (0..).map(|index| ParameterStream::new(seed, index));
+    let mut parameters = 0;
     let mut next_stream = || {
-        streams
-            .next()
-            .unwrap_or_else(|| ParameterStream::new(seed, 0))
+        parameters += 1;
+        ParameterStream::new(seed, parameters - 1)
     };
     let (mut conv, mut dense) = (Vec::new(), Vec::new());
 
