@@ -5,8 +5,17 @@ mod common;
 
 use std::process::ExitCode;
 
+use common::Exercise;
 use lenet::core::LeNetConfig;
+use lenet::data::KnownDataset;
+
+const EXERCISE: Exercise = Exercise {
+    name: "lenet",
+    title: "Classic LeNet",
+    question: "How well does the LeNet of section 7.6 (sigmoid, average pooling) do?",
+    dataset: KnownDataset::FashionMnist,
+};
 
 fn main() -> ExitCode {
-    common::run("lenet", "classic LeNet", LeNetConfig::classic)
+    common::train_one(&EXERCISE, LeNetConfig::classic)
 }

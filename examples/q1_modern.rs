@@ -5,8 +5,17 @@ mod common;
 
 use std::process::ExitCode;
 
+use common::Exercise;
 use lenet::core::LeNetConfig;
+use lenet::data::KnownDataset;
+
+const EXERCISE: Exercise = Exercise {
+    name: "q1_modern",
+    title: "Modern LeNet",
+    question: "What do ReLU and max pooling give, everything else unchanged?",
+    dataset: KnownDataset::FashionMnist,
+};
 
 fn main() -> ExitCode {
-    common::run("q1_modern", "modern LeNet", LeNetConfig::modern)
+    common::train_one(&EXERCISE, LeNetConfig::modern)
 }

@@ -12,9 +12,25 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use lenet::core::LeNetConfig;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const EXAMPLES: [&str; 2] = ["lenet", "q1_modern"];
+/// Those that train one network each.
+const SINGLE: [&str; 2] = ["lenet", "q1_modern"];
+
+/// Those that compare networks: the sweeps' names, the settings of each.
+const COMPARING: [(&str, &[(&str, usize)]); 7] = [
+    ("q2_kernel", &[("kernel", 5)]),
+    ("q2_channels", &[("channels", 4)]),
+    ("q2_conv_layers", &[("conv_layers", 3)]),
+    ("q2_fc_layers", &[("fc_layers", 4)]),
+    ("q2_learning_rate", &[("learning_rate", 4)]),
+    (
+        "q2_training",
+        &[("initialization", 5), ("epochs", 1), ("schedule", 4)],
+    ),
+    ("q3_mnist", &[("rates", 2)]),
+];
 
 /// `cargo test` puts examples beside the folder of its test binaries.
 fn binary(example: &str) -> PathBuf {
@@ -42,7 +58,9 @@ fn example(example: &str, folder: &Path) -> Command {
         .env_remove("LENET_DATA_DIR")
         .env("LENET_OFFLINE", "1")
         .env("XDG_CACHE_HOME", folder.join("cache"))
-        .env("HOME", folder);
+        .env("HOME", folder)
+        // `report` must not call cargo in the middle of a test.
+        .env_remove("CARGO");
     command
 }
 
@@ -82,7 +100,7 @@ fn files(folder: &Path) -> Vec<String> {
 
 #[test]
 fn each_example_trains_and_leaves_its_files() {
-    for name in EXAMPLES {
+    for name in SINGLE {
         let folder = TempDir::new().unwrap();
         let run = example(name, folder.path())
             .args([
@@ -112,13 +130,14 @@ fn each_example_trains_and_leaves_its_files() {
         assert!(shown.matches("synthetic").count() >= 3, "{shown}");
         let accuracy = test_accuracy(&shown);
 
-        let out = folder.path().join("out").join(name);
+        let out = folder.path().join("out/quick").join(name);
         assert_eq!(
             files(&out),
             [
                 "loss.png",
                 "loss.svg",
                 "metrics.jsonl",
+                "section.json",
                 "weights.safetensors"
             ]
         );
@@ -151,11 +170,11 @@ fn without_data_it_says_so_and_trains_on_drawings() {
     for expected in [
         "fashion-mnist was not found",
         "LENET_OFFLINE is set",
-        "drawings of garments",
+        "Training on drawings",
     ] {
         assert!(told.contains(expected), "'{expected}' is not in:\n{told}");
     }
-    assert!(stdout(&run).contains("modern LeNet on synthetic garments"));
+    assert!(stdout(&run).contains("synthetic garments: 12800 to train on"));
 }
 
 #[test]
@@ -229,6 +248,15 @@ fn wrong_usage_exits_with_2_and_names_the_choices() {
     ] {
         assert!(help.contains(flag), "{flag} is not in:\n{help}");
     }
+    let run = example("q2_kernel", folder.path())
+        .args(["--seeds", "0"])
+        .assert();
+    assert!(stderr(&run.code(2)).contains("must be at least 1"));
+    let polarity = ["--polarity", "grey", "--image", "x"];
+    let run = example("q5_unfamiliar", folder.path())
+        .args(polarity)
+        .assert();
+    assert!(stderr(&run.code(2)).contains("auto, light-on-dark and dark-on-light"));
 }
 
 #[test]
@@ -350,4 +378,392 @@ fn fashion_mnist_is_learnt() {
     let shown = stdout(&run);
     assert!(!shown.contains("synthetic"));
     assert!((0.7..0.95).contains(&test_accuracy(&shown)), "{shown}");
+}
+
+fn json(path: impl AsRef<Path>) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// The tables of a section, each with its head and rows.
+fn tables(section: &Value) -> Vec<(Vec<String>, Vec<Vec<String>>)> {
+    let blocks = section["blocks"].as_array().unwrap();
+    blocks
+        .iter()
+        .filter_map(|block| block.get("table"))
+        .map(|table| serde_json::from_value(json!([table["head"], table["rows"]])).unwrap())
+        .collect()
+}
+
+/// Every exercise and the page of all of them, in one go, on drawings.
+#[test]
+fn the_report_runs_every_exercise() {
+    let folder = TempDir::new().unwrap();
+    let report = |arguments: &[&str]| {
+        let mut command = example("report", folder.path());
+        command.args(["--synthetic", "--quick", "--device", "flex", "--seeds", "1"]);
+        command.args(arguments).assert().success()
+    };
+    let shown = stdout(&report(&[]));
+    let root = folder.path().join("out/quick");
+
+    for (name, sweeps) in COMPARING {
+        let files = files(&root.join(name));
+        let section = json(root.join(name).join("section.json"));
+        for (sweep, settings) in sweeps {
+            for ending in [
+                "-epochs.png",
+                "-epochs.svg",
+                "-trials.jsonl",
+                ".csv",
+                ".json",
+                ".md",
+                ".png",
+                ".svg",
+            ] {
+                let file = format!("{sweep}{ending}");
+                assert!(files.contains(&file), "{name}: {file} is not in {files:?}");
+            }
+            let result = json(root.join(name).join(format!("{sweep}.json")));
+            let found = result["settings"].as_array().unwrap();
+            assert_eq!(found.len(), *settings, "{name}");
+            let csv =
+                std::fs::read_to_string(root.join(name).join(format!("{sweep}.csv"))).unwrap();
+            for setting in found {
+                let label = setting["label"].as_str().unwrap();
+                let last = &setting["trials"][0]["epochs"][1]["validation_accuracy"];
+                let accuracy = last.as_f64().unwrap();
+                assert!(
+                    (0.05..1.0).contains(&accuracy),
+                    "{name}, {label}: {accuracy}"
+                );
+                // The same number in the table printed, the section, the Markdown and the CSV.
+                let rounded = format!("{accuracy:.4}");
+                let row = |text: &str| {
+                    text.lines()
+                        .any(|l| l.contains(label) && l.contains(&rounded))
+                };
+                assert!(row(&shown), "{name}: {label} {rounded} is not in:\n{shown}");
+                let markdown = root.join(name).join(format!("{sweep}.md"));
+                assert!(row(&std::fs::read_to_string(markdown).unwrap()));
+                assert!(csv.contains(&accuracy.to_string()), "{csv}");
+                let in_section = tables(&section)
+                    .iter()
+                    .any(|(_, rows)| rows.iter().any(|row| row[0] == label && row[2] == rounded));
+                assert!(in_section, "{name}: {label}");
+            }
+        }
+    }
+
+    // The best recipe is chosen by validation images and tested once.
+    let best = root.join("q2_best");
+    let recipes = json(best.join("recipes.json"));
+    assert_eq!(recipes["held_out"], "validation");
+    assert_eq!(recipes["settings"].as_array().unwrap().len(), 6);
+    let accuracy =
+        |setting: &Value| setting["trials"][0]["epochs"][1]["validation_accuracy"].as_f64();
+    let settings = recipes["settings"].as_array().unwrap();
+    let winner = settings
+        .iter()
+        .max_by(|a, b| accuracy(a).partial_cmp(&accuracy(b)).unwrap())
+        .unwrap();
+    let told = format!(
+        "{}: trained on all images, tested once",
+        winner["label"].as_str().unwrap()
+    );
+    assert!(shown.contains(&told), "'{told}' is not in:\n{shown}");
+    assert!(best.join("weights.safetensors").is_file());
+
+    // Activations: a picture for each layer, tables that order channels and tell kinds apart.
+    for name in ["q4_activations", "q5_unfamiliar"] {
+        for layer in ["layer1.png", "layer2.png"] {
+            let picture = image::open(root.join(name).join(layer)).unwrap();
+            assert!(
+                picture.width() > 1000 && picture.height() > 600,
+                "{name} {layer}"
+            );
+        }
+    }
+    let channels = tables(&json(root.join("q4_activations/section.json")));
+    for (_, rows) in &channels {
+        let effects: Vec<f64> = rows.iter().map(|row| row[3].parse().unwrap()).collect();
+        assert!(
+            effects.is_sorted_by(|a, b| a.abs() >= b.abs()),
+            "{effects:?}"
+        );
+    }
+    assert_eq!(channels.len(), 2);
+    let kinds = &tables(&json(root.join("q5_unfamiliar/section.json")))[0].1;
+    let names: Vec<&str> = kinds.iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "test images",
+            "cat",
+            "car",
+            "digit",
+            "uniform noise",
+            "normal noise"
+        ]
+    );
+    for row in kinds {
+        let [confidence, entropy]: [f64; 2] = [4, 5].map(|column| row[column].parse().unwrap());
+        assert!(
+            (0.1..=1.0).contains(&confidence) && (0.0..=2.303).contains(&entropy),
+            "{row:?}"
+        );
+    }
+
+    // The page holds everything and needs nothing.
+    let page = std::fs::read_to_string(root.join("report.html")).unwrap();
+    for expected in [
+        "<h2>Kernel size</h2>",
+        "A quick run",
+        "not a real data set",
+        "width=device-width",
+    ] {
+        assert!(page.contains(expected), "'{expected}' is not in the page");
+    }
+    assert_eq!(page.matches("<section id=").count(), 12);
+    assert!(page.matches("src=\"data:image/").count() >= 24);
+    assert!(!page.contains("src=\"http") && !page.contains("<script"));
+
+    // Again: nothing is trained a second time.
+    let again = stdout(&report(&[]));
+    assert!(
+        again.contains("every exercise is on disk already"),
+        "{again}"
+    );
+    std::fs::remove_dir_all(root.join("q3_mnist")).unwrap();
+    let collected = stdout(&report(&["--collect"]));
+    assert!(collected.contains("Not run yet: q3_mnist"), "{collected}");
+}
+
+#[test]
+fn an_empty_folder_gives_no_report() {
+    let folder = TempDir::new().unwrap();
+    let run = example("report", folder.path()).arg("--collect").assert();
+    assert!(stderr(&run.code(1)).contains("out holds no results of any exercise"));
+}
+
+/// Lines of finished trials, without the first line and without one that is still being written.
+fn finished(file: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole
+        .lines()
+        .skip(1)
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_killed_sweep_goes_on_where_it_was() {
+    let folder = TempDir::new().unwrap();
+    let arguments = |out: &str| {
+        let fixed = "--dataset synthetic --quick --epochs 1 --seeds 2 --device flex --out";
+        let fixed = fixed.split(' ').map(str::to_owned);
+        fixed.chain([out.to_owned()]).collect::<Vec<_>>()
+    };
+    let whole = example("q2_kernel", folder.path())
+        .args(arguments("whole"))
+        .assert()
+        .success();
+
+    let file = folder.path().join("killed/kernel-trials.jsonl");
+    let mut kills = 0;
+    for wanted in [2, 5, 8] {
+        let mut child = std::process::Command::new(binary("q2_kernel"))
+            .args(arguments("killed"))
+            .current_dir(folder.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        while finished(&file).len() < wanted && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        // SIGKILL on Unix.
+        if child.try_wait().unwrap().is_none() {
+            child.kill().unwrap();
+            kills += 1;
+        }
+        child.wait().unwrap();
+    }
+    assert_eq!(kills, 3, "the machine is too fast for this test");
+    let before = finished(&file).len();
+    let resumed = example("q2_kernel", folder.path())
+        .args(arguments("killed"))
+        .assert()
+        .success();
+    let shown = stdout(&resumed);
+    let expected = format!("{before} of 10 nets are on disk already");
+    assert!(
+        shown.contains(&expected),
+        "'{expected}' is not in:\n{shown}"
+    );
+
+    let trials = finished(&file);
+    let mut pairs: Vec<String> = trials
+        .iter()
+        .map(|trial| format!("{} {}", trial["label"], trial["seed"]))
+        .collect();
+    pairs.sort();
+    pairs.dedup();
+    assert_eq!(
+        (trials.len(), pairs.len()),
+        (10, 10),
+        "none lost, none twice"
+    );
+    // The same table but for the seconds, the last column.
+    let table = |shown: &str| -> Vec<String> {
+        let lines = shown
+            .lines()
+            .skip_while(|line| !line.starts_with(" kernel size"));
+        lines
+            .take(6)
+            .map(|line| {
+                line.trim_end()
+                    .rsplit_once(' ')
+                    .unwrap()
+                    .0
+                    .trim_end()
+                    .to_owned()
+            })
+            .collect()
+    };
+    assert_eq!(table(&stdout(&whole)), table(&shown));
+    assert_eq!(table(&shown).len(), 6);
+}
+
+#[test]
+fn a_diverging_rate_is_a_row() {
+    let folder = TempDir::new().unwrap();
+    let run = example("q2_learning_rate", folder.path())
+        .args([
+            "--dataset",
+            "synthetic",
+            "--quick",
+            "--epochs",
+            "1",
+            "--seeds",
+            "1",
+        ])
+        .args(["--lr", "1e9", "--device", "flex"])
+        .assert()
+        .success();
+    let shown = stdout(&run);
+    assert!(shown.contains("1000000000"), "{shown}");
+    assert!(
+        shown.contains("0/1") && shown.contains("training diverged"),
+        "{shown}"
+    );
+    let svg = folder
+        .path()
+        .join("out/quick/q2_learning_rate/learning_rate.svg");
+    assert!(std::fs::read_to_string(svg).unwrap().contains("no result"));
+}
+
+#[test]
+fn another_configuration_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let run = |epochs: &str| {
+        example("q2_fc_layers", folder.path())
+            .args([
+                "--dataset",
+                "synthetic",
+                "--quick",
+                "--seeds",
+                "1",
+                "--device",
+                "flex",
+            ])
+            .args(["--epochs", epochs])
+            .assert()
+    };
+    run("1").success();
+    let told = stderr(&run("2").code(1));
+    for expected in [
+        "results of another sweep",
+        "epochs: 1 in the file, 2 now",
+        "remove the file",
+    ] {
+        assert!(told.contains(expected), "'{expected}' is not in:\n{told}");
+    }
+}
+
+/// A PNG that claims a size and holds nothing of it.
+fn bomb(width: u32, height: u32) -> Vec<u8> {
+    let mut header = b"IHDR".to_vec();
+    header.extend(width.to_be_bytes());
+    header.extend(height.to_be_bytes());
+    header.extend([8, 0, 0, 0, 0]);
+    let mut crc = flate2::Crc::new();
+    crc.update(&header);
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
+    png.extend(header);
+    png.extend(crc.sum().to_be_bytes());
+    png.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e");
+    png
+}
+
+#[test]
+fn pictures_of_ones_own_are_looked_at() {
+    let folder = TempDir::new().unwrap();
+    let white = image::GrayImage::from_fn(60, 40, |x, y| {
+        let dark = (20..40).contains(&x) && (10..30).contains(&y);
+        image::Luma([if dark { 20 } else { 250 }])
+    });
+    white.save(folder.path().join("square.png")).unwrap();
+    std::fs::write(folder.path().join("bomb.png"), bomb(60_000, 60_000)).unwrap();
+    std::fs::write(folder.path().join("letter.jpg"), "Dear Sir").unwrap();
+    let q5 = |images: &[&str]| {
+        let mut command = example("q5_unfamiliar", folder.path());
+        command.args([
+            "--dataset",
+            "synthetic",
+            "--quick",
+            "--epochs",
+            "1",
+            "--device",
+            "flex",
+        ]);
+        command.arg("--image").args(images).assert()
+    };
+    let run = q5(&["square.png"]).success();
+    let shown = stdout(&run);
+    assert!(
+        shown.contains("square.png: taken for dark on light"),
+        "{shown}"
+    );
+    assert!(
+        shown.lines().any(|line| line.starts_with(" square.png")),
+        "{shown}"
+    );
+    for (images, expected) in [
+        (
+            &["square.png", "bomb.png"][..],
+            "bomb.png has 60000×60000 pixels",
+        ),
+        (&["letter.jpg"], "letter.jpg is not a readable picture"),
+        (&["none.png"], "none.png"),
+        (&["."], "."),
+    ] {
+        let told = stderr(&q5(images).code(1));
+        assert!(told.contains(expected), "'{expected}' is not in:\n{told}");
+        assert!(!told.contains("panicked"), "{told}");
+    }
+}
+
+#[test]
+fn digits_have_no_coats() {
+    let folder = TempDir::new().unwrap();
+    let run = example("q4_activations", folder.path())
+        .args([
+            "--dataset",
+            "synthetic-digits",
+            "--quick",
+            "--device",
+            "flex",
+        ])
+        .assert();
+    assert!(stderr(&run.code(1)).contains("synthetic digits has no class 'coat'"));
 }

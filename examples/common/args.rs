@@ -1,17 +1,55 @@
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use lenet::core::DeviceChoice;
 use lenet::train::TrainingConfig;
 
-/// Train a LeNet and write its loss curve, metrics and weights.
+/// Parses the command line; `about` is what `--help` says first.
+pub(crate) fn parse<A: Parser>(about: &'static str) -> A {
+    let matches = A::command().version(env!("CARGO_PKG_VERSION")).about(about);
+    A::from_arg_matches(&matches.get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+/// Flags of an exercise that trains one network.
 #[derive(Debug, Parser)]
-#[command(version)]
-pub(crate) struct Args {
+pub(crate) struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) session: SessionArgs,
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArgs,
+}
+
+/// Flags of an exercise that compares networks.
+#[derive(Debug, Parser)]
+pub(crate) struct CompareArgs {
+    #[command(flatten)]
+    pub(crate) session: SessionArgs,
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArgs,
+    #[command(flatten)]
+    pub(crate) sweep: SweepArgs,
+}
+
+/// Flags of an exercise that looks inside a trained network.
+#[derive(Debug, Parser)]
+pub(crate) struct LookArgs {
+    #[command(flatten)]
+    pub(crate) session: SessionArgs,
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArgs,
+
+    /// Weights of a modern LeNet, as q1_modern writes them, instead of training one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) weights: Option<PathBuf>,
+}
+
+/// Where to compute, on what, and where to write.
+#[derive(Debug, Args)]
+pub(crate) struct SessionArgs {
     #[arg(long, default_value = "auto", value_name = "NAME", help = device_help())]
     pub(crate) device: DeviceChoice,
 
-    /// Images; auto is Fashion-MNIST, or drawings where it cannot be had
+    /// Images; auto is the exercise's data set, or drawings where it cannot be had
     #[arg(long, value_enum, default_value_t = DatasetChoice::Auto, value_name = "NAME")]
     pub(crate) dataset: DatasetChoice,
 
@@ -19,7 +57,19 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
-    /// Passes over the training images [default: 15, or 2 with --quick]
+    /// Folder for the files written [default: out/ and the example's name, out/quick/ with --quick]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// A short run to see that everything works: 12,800 images, a few epochs
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+/// How to train.
+#[derive(Debug, Args)]
+pub(crate) struct RecipeArgs {
+    /// Passes over the training images [default: the exercise's, or 2 with --quick]
     #[arg(long, value_name = "N", value_parser = count)]
     epochs: Option<usize>,
 
@@ -27,27 +77,31 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value = "128", value_parser = count)]
     batch_size: usize,
 
-    /// Learning rate of SGD
-    #[arg(long, value_name = "RATE", default_value = "0.1", value_parser = learning_rate, allow_negative_numbers = true)]
-    lr: f64,
+    /// Learning rate of SGD; a comparison of learning rates takes it in addition [default: 0.1]
+    #[arg(long, value_name = "RATE", value_parser = learning_rate, allow_negative_numbers = true)]
+    lr: Option<f64>,
 
     /// Seed of the initial weights and of the order of the images
     #[arg(long, value_name = "SEED", default_value_t = 0)]
-    seed: u64,
+    pub(crate) seed: u64,
+}
 
-    /// Folder for the files written [default: out/ and the example's name]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+/// How many networks to compare, and how many at once.
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    /// Networks of each setting, with seeds SEED, SEED+1, … [default: the exercise's, or 2 with --quick]
+    #[arg(long, value_name = "N", value_parser = count)]
+    seeds: Option<usize>,
 
-    /// A short run to see that everything works: 2 epochs on 12,800 images
-    #[arg(long)]
-    pub(crate) quick: bool,
+    /// Networks trained at once; on a CPU they share its cores [default: one for each core; 1 on a GPU]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) jobs: Option<usize>,
 }
 
 /// The images to train on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DatasetChoice {
-    /// Fashion-MNIST if it can be had, else synthetic
+    /// The exercise's data set if it can be had, else drawings
     Auto,
     /// Articles of clothing
     FashionMnist,
@@ -61,19 +115,39 @@ pub(crate) enum DatasetChoice {
     SyntheticDigits,
 }
 
-impl Args {
-    pub(crate) fn training(&self) -> TrainingConfig {
+impl SessionArgs {
+    pub(crate) fn out_folder(&self, example: &str) -> PathBuf {
+        let root = Path::new(if self.quick { "out/quick" } else { "out" });
+        self.out.clone().unwrap_or_else(|| root.join(example))
+    }
+}
+
+impl RecipeArgs {
+    /// The recipe, where the exercise asks for this many epochs.
+    pub(crate) fn training(&self, epochs: usize, quick: bool) -> TrainingConfig {
         TrainingConfig::default()
-            .with_epochs(self.epochs.unwrap_or(if self.quick { 2 } else { 15 }))
+            .with_epochs(self.epochs.unwrap_or(if quick { 2 } else { epochs }))
             .with_batch_size(self.batch_size)
-            .with_learning_rate(self.lr)
+            .with_learning_rate(self.lr.unwrap_or(0.1))
             .with_seed(self.seed)
     }
 
-    pub(crate) fn out_folder(&self, example: &str) -> PathBuf {
-        self.out
-            .clone()
-            .unwrap_or_else(|| Path::new("out").join(example))
+    /// The learning rates of an exercise, and the one of the command line if it is another.
+    pub(crate) fn learning_rates(&self, exercise: &[f64]) -> Vec<f64> {
+        let mut rates = exercise.to_vec();
+        rates.extend(self.lr.filter(|rate| !exercise.contains(rate)));
+        rates.sort_by(f64::total_cmp);
+        rates
+    }
+}
+
+impl SweepArgs {
+    /// The seeds, where the exercise asks for this many networks.
+    pub(crate) fn seeds(&self, first: u64, nets: usize, quick: bool) -> Vec<u64> {
+        let count = self.seeds.unwrap_or(if quick { nets.min(2) } else { nets });
+        (0..count as u64)
+            .map(|seed| first.wrapping_add(seed))
+            .collect()
     }
 }
 
@@ -85,7 +159,7 @@ fn device_help() -> String {
     format!("Device; auto takes a hardware GPU if there is one, else the CPU [one of: {names}]")
 }
 
-fn count(text: &str) -> Result<usize, String> {
+pub(crate) fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("must be at least 1".to_owned()),
         Ok(count) => Ok(count),

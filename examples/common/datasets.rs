@@ -5,30 +5,32 @@ use lenet::data::{
     DataError, DownloadProgress, ImageDataset, KnownDataset, Loader, Splits, synthetic,
 };
 
-use super::args::{Args, DatasetChoice};
+use super::args::{DatasetChoice, SessionArgs};
 
 /// Images of a `--quick` run.
 const QUICK_TRAIN: usize = 12_800;
 const QUICK_TEST: usize = 2_000;
 
-/// The images that the command line asks for.
-pub(crate) fn load(args: &Args) -> Result<Splits, DataError> {
+/// The images that the command line asks for; `auto` is `of_exercise`.
+pub(crate) fn load(args: &SessionArgs, of_exercise: KnownDataset) -> Result<Splits, DataError> {
+    let (train, test) = sizes(args);
+    let drawings = match of_exercise {
+        KnownDataset::Mnist => synthetic::digit_splits,
+        _ => synthetic::garment_splits,
+    };
     let splits = match args.dataset {
-        DatasetChoice::Auto => match known(KnownDataset::FashionMnist, args) {
+        DatasetChoice::Auto => match known(of_exercise, args) {
             Err(missing @ DataError::Missing { .. }) => {
-                eprintln!("{missing}\n\nTraining on drawings of garments instead.\n");
-                garments(args)
+                eprintln!("{missing}\n\nTraining on drawings instead.\n");
+                drawings(train, test)
             }
             other => other?,
         },
         DatasetChoice::FashionMnist => known(KnownDataset::FashionMnist, args)?,
         DatasetChoice::Mnist => known(KnownDataset::Mnist, args)?,
         DatasetChoice::Kmnist => known(KnownDataset::Kmnist, args)?,
-        DatasetChoice::Synthetic => garments(args),
-        DatasetChoice::SyntheticDigits => {
-            let (train, test) = sizes(args);
-            synthetic::digit_splits(train, test)
-        }
+        DatasetChoice::Synthetic => synthetic::garment_splits(train, test),
+        DatasetChoice::SyntheticDigits => synthetic::digit_splits(train, test),
     };
     if !args.quick {
         return Ok(splits);
@@ -42,7 +44,7 @@ pub(crate) fn load(args: &Args) -> Result<Splits, DataError> {
     })
 }
 
-fn known(dataset: KnownDataset, args: &Args) -> Result<Splits, DataError> {
+fn known(dataset: KnownDataset, args: &SessionArgs) -> Result<Splits, DataError> {
     let bar = DownloadBar::default();
     let mut loader = Loader::new(dataset).with_download(&bar);
     if let Some(folder) = &args.data_dir {
@@ -51,13 +53,8 @@ fn known(dataset: KnownDataset, args: &Args) -> Result<Splits, DataError> {
     loader.load()
 }
 
-fn garments(args: &Args) -> Splits {
-    let (train, test) = sizes(args);
-    synthetic::garment_splits(train, test)
-}
-
 /// As many drawings as the real sets have images.
-fn sizes(args: &Args) -> (usize, usize) {
+fn sizes(args: &SessionArgs) -> (usize, usize) {
     match args.quick {
         true => (QUICK_TRAIN, QUICK_TEST),
         false => (60_000, 10_000),

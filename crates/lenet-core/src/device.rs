@@ -52,6 +52,8 @@ pub struct SelectedDevice {
     pub device: Device,
     /// What it is, for people: `Flex (CPU)`, `NVIDIA H200 (wgpu)`.
     pub description: String,
+    /// Whether it computes on the CPU's cores.
+    pub is_cpu: bool,
 }
 
 /// Why there is no such device.
@@ -155,6 +157,7 @@ impl DeviceChoice {
             Self::Flex => Ok(SelectedDevice {
                 device: Device::flex(),
                 description: "Flex (CPU)".to_owned(),
+                is_cpu: true,
             }),
             #[cfg(feature = "wgpu")]
             Self::Wgpu => select_wgpu(self, &DeviceKind::DefaultDevice, APIS),
@@ -169,6 +172,7 @@ impl DeviceChoice {
             Self::NdArray => Ok(SelectedDevice {
                 device: Device::ndarray(),
                 description: "NdArray (CPU)".to_owned(),
+                is_cpu: true,
             }),
             #[allow(unreachable_patterns, reason = "with every backend compiled in")]
             requested => Err(DeviceError::NotCompiled {
@@ -227,6 +231,7 @@ fn select_wgpu(
                 return Ok(SelectedDevice {
                     device,
                     description: format!("{} ({requested})", name.as_deref().unwrap_or("GPU")),
+                    is_cpu: false,
                 });
             }
             Err(error) => reason = error.to_string(),
@@ -267,6 +272,7 @@ fn select_cuda() -> Result<SelectedDevice, DeviceError> {
     Ok(SelectedDevice {
         device,
         description: format!("{name} (cuda)"),
+        is_cpu: false,
     })
 }
 

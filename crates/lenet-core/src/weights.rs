@@ -59,7 +59,7 @@ impl LeNet {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+        let mut file = temporary_file().tempfile_in(folder).map_err(io)?;
         file.write_all(&bytes).map_err(io)?;
         file.as_file().sync_all().map_err(io)?;
         file.persist(path).map_err(|error| io(error.error))?;
@@ -271,4 +271,16 @@ fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
                 .copied()
         })
         .collect()
+}
+
+/// A file that anybody may read once it has its name, as any other new file.
+fn temporary_file() -> tempfile::Builder<'static, 'static> {
+    #[allow(unused_mut, reason = "permissions are a matter of Unix")]
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder
 }

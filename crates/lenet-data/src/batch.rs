@@ -1,6 +1,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::{DataError, ImageDataset, permutation};
+use crate::augmentation::Change;
+use crate::{Augmentation, DataError, ImageDataset, permutation};
 
 /// Images and labels as a network takes them.
 #[derive(Clone, Debug)]
@@ -64,9 +65,26 @@ pub enum Order {
 pub struct Batches<'a> {
     dataset: &'a ImageDataset,
     order: Vec<usize>,
+    /// Seed and epoch of the order.
+    shuffled: Option<(u64, u64)>,
     batch_size: usize,
     next: usize,
     device: Device,
+    /// With the seed and the epoch that it draws from.
+    augmentation: Option<(Augmentation, u64, u64)>,
+}
+
+impl Batches<'_> {
+    /// Changes the images at random, by the seed and the epoch of the shuffled order; in sequential
+    /// order they stay as they are.
+    #[must_use]
+    pub fn with_augmentation(mut self, augmentation: Augmentation) -> Self {
+        self.augmentation = match self.shuffled {
+            Some((seed, epoch)) if augmentation.is_active() => Some((augmentation, seed, epoch)),
+            _ => None,
+        };
+        self
+    }
 }
 
 impl ImageDataset {
@@ -96,27 +114,41 @@ impl ImageDataset {
         if batch_size == 0 {
             return Err(DataError::BatchSize);
         }
-        let order = match order {
-            Order::Sequential => (0..self.len()).collect(),
-            Order::Shuffled { seed, epoch } => permutation(self.len(), seed, epoch),
+        let (order, shuffled) = match order {
+            Order::Sequential => ((0..self.len()).collect(), None),
+            Order::Shuffled { seed, epoch } => {
+                (permutation(self.len(), seed, epoch), Some((seed, epoch)))
+            }
         };
         Ok(Batches {
             dataset: self,
             order,
+            shuffled,
             batch_size,
             next: 0,
             device: device.clone(),
+            augmentation: None,
         })
     }
 
     /// One batch of the images at these indices; indices beyond the end are left out.
     pub fn batch(&self, indices: &[usize], device: &Device) -> Batch {
+        self.changed_batch(indices, device, |_| Change::default())
+    }
+
+    /// A batch of images that `change`, given their place in the batch, is done to.
+    fn changed_batch(
+        &self,
+        indices: &[usize],
+        device: &Device,
+        change: impl Fn(usize) -> Change,
+    ) -> Batch {
         let [height, width] = self.image_size();
         let mut pixels = Vec::with_capacity(indices.len() * height * width);
         let mut labels = Vec::with_capacity(indices.len());
-        for &index in indices {
+        for (place, &index) in indices.iter().enumerate() {
             if let (Some(image), Some(&label)) = (self.image(index), self.labels().get(index)) {
-                pixels.extend(image.iter().map(|&pixel| scale(pixel)));
+                change(place).apply(image, width, scale, &mut pixels);
                 labels.push(i32::from(label));
             }
         }
@@ -136,7 +168,13 @@ impl Iterator for Batches<'_> {
             .order
             .get(self.next..end)
             .filter(|indices| !indices.is_empty())?;
-        let batch = self.dataset.batch(indices, &self.device);
+        let batch = match self.augmentation {
+            None => self.dataset.batch(indices, &self.device),
+            Some((augmentation, seed, epoch)) => {
+                let change = |place| augmentation.draw(seed, epoch, self.next + place);
+                self.dataset.changed_batch(indices, &self.device, change)
+            }
+        };
         self.next = end;
         Some(batch)
     }

@@ -1,7 +1,10 @@
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
+use crate::DataError;
 use crate::idx::{ElementType, Idx};
-use crate::{DataError, KnownDataset};
+use crate::synthetic::SIZE;
 
 /// Labelled grey images in one contiguous buffer.
 ///
@@ -100,14 +103,14 @@ impl ImageDataset {
         name: &str,
         images: Vec<u8>,
         labels: Vec<u8>,
-        like: KnownDataset,
+        class_names: &[&str],
     ) -> Self {
         Self {
             name: name.to_owned(),
             images,
             labels,
-            image_size: like.image_size(),
-            class_names: like.class_names().map(str::to_owned).to_vec(),
+            image_size: [SIZE, SIZE],
+            class_names: class_names.iter().map(|&name| name.to_owned()).collect(),
             synthetic: true,
         }
     }
@@ -156,6 +159,19 @@ impl ImageDataset {
     pub fn image(&self, index: usize) -> Option<&[u8]> {
         let [height, width] = self.image_size;
         self.images.chunks_exact(height * width).nth(index)
+    }
+
+    /// SHA-256 of image size, labels and pixels, in hexadecimal: the same for the same images,
+    /// whatever file they came from.
+    pub fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for size in self.image_size {
+            digest.update((size as u64).to_le_bytes());
+        }
+        digest.update((self.labels.len() as u64).to_le_bytes());
+        digest.update(&self.labels);
+        digest.update(&self.images);
+        crate::loader::hexadecimal(&digest.finalize())
     }
 
     /// The images at these indices, in this order; indices beyond the end are left out.

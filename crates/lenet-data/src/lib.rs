@@ -8,9 +8,12 @@
 //! | get MNIST, Fashion-MNIST, KMNIST | [`KnownDataset`], [`Loader`] |
 //! | hold images and labels | [`ImageDataset`], [`Splits`] |
 //! | feed a network | [`ImageDataset::batches`], [`Batch`], [`Order`] |
+//! | change images at random while training | [`Augmentation`] |
+//! | read any picture file | `Picture` (feature `pictures`) |
 //! | work with burn's loaders | [`ImageItem`], [`ImageBatcher`] |
 //! | do without any file | [`synthetic`] |
 
+mod augmentation;
 mod batch;
 mod burn_dataset;
 #[cfg(feature = "download")]
@@ -22,8 +25,11 @@ mod images;
 mod known;
 mod loader;
 mod permutation;
+#[cfg(feature = "pictures")]
+mod picture;
 pub mod synthetic;
 
+pub use augmentation::Augmentation;
 pub use batch::{Batch, Batches, Order};
 pub use burn_dataset::{ImageBatcher, ImageItem};
 pub use error::{DataError, IndexError, SearchedPlace};
@@ -31,3 +37,5 @@ pub use images::{ImageDataset, Splits};
 pub use known::{FileRole, KnownDataset, KnownFile, UnknownDataset};
 pub use loader::{DownloadProgress, Loader};
 pub use permutation::permutation;
+#[cfg(feature = "pictures")]
+pub use picture::{Picture, PictureError, Polarity};

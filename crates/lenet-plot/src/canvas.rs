@@ -86,6 +86,11 @@ pub(crate) fn save(drawing: &impl Drawing, path: &Path) -> Result<(), PlotError>
             });
         }
     };
+    write(&bytes, path)
+}
+
+/// Writes a file; an older one is replaced only by a whole one.
+pub(crate) fn write(bytes: &[u8], path: &Path) -> Result<(), PlotError> {
     let io = |source| PlotError::Io {
         path: path.to_owned(),
         source,
@@ -94,8 +99,20 @@ pub(crate) fn save(drawing: &impl Drawing, path: &Path) -> Result<(), PlotError>
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    file.write_all(&bytes).map_err(io)?;
+    let mut file = temporary_file().tempfile_in(folder).map_err(io)?;
+    file.write_all(bytes).map_err(io)?;
     file.persist(path).map_err(|error| io(error.error))?;
     Ok(())
+}
+
+/// A file that anybody may read once it has its name, as any other new file.
+fn temporary_file() -> tempfile::Builder<'static, 'static> {
+    #[allow(unused_mut, reason = "permissions are a matter of Unix")]
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder
 }

@@ -4,23 +4,14 @@ use lenet_train::EpochMetrics;
 use plotters::chart::ChartBuilder;
 use plotters::coord::Shift;
 use plotters::prelude::{
-    Circle, DrawingArea, DrawingBackend, IntoFont, PathElement, RGBColor, SeriesLabelPosition,
-    Text, WHITE,
+    Circle, DrawingArea, DrawingBackend, PathElement, RGBColor, SeriesLabelPosition, WHITE,
 };
 use plotters::series::LineSeries;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, FontStyle, ShapeStyle, TextStyle};
+use plotters::style::{Color, FontStyle, ShapeStyle};
 
 use crate::PlotError;
-use crate::canvas::{self, Drawing, FONT, failed};
-
-// Blue, orange and grey of Okabe and Ito's palette, told apart by colour-blind readers too.
-const TRAINING: RGBColor = RGBColor(0, 114, 178);
-const VALIDATION: RGBColor = RGBColor(213, 94, 0);
-const LAST_BATCH: RGBColor = RGBColor(150, 150, 150);
-const TEXT: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(225, 225, 225);
-const WARNING: RGBColor = RGBColor(176, 0, 32);
+use crate::canvas::{self, Drawing, failed};
+use crate::style::{BLUE, GREY, GRID, Heading, TEXT, VERMILION, text};
 
 /// Training loss against epoch: the mean over the images, the last batch's, and the validation
 /// loss if there was one.
@@ -99,11 +90,9 @@ impl<'a> LossCurve<'a> {
                 .collect(),
         };
         [
-            curve("last batch of the epoch", LAST_BATCH, |m| {
-                Some(m.last_batch_loss)
-            }),
-            curve("mean training loss", TRAINING, |m| Some(m.mean_loss)),
-            curve("validation loss", VALIDATION, |m| m.validation_loss),
+            curve("last batch of the epoch", GREY, |m| Some(m.last_batch_loss)),
+            curve("mean training loss", BLUE, |m| Some(m.mean_loss)),
+            curve("validation loss", VERMILION, |m| m.validation_loss),
         ]
         .into_iter()
         .filter(|curve| !curve.points.is_empty())
@@ -143,30 +132,20 @@ impl Drawing for LossCurve<'_> {
             epochs as f64 * 0.02
         };
 
-        let font = |size: u32, style| (FONT, size * scale).into_font().style(style);
-        let text =
-            |size, style, color: &'static RGBColor| TextStyle::from(font(size, style)).color(color);
-        let center = Pos::new(HPos::Center, VPos::Top);
-
-        area.fill(&WHITE).map_err(failed)?;
-        let (width, _) = area.dim_in_pixel();
-        let middle = (width / 2) as i32;
         let title = match self.test_accuracy {
             Some(accuracy) => format!("{} · test accuracy {accuracy:.3}", self.title),
             None => self.title.clone(),
         };
-        let style = text(19, FontStyle::Bold, &TEXT).pos(center);
-        area.draw(&Text::new(title, (middle, 14 * scale as i32), style))
-            .map_err(failed)?;
-        if let Some(warning) = &self.warning {
-            let style = text(14, FontStyle::Bold, &WARNING).pos(center);
-            let text = Text::new(warning.clone(), (middle, 40 * scale as i32), style);
-            area.draw(&text).map_err(failed)?;
+        let top_margin = Heading {
+            title: &title,
+            warning: self.warning.as_deref(),
         }
+        .draw(area, scale)?;
+        let text = |size| text(size * scale, FontStyle::Normal, &TEXT);
 
         let mut chart = ChartBuilder::on(area)
             .margin(18 * scale)
-            .margin_top(if self.warning.is_some() { 66 } else { 46 } * scale)
+            .margin_top(top_margin)
             .x_label_area_size(44 * scale)
             .y_label_area_size(58 * scale)
             .build_cartesian_2d(1.0 - margin..epochs as f64 + margin, 0.0..top.max(1e-3))
@@ -175,8 +154,8 @@ impl Drawing for LossCurve<'_> {
             .configure_mesh()
             .x_desc("epoch")
             .y_desc("cross-entropy (nats)")
-            .axis_desc_style(text(15, FontStyle::Normal, &TEXT))
-            .label_style(text(13, FontStyle::Normal, &TEXT))
+            .axis_desc_style(text(15))
+            .label_style(text(13))
             .axis_style(TEXT)
             .bold_line_style(GRID)
             .light_line_style(WHITE)
@@ -212,7 +191,7 @@ impl Drawing for LossCurve<'_> {
             .position(SeriesLabelPosition::UpperRight)
             .legend_area_size(26 * scale)
             .margin(12 * scale)
-            .label_font(text(14, FontStyle::Normal, &TEXT))
+            .label_font(text(14))
             .background_style(WHITE.mix(0.85))
             .border_style(GRID)
             .draw()

@@ -1,3 +1,4 @@
+use lenet_data::Augmentation;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainingConfigError;
@@ -98,7 +99,10 @@ pub struct TrainingConfig {
     pub weight_decay: f32,
     /// Largest L2 norm of one parameter's gradient, or `None` for no clipping.
     pub gradient_clipping: Option<f32>,
-    /// Seed of the initial weights and of the order of the images.
+    /// Random changes to the training images; none by default.
+    #[serde(default)]
+    pub augmentation: Augmentation,
+    /// Seed of the initial weights, of the order of the images and of their changes.
     pub seed: u64,
 }
 
@@ -112,6 +116,7 @@ impl Default for TrainingConfig {
             momentum: 0.0,
             weight_decay: 0.0,
             gradient_clipping: None,
+            augmentation: Augmentation::default(),
             seed: 0,
         }
     }
@@ -167,7 +172,14 @@ impl TrainingConfig {
         self
     }
 
-    /// Sets the seed of the initial weights and of the order of the images.
+    /// Sets the random changes to the training images.
+    #[must_use]
+    pub fn with_augmentation(mut self, augmentation: Augmentation) -> Self {
+        self.augmentation = augmentation;
+        self
+    }
+
+    /// Sets the seed of the initial weights, of the order of the images and of their changes.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;

@@ -7,14 +7,19 @@
 //! | train a network | [`train()`], [`TrainingConfig`], [`Schedule`] |
 //! | judge it | [`evaluate`], [`Evaluation`], [`ConfusionMatrix`] |
 //! | watch it | [`Observer`] and its implementations in [`observer`] |
+//! | compare many trainings | [`sweep`] |
+//! | print numbers | [`Table`] |
 //! | write your own loop | [`cross_entropy`] |
 
 mod config;
 mod confusion;
+mod differences;
 mod error;
 mod evaluation;
 mod loss;
 pub mod observer;
+pub mod sweep;
+mod table;
 mod training;
 
 pub use config::{Schedule, TrainingConfig};
@@ -23,4 +28,5 @@ pub use error::{TrainingConfigError, TrainingError};
 pub use evaluation::{Evaluation, evaluate};
 pub use loss::cross_entropy;
 pub use observer::{Event, Observer};
+pub use table::Table;
 pub use training::{EpochMetrics, TrainingRun, train};

@@ -100,6 +100,7 @@ pub fn train(
         };
         for (step, batch) in train
             .batches(config.batch_size, order, &device)?
+            .with_augmentation(config.augmentation)
             .enumerate()
         {
             let rate = config.schedule.learning_rate(

@@ -1,5 +1,6 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 
 /// Height and width of a drawing in pixels.
 pub(crate) const SIZE: usize = 28;
@@ -19,6 +20,11 @@ impl Pen {
     pub(crate) fn range(&mut self, low: f32, high: f32) -> f32 {
         let unit = (self.0.next_u32() >> 8) as f32 / (1_u32 << 24) as f32;
         low + (high - low) * unit
+    }
+
+    /// Normal with mean 0 and standard deviation 1.
+    pub(crate) fn normal(&mut self) -> f32 {
+        StandardNormal.sample(&mut self.0)
     }
 
     /// True with this probability.
@@ -207,6 +213,14 @@ impl Canvas {
                 }
             }
         }
+    }
+
+    /// Gives every pixel a value of its own.
+    pub(crate) fn scatter(&mut self, mut value: impl FnMut() -> f32) {
+        self.pixels
+            .iter_mut()
+            .flatten()
+            .for_each(|pixel| *pixel = value());
     }
 
     /// Writes one byte for each pixel.

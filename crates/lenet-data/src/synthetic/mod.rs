@@ -10,6 +10,7 @@
 mod canvas;
 mod digits;
 mod garments;
+mod unfamiliar;
 
 use std::thread;
 
@@ -17,7 +18,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::{ImageDataset, KnownDataset, Splits};
-use canvas::{Canvas, Pen, SIZE};
+pub(crate) use canvas::SIZE;
+use canvas::{Canvas, Pen};
 
 /// Streams below belong to initial weights and to shuffling.
 const IMAGE_STREAMS: u64 = 2 << 32;
@@ -31,13 +33,8 @@ const IMAGE_STREAMS: u64 = 2 << 32;
 /// assert_eq!(garments.labels()[..12], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]);
 /// ```
 pub fn garments(count: usize, seed: u64) -> ImageDataset {
-    draw(
-        "synthetic garments",
-        KnownDataset::FashionMnist,
-        garments::draw,
-        count,
-        seed,
-    )
+    let classes = KnownDataset::FashionMnist.class_names();
+    draw("synthetic garments", &classes, garments::draw, count, seed)
 }
 
 /// `count` drawings of the ten digits, in equal parts.
@@ -47,10 +44,24 @@ pub fn garments(count: usize, seed: u64) -> ImageDataset {
 /// assert_eq!(digits.class_names()[3], "3");
 /// ```
 pub fn digits(count: usize, seed: u64) -> ImageDataset {
+    let classes = KnownDataset::Mnist.class_names();
+    draw("synthetic digits", &classes, digits::draw, count, seed)
+}
+
+/// `count` images of what a network trained on garments never saw, in equal parts: cats, cars,
+/// digits, uniform noise (every grey as likely) and normal noise (mean 0.5, standard deviation
+/// 0.25, cut at black and white).
+///
+/// ```
+/// let unfamiliar = lenet_data::synthetic::unfamiliar(10, 0);
+/// assert_eq!(unfamiliar.class_names()[..2], ["cat", "car"]);
+/// assert!(unfamiliar.is_synthetic());
+/// ```
+pub fn unfamiliar(count: usize, seed: u64) -> ImageDataset {
     draw(
-        "synthetic digits",
-        KnownDataset::Mnist,
-        digits::draw,
+        "unfamiliar",
+        &unfamiliar::CLASSES,
+        unfamiliar::draw,
         count,
         seed,
     )
@@ -87,12 +98,16 @@ const TEST_SEED: u64 = 2;
 
 fn draw(
     name: &str,
-    like: KnownDataset,
+    classes: &[&str],
     draw_one: fn(u8, &mut Pen) -> Canvas,
     count: usize,
     seed: u64,
 ) -> ImageDataset {
-    let labels: Vec<u8> = (0_u8..10).cycle().take(count).collect();
+    let labels: Vec<u8> = (0_u8..=u8::MAX)
+        .take(classes.len())
+        .cycle()
+        .take(count)
+        .collect();
     let mut images = vec![0; count * SIZE * SIZE];
 
     let threads = thread::available_parallelism().map_or(1, usize::from);
@@ -114,5 +129,5 @@ fn draw(
         }
     });
 
-    ImageDataset::drawings(name, images, labels, like)
+    ImageDataset::drawings(name, images, labels, classes)
 }

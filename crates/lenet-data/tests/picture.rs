@@ -1,0 +1,168 @@
+//! Pictures of any kind as images of the MNIST family.
+
+#![cfg(feature = "pictures")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::path::PathBuf;
+
+use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use lenet_data::{Picture, PictureError, Polarity};
+use tempfile::TempDir;
+
+fn path(folder: &TempDir, name: &str) -> PathBuf {
+    folder.path().join(name)
+}
+
+fn at(picture: &Picture, row: usize, column: usize) -> u8 {
+    picture.pixels()[row * 28 + column]
+}
+
+#[test]
+fn a_picture_of_the_right_size_is_taken_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    let path = path(&folder, "a.png");
+    let image = GrayImage::from_fn(28, 28, |x, y| Luma([(x * 5 + y * 3) as u8]));
+    image.save(&path).unwrap();
+    let picture = Picture::open(&path, [28, 28], Polarity::LightOnDark).unwrap();
+    assert_eq!(picture.pixels(), image.as_raw());
+    assert!(!picture.is_inverted());
+    let inverted = Picture::open(&path, [28, 28], Polarity::DarkOnLight).unwrap();
+    assert!(
+        inverted
+            .pixels()
+            .iter()
+            .zip(image.as_raw())
+            .all(|(a, b)| *a == 255 - b)
+    );
+}
+
+#[test]
+fn dark_on_light_is_found_by_the_border() {
+    let folder = TempDir::new().unwrap();
+    let path = path(&folder, "a.png");
+    for (inside, border, inverted) in [(0, 255, true), (255, 0, false), (200, 140, true)] {
+        GrayImage::from_fn(28, 28, |x, y| {
+            let middle = (8..20).contains(&x) && (8..20).contains(&y);
+            Luma([if middle { inside } else { border }])
+        })
+        .save(&path)
+        .unwrap();
+        let picture = Picture::open(&path, [28, 28], Polarity::Auto).unwrap();
+        assert_eq!(picture.is_inverted(), inverted);
+    }
+}
+
+#[test]
+fn a_wide_picture_is_centred_on_black() {
+    let folder = TempDir::new().unwrap();
+    let path = path(&folder, "a.png");
+    GrayImage::from_pixel(280, 140, Luma([200]))
+        .save(&path)
+        .unwrap();
+    let picture = Picture::open(&path, [28, 28], Polarity::LightOnDark).unwrap();
+    for (row, expected) in [(0, 0), (6, 0), (7, 200), (20, 200), (21, 0), (27, 0)] {
+        assert_eq!(at(&picture, row, 14), expected, "row {row}");
+    }
+    GrayImage::from_pixel(1, 1000, Luma([90]))
+        .save(&path)
+        .unwrap();
+    let thin = Picture::open(&path, [28, 28], Polarity::LightOnDark).unwrap();
+    assert_eq!(
+        thin.pixels().iter().filter(|&&pixel| pixel == 90).count(),
+        28
+    );
+}
+
+#[test]
+fn shrinking_takes_the_mean_of_the_area() {
+    let folder = TempDir::new().unwrap();
+    let path = path(&folder, "a.png");
+    GrayImage::from_fn(560, 560, |x, y| {
+        Luma([if (x + y) % 2 == 0 { 0 } else { 200 }])
+    })
+    .save(&path)
+    .unwrap();
+    let picture = Picture::open(&path, [28, 28], Polarity::LightOnDark).unwrap();
+    assert!(
+        picture
+            .pixels()
+            .iter()
+            .all(|pixel| (98..=102).contains(pixel))
+    );
+}
+
+#[test]
+fn colours_are_weighed_and_transparency_lies_on_white() {
+    let folder = TempDir::new().unwrap();
+    let path = path(&folder, "a.png");
+    for (colour, expected) in [([255, 0, 0], 54), ([0, 255, 0], 182), ([0, 0, 255], 18)] {
+        RgbImage::from_pixel(28, 28, Rgb(colour))
+            .save(&path)
+            .unwrap();
+        let picture = Picture::open(&path, [28, 28], Polarity::LightOnDark).unwrap();
+        assert!(at(&picture, 3, 3).abs_diff(expected) <= 1, "{colour:?}");
+    }
+    for (alpha, expected) in [(0, 255), (255, 0), (51, 204)] {
+        RgbaImage::from_pixel(28, 28, Rgba([0, 0, 0, alpha]))
+            .save(&path)
+            .unwrap();
+        let picture = Picture::open(&path, [28, 28], Polarity::LightOnDark).unwrap();
+        assert_eq!(at(&picture, 3, 3), expected);
+    }
+}
+
+#[test]
+fn every_format_is_told_by_its_content() {
+    let folder = TempDir::new().unwrap();
+    let image = RgbImage::from_pixel(28, 28, Rgb([120, 120, 120]));
+    for ending in ["png", "jpg", "gif", "bmp", "webp", "ppm"] {
+        let named = path(&folder, &format!("picture.{ending}"));
+        image.save(&named).unwrap();
+        let nameless = path(&folder, "picture");
+        std::fs::rename(&named, &nameless).unwrap();
+        let picture = Picture::open(&nameless, [28, 28], Polarity::LightOnDark).unwrap();
+        assert!(at(&picture, 14, 14).abs_diff(120) <= 2, "{ending}");
+    }
+}
+
+#[test]
+fn what_is_no_picture_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    let good = path(&folder, "good.png");
+    GrayImage::new(64, 64).save(&good).unwrap();
+    let whole = std::fs::read(&good).unwrap();
+    let bad = path(&folder, "bad.png");
+    for content in [&b""[..], b"text", &whole[..20], &whole[..whole.len() / 2]] {
+        std::fs::write(&bad, content).unwrap();
+        let error = Picture::open(&bad, [28, 28], Polarity::Auto).unwrap_err();
+        assert!(matches!(error, PictureError::Decode { .. }), "{error}");
+        assert!(error.to_string().contains("bad.png"));
+    }
+    for place in [path(&folder, "none.png"), folder.path().to_owned()] {
+        let error = Picture::open(place, [28, 28], Polarity::Auto).unwrap_err();
+        assert!(matches!(error, PictureError::Io { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_huge_file_and_a_huge_picture_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let huge = path(&folder, "huge.png");
+    std::fs::File::create(&huge)
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    let error = Picture::open(&huge, [28, 28], Polarity::Auto).unwrap_err();
+    assert!(matches!(error, PictureError::FileSize { .. }), "{error}");
+
+    // A text header of 20 bytes that promises 10 gigapixels.
+    std::fs::write(&huge, "P5\n100000 100000\n255\n").unwrap();
+    let error = Picture::open(&huge, [28, 28], Polarity::Auto).unwrap_err();
+    let told = error.to_string();
+    assert!(told.contains("has 100000×100000 pixels"), "{told}");
+}

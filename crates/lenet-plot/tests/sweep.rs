@@ -1,0 +1,220 @@
+//! Pictures of sweeps, activations, and the page that holds them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use burn::tensor::{Device, Tensor};
+use lenet_plot::{AccuracyCurves, ActivationGrid, Block, PlotError, Report, Section, SweepChart};
+use lenet_train::Table;
+use lenet_train::sweep::SweepResult;
+use serde_json::{Value, json};
+
+fn trial(label: &str, seed: u64, accuracies: &[f64]) -> Value {
+    let epochs: Vec<Value> = accuracies
+        .iter()
+        .enumerate()
+        .map(|(index, accuracy)| {
+            json!({
+                "epoch": index + 1, "mean_loss": 0.5, "last_batch_loss": 0.5,
+                "learning_rate": 0.1, "seconds": 1.0,
+                "validation_accuracy": accuracy, "validation_loss": 0.5,
+            })
+        })
+        .collect();
+    let status = match accuracies.is_empty() {
+        true => json!({"status": "diverged", "message": "the loss became NaN"}),
+        false => json!({"status": "finished"}),
+    };
+    json!({"label": label, "seed": seed, "outcome": status, "epochs": epochs, "seconds": 2.0, "threads": 1})
+}
+
+fn result(scale: &str) -> SweepResult {
+    let setting = |label: &str, x: f64, trials: Vec<Value>| json!({"label": label, "x": x, "parameters": 61706, "trials": trials});
+    serde_json::from_value(json!({
+        "name": "rates", "parameter": "learning rate", "scale": scale, "held_out": "test",
+        "dataset": "fashion-mnist", "synthetic": false,
+        "settings": [
+            setting("0.01", 0.01, vec![trial("0.01", 0, &[0.6, 0.7]), trial("0.01", 1, &[0.62, 0.74])]),
+            setting("0.1", 0.1, vec![trial("0.1", 0, &[0.8, 0.88]), trial("0.1", 1, &[0.82, 0.9])]),
+            setting("50", 50.0, vec![trial("50", 0, &[]), trial("50", 1, &[])]),
+        ],
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_sweep_chart_tells_everything_in_words() {
+    for scale in ["linear", "logarithmic", "categories"] {
+        let result = result(scale);
+        let svg = SweepChart::new("Rates on fashion-mnist", &result)
+            .with_warning("not a real data set")
+            .to_svg()
+            .unwrap();
+        for text in [
+            "Rates on fashion-mnist",
+            "not a real data set",
+            "learning rate",
+            "test accuracy",
+            "0.01",
+            "50",
+            "no result",
+            "one seed",
+        ] {
+            assert!(svg.contains(text), "{scale}: '{text}' is missing");
+        }
+        // Two means, four seeds, and one of each in the legend.
+        assert_eq!(svg.matches("<circle").count(), 2 + 4 + 2, "{scale}");
+    }
+}
+
+/// On a logarithmic axis 0.01, 0.1 and 50 lie as far apart as their logarithms.
+#[test]
+fn the_axis_is_to_scale() {
+    let place = |scale: &str| -> Vec<f64> {
+        let result = result(scale);
+        let svg = SweepChart::new("", &result).to_svg().unwrap();
+        let of_radius = |radius: &str| -> Vec<f64> {
+            let circles = svg.lines().filter(|line| line.starts_with("<circle"));
+            let attribute = |line: &str, name: &str| -> String {
+                let value = line.split(&format!("{name}=\"")).nth(1).unwrap();
+                value.split('"').next().unwrap().to_owned()
+            };
+            circles
+                .filter(|line| attribute(line, " r") == radius)
+                .map(|line| attribute(line, "cx").parse().unwrap())
+                .collect()
+        };
+        // The legend's comes last.
+        of_radius("5")[..2].to_vec()
+    };
+    // 698 units for the range of the places and the room around it.
+    let decades = (50.0_f64 / 0.01).log10();
+    for (scale, expected) in [
+        ("logarithmic", 698.0 / (decades * 1.24)),
+        ("categories", 698.0 / 3.0),
+        ("linear", 698.0 * 0.09 / (49.99 * 1.24)),
+    ] {
+        let found = place(scale);
+        let distance = found[1] - found[0];
+        assert!(
+            (distance - expected).abs() < 3.0,
+            "{scale}: {distance}, not {expected}"
+        );
+    }
+}
+
+#[test]
+fn accuracy_curves_have_a_line_for_each_setting() {
+    let result = result("categories");
+    let svg = AccuracyCurves::new("Rates", &result).to_svg().unwrap();
+    assert_eq!(
+        svg.matches("<polygon").count(),
+        2,
+        "a band for each setting that got anywhere"
+    );
+    assert!(svg.contains("epoch") && svg.contains("test accuracy"));
+    let mut empty = result.clone();
+    empty.settings.drain(..2);
+    let error = AccuracyCurves::new("Rates", &empty).to_svg().unwrap_err();
+    assert!(matches!(error, PlotError::Empty));
+    empty.settings.clear();
+    let error = SweepChart::new("Rates", &empty).to_svg().unwrap_err();
+    assert!(matches!(error, PlotError::Empty));
+}
+
+/// The map of a channel with one bright pixel shows it bright, and the legend its range.
+#[test]
+fn an_activation_grid_shows_each_channel() {
+    let device = Device::flex();
+    let images = Tensor::<4>::ones([1, 1, 2, 2], &device);
+    let maps = Tensor::<4>::from_data([[[[0.0, 0.0], [0.0, 4.0]], [[2.0; 2]; 2]]], &device);
+    let grid = ActivationGrid::new("Layer", ["coat"], images.clone(), maps.clone()).unwrap();
+    let svg = grid.to_svg().unwrap();
+    for text in ["coat", "image", "0.00", "4.00", "activation"] {
+        assert!(svg.contains(text), "'{text}' is missing");
+    }
+    // Viridis: darkest for 0, three pixels and one step of the legend; brightest for 4.
+    assert!(svg.matches("#440154").count() >= 4);
+    assert!(svg.matches("#FEE825").count() >= 2);
+    assert!(
+        svg.matches("#FFFFFF").count() >= 4,
+        "the image itself in grey"
+    );
+
+    let error = ActivationGrid::new("Layer", ["a", "b"], images.clone(), maps).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("2 labels, 1 images and maps of 1")
+    );
+    let none = Tensor::<4>::zeros([1, 0, 2, 2], &device);
+    let error = ActivationGrid::new("Layer", ["a"], images, none).unwrap_err();
+    assert!(matches!(error, PlotError::Empty));
+}
+
+/// A row of the picture for NaN and infinity, no panic and no broken scale.
+#[test]
+fn activations_that_are_not_finite_are_grey() {
+    let device = Device::flex();
+    let images = Tensor::<4>::from_data([[[[f32::NAN]]]], &device);
+    let maps = Tensor::<4>::from_data([[[[f32::NAN, f32::INFINITY, 1.0]]]], &device);
+    let grid = ActivationGrid::new("Layer", ["odd"], images, maps).unwrap();
+    assert_eq!(grid.to_svg().unwrap().matches("#969696").count(), 2);
+}
+
+#[test]
+fn a_report_escapes_inlines_and_refuses_to_leave_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.svg"), "<svg/>").unwrap();
+    let section = Section::new("one", "One <b>")
+        .with_question("Is 1 < 2?")
+        .with_fact("command", "cargo run & wait")
+        .with_warning("drawings")
+        .with_block(Block::Heading("Part".to_owned()))
+        .with_block(Block::Text("fine".to_owned()))
+        .with_block(Block::Table(Table::new(["a", "b"]).with_row(["x", "0.5"])))
+        .with_block(Block::Preformatted("a  b".to_owned()))
+        .with_block(Block::Picture {
+            file: "a.svg".to_owned(),
+            caption: "A".to_owned(),
+        });
+    section.save(folder.path()).unwrap();
+    let section = Section::load(folder.path()).unwrap();
+    assert_eq!(section.fact("command"), Some("cargo run & wait"));
+    let page = folder.path().join("report.html");
+    let report = Report::new("All").with_section(section, folder.path());
+    report.save(&page).unwrap();
+    let html = std::fs::read_to_string(&page).unwrap();
+    for expected in [
+        "One &lt;b&gt;",
+        "Is 1 &lt; 2?",
+        "cargo run &amp; wait",
+        "<td class=\"number\">0.5</td>",
+        "data:image/svg+xml;base64,PHN2Zy8+",
+        "prefers-color-scheme: dark",
+    ] {
+        assert!(html.contains(expected), "'{expected}' is missing");
+    }
+    for file in ["../a.svg", "/etc/passwd", "a.html", "missing.png", ""] {
+        let picture = Block::Picture {
+            file: file.to_owned(),
+            caption: String::new(),
+        };
+        let section = Section::new("two", "Two").with_block(picture);
+        let error = Report::new("All")
+            .with_section(section, folder.path())
+            .save(&page);
+        assert!(error.is_err(), "{file}");
+    }
+    assert_eq!(
+        std::fs::read_to_string(&page).unwrap(),
+        html,
+        "the old page is still there"
+    );
+    std::fs::write(folder.path().join("section.json"), "{}").unwrap();
+    assert!(Section::load(folder.path()).is_err());
+}

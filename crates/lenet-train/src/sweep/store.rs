@@ -1,0 +1,195 @@
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use lenet_data::ImageDataset;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Outcome, Scale, Setting, Sweep, SweepError, TrialResult};
+
+const FORMAT: &str = "lenet-sweep";
+const VERSION: u32 = 1;
+
+/// A file of finished trials: a line that says of what, then a line for each trial.
+///
+/// A line counts once its newline is on disk; what a killed process left after the last newline is
+/// cut off.
+#[derive(Debug)]
+pub(super) struct Store {
+    path: PathBuf,
+    file: File,
+}
+
+/// The first line. The seeds are not in it: more of them may be asked for later.
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    format: String,
+    version: u32,
+    name: String,
+    parameter: String,
+    scale: Scale,
+    held_out: String,
+    training_set: DatasetIdentity,
+    held_out_set: DatasetIdentity,
+    settings: Vec<Setting>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct DatasetIdentity {
+    name: String,
+    images: usize,
+    /// SHA-256 of shape, labels and pixels.
+    digest: String,
+}
+
+impl From<&ImageDataset> for DatasetIdentity {
+    fn from(dataset: &ImageDataset) -> Self {
+        Self {
+            name: dataset.name().to_owned(),
+            images: dataset.len(),
+            digest: dataset.digest(),
+        }
+    }
+}
+
+impl Store {
+    /// Opens or makes the file, and gives the trials that it holds.
+    pub(super) fn open(
+        path: &Path,
+        sweep: &Sweep,
+        train: &ImageDataset,
+        held_out: &ImageDataset,
+    ) -> Result<(Self, Vec<TrialResult>), SweepError> {
+        let io = |source| SweepError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(SweepError::InUse {
+                    path: path.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io)?;
+
+        let wanted = Header {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            name: sweep.name.clone(),
+            parameter: sweep.parameter.clone(),
+            scale: sweep.scale,
+            held_out: sweep.held_out.clone(),
+            training_set: train.into(),
+            held_out_set: held_out.into(),
+            settings: sweep.settings.clone(),
+        };
+        let wanted = serde_json::to_value(wanted).map_err(|error| io(error.into()))?;
+        let mut store = Self {
+            path: path.to_owned(),
+            file,
+        };
+        let whole = bytes
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |newline| newline + 1);
+        let (lines, cut) = bytes.split_at(whole);
+        let finished = match lines.is_empty() {
+            // A new file, or one whose first line was cut: there are no results in it. Whatever
+            // else it is, is not ours to overwrite.
+            true if looks_like_a_header(cut) => {
+                store.cut(0)?;
+                store.append_line(&wanted)?;
+                Vec::new()
+            }
+            true => return Err(store.corrupt(1, "this is not a file of sweep results")),
+            false => {
+                let finished = store.read(lines, &wanted)?;
+                store.cut(whole)?;
+                finished
+            }
+        };
+        Ok((store, finished))
+    }
+
+    /// Adds a finished trial, and gives it as a later run will read it; it is then on disk.
+    pub(super) fn append(&mut self, trial: &TrialResult) -> Result<TrialResult, SweepError> {
+        let line = self.append_line(trial)?;
+        serde_json::from_slice(&line).map_err(|error| self.io(error.into()))
+    }
+
+    fn read(&self, lines: &[u8], wanted: &Value) -> Result<Vec<TrialResult>, SweepError> {
+        let mut lines = lines.split(|&byte| byte == b'\n').filter(|l| !l.is_empty());
+        let header = lines.next().unwrap_or_default();
+        let found: Value = serde_json::from_slice(header)
+            .ok()
+            .filter(|value: &Value| value.get("format").and_then(Value::as_str) == Some(FORMAT))
+            .ok_or_else(|| self.corrupt(1, "this is not a file of sweep results"))?;
+        let differences = crate::differences::differences(&found, wanted);
+        if !differences.is_empty() {
+            return Err(SweepError::OtherSweep {
+                path: self.path.clone(),
+                differences,
+            });
+        }
+        let mut finished: Vec<TrialResult> = Vec::new();
+        for (index, line) in lines.enumerate() {
+            let trial: TrialResult = serde_json::from_slice(line)
+                .map_err(|error| self.corrupt(index + 2, &format!("not a trial ({error})")))?;
+            // The later line of a trial that failed before, and was tried again, is the one that counts.
+            finished.retain(|old| (&old.label, old.seed) != (&trial.label, trial.seed));
+            finished.push(trial);
+        }
+        finished.retain(|trial| !matches!(trial.outcome, Outcome::Failed { .. }));
+        Ok(finished)
+    }
+
+    fn append_line(&mut self, value: &impl Serialize) -> Result<Vec<u8>, SweepError> {
+        let write = |file: &mut File| -> io::Result<Vec<u8>> {
+            let mut line = serde_json::to_vec(value)?;
+            line.push(b'\n');
+            file.seek(SeekFrom::End(0))?;
+            file.write_all(&line)?;
+            file.sync_data()?;
+            Ok(line)
+        };
+        write(&mut self.file).map_err(|source| self.io(source))
+    }
+
+    fn cut(&mut self, length: usize) -> Result<(), SweepError> {
+        let result = self.file.set_len(length as u64);
+        result.map_err(|source| self.io(source))
+    }
+
+    fn io(&self, source: io::Error) -> SweepError {
+        SweepError::Io {
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    fn corrupt(&self, line: usize, reason: &str) -> SweepError {
+        SweepError::Corrupt {
+            path: self.path.clone(),
+            line,
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// Whether these bytes, without a newline, may be the beginning of our first line.
+fn looks_like_a_header(bytes: &[u8]) -> bool {
+    let beginning = format!("{{\"format\":\"{FORMAT}\"");
+    bytes.iter().zip(beginning.as_bytes()).all(|(a, b)| a == b)
+}

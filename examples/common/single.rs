@@ -1,0 +1,101 @@
+use std::io::{IsTerminal, stderr, stdout};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use lenet::core::LeNetConfig;
+use lenet::plot::{Block, LossCurve};
+use lenet::train::observer::{JsonLines, ProgressBar, TextLines};
+use lenet::train::{Event, Observer, Table, TrainingConfig, TrainingRun, evaluate, train};
+
+use super::args::{TrainArgs, parse};
+use super::exercise::{Exercise, Session};
+use super::exit_code;
+
+/// Trains the preset as the command line says, prints everything and writes the files.
+pub(crate) fn train_one(exercise: &Exercise, preset: fn(usize) -> LeNetConfig) -> ExitCode {
+    let args: TrainArgs = parse(exercise.question);
+    exit_code(|| {
+        let mut session = Session::begin(exercise, &args.session)?;
+        let config = args.recipe.training(15, session.quick);
+        session.train(exercise.title, &preset(session.classes()), &config)?;
+        session.finish()
+    })
+}
+
+/// Who watches a run on the console.
+pub(crate) fn console() -> Box<dyn Observer> {
+    match stderr().is_terminal() {
+        true => Box::new(ProgressBar::new()),
+        false => Box::new(TextLines::new(stdout())),
+    }
+}
+
+impl Session {
+    /// Trains one network, judges it by the test set, and reports both.
+    pub(crate) fn train(
+        &mut self,
+        title: &str,
+        network: &LeNetConfig,
+        config: &TrainingConfig,
+    ) -> Result<TrainingRun> {
+        println!(
+            "training  {} epochs, batch {}, learning rate {}, seed {}",
+            config.epochs, config.batch_size, config.learning_rate, config.seed
+        );
+        let layers = network.layer_table()?.to_string();
+        println!("\n{layers}");
+        // The metrics become a file when the run is whole: a failed one leaves older files alone.
+        let metrics = JsonLines::new(Vec::new());
+        let mut observer = (console(), metrics);
+        let (learn, test) = (&self.splits.train, &self.splits.test);
+        let device = &self.device.device;
+        let run = train(network, config, learn, None, device, &mut observer)?;
+        let result = evaluate(&run.lenet, test, device)?;
+        println!();
+        observer.observe(&Event::Evaluated {
+            split: "test",
+            evaluation: &result,
+        });
+        println!("\n{}", result.confusion);
+
+        let mut curve =
+            LossCurve::new(self.title(title), &run.epochs).with_test_accuracy(result.accuracy);
+        if let Some(warning) = self.warning() {
+            curve = curve.with_warning(warning);
+        }
+        curve.save(self.path("loss.png"))?;
+        curve.save(self.path("loss.svg"))?;
+        let metrics = observer.1.finish().context("collecting the metrics")?;
+        std::fs::write(self.path("metrics.jsonl"), metrics).context("writing metrics.jsonl")?;
+        run.lenet
+            .save_safetensors(self.path("weights.safetensors"))?;
+        self.wrote("loss curve", "loss.png and .svg");
+        self.wrote("metrics", "metrics.jsonl");
+        self.wrote("weights", "weights.safetensors");
+
+        self.add(Block::Text(format!(
+            "Test accuracy {:.4}, test loss {:.4}, on {} images.",
+            result.accuracy, result.mean_loss, result.images
+        )));
+        self.add(Block::Picture {
+            file: "loss.svg".to_owned(),
+            caption: "Training loss after each epoch.".to_owned(),
+        });
+        self.add(Block::Table(loss_table(&run.epochs)));
+        self.add(Block::Preformatted(result.confusion.to_string()));
+        self.add(Block::Preformatted(layers));
+        Ok(run)
+    }
+}
+
+fn loss_table(epochs: &[lenet::train::EpochMetrics]) -> Table {
+    let table = Table::new(["epoch", "mean loss", "last batch", "seconds"]);
+    epochs.iter().fold(table, |table, metrics| {
+        table.with_row([
+            metrics.epoch.to_string(),
+            format!("{:.4}", metrics.mean_loss),
+            format!("{:.4}", metrics.last_batch_loss),
+            format!("{:.2}", metrics.seconds),
+        ])
+    })
+}

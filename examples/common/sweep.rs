@@ -1,0 +1,143 @@
+use std::io::{IsTerminal, stderr, stdout};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use lenet::plot::{AccuracyCurves, Block, SweepChart};
+use lenet::train::TrainingConfig;
+use lenet::train::sweep::{Sweep, SweepLines, SweepObserver, SweepProgress, SweepResult, Worker};
+
+use super::args::{CompareArgs, SweepArgs, parse};
+use super::exercise::{Exercise, Session};
+use super::exit_code;
+
+/// Trains `nets` networks of each setting of the sweep that `build` makes of a recipe of 15 epochs
+/// and the number of classes.
+pub(crate) fn compare(
+    exercise: &Exercise,
+    nets: usize,
+    build: impl Fn(&CompareArgs, TrainingConfig, usize) -> Sweep,
+) -> ExitCode {
+    let args: CompareArgs = parse(exercise.question);
+    exit_code(|| {
+        let mut session = Session::begin(exercise, &args.session)?;
+        let training = args.recipe.training(15, session.quick);
+        let seeds = args.sweep.seeds(args.recipe.seed, nets, session.quick);
+        let sweep = build(&args, training, session.classes()).with_seeds(seeds);
+        let result = session.sweep(exercise.title, &sweep, &args.sweep)?;
+        session.say(result.conclusion());
+        session.finish()
+    })
+}
+
+impl Session {
+    /// Runs the sweep with the test set as judge, and reports it.
+    pub(crate) fn sweep(
+        &mut self,
+        title: &str,
+        sweep: &Sweep,
+        args: &SweepArgs,
+    ) -> Result<SweepResult> {
+        let (train, test) = (self.splits.train.clone(), self.splits.test.clone());
+        self.sweep_on(title, sweep, args, (&train, &test))
+    }
+
+    /// Runs the sweep on these images to learn from and to judge by, prints its table,
+    /// and writes table, numbers and charts.
+    pub(crate) fn sweep_on(
+        &mut self,
+        title: &str,
+        sweep: &Sweep,
+        args: &SweepArgs,
+        (train, held_out): (&lenet::data::ImageDataset, &lenet::data::ImageDataset),
+    ) -> Result<SweepResult> {
+        let trials = sweep.trials();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs = args
+            .jobs
+            .unwrap_or(if self.device.is_cpu { cores } else { 1 });
+        let workers = Worker::share_cores(&self.device.device, jobs.min(trials.len()));
+        println!("nets      {}, {} at a time", trials.len(), workers.len());
+        if let Some(setting) = sweep.settings.first() {
+            println!(
+                "training  {} epochs, batch {}, learning rate {}, seeds {:?}\n",
+                setting.training.epochs,
+                setting.training.batch_size,
+                setting.training.learning_rate,
+                sweep.seeds
+            );
+        }
+        let mut observer: Box<dyn SweepObserver> = match stderr().is_terminal() {
+            true => Box::new(SweepProgress::new()),
+            false => Box::new(SweepLines::new(stdout())),
+        };
+        let name = &sweep.name;
+        let trials_file = format!("{name}-trials.jsonl");
+        let file = self.path(&trials_file);
+        let result = sweep.run(train, held_out, &workers, &file, &mut observer)?;
+        println!("\n{result}");
+
+        let write = |session: &Self, file: &str, text: String| {
+            let path = session.path(file);
+            std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+        };
+        write(self, &format!("{name}.md"), result.to_markdown())?;
+        write(self, &format!("{name}.csv"), result.to_csv())?;
+        write(self, &format!("{name}.json"), result.to_json()?)?;
+        self.wrote("table", format!("{name}.md, .csv and .json"));
+        self.add(Block::Table(result.table()));
+        for note in result.notes() {
+            self.add(Block::Text(note));
+        }
+        let seconds = result
+            .settings
+            .iter()
+            .flat_map(|setting| &setting.trials)
+            .map(|trial| trial.seconds)
+            .sum::<f64>();
+        self.add_fact(
+            "nets",
+            format!(
+                "{}: {seconds:.0} s of training in all, {} at a time",
+                trials.len(),
+                workers.len()
+            ),
+        );
+
+        let mut chart = SweepChart::new(self.title(title), &result);
+        let mut curves = AccuracyCurves::new(self.title(title), &result);
+        if let Some(warning) = self.warning() {
+            chart = chart.with_warning(warning.clone());
+            curves = curves.with_warning(warning);
+        }
+        let caption = format!(
+            "{} accuracy for each {}: mean, standard deviation and every seed.",
+            result.held_out, result.parameter
+        );
+        chart.save(self.path(&format!("{name}.png")))?;
+        chart.save(self.path(&format!("{name}.svg")))?;
+        self.wrote("chart", format!("{name}.png and .svg"));
+        self.add(Block::Picture {
+            file: format!("{name}.svg"),
+            caption,
+        });
+        // Where every trial diverged in its first epoch there is no curve to draw.
+        if result
+            .settings
+            .iter()
+            .any(|setting| setting.mean_after(1).is_some())
+        {
+            curves.save(self.path(&format!("{name}-epochs.png")))?;
+            curves.save(self.path(&format!("{name}-epochs.svg")))?;
+            self.wrote("curves", format!("{name}-epochs.png and .svg"));
+            self.add(Block::Picture {
+                file: format!("{name}-epochs.svg"),
+                caption: format!(
+                    "{} accuracy after each epoch: mean over the seeds and standard deviation.",
+                    result.held_out
+                ),
+            });
+        }
+        self.wrote("trials", trials_file);
+        Ok(result)
+    }
+}
