@@ -74,7 +74,7 @@ fn candidates(classes: usize, training: &TrainingConfig) -> Sweep {
     let deep = wide.clone().with_out_channels([32, 64, 128]);
     let momentum = training
         .clone()
-        .with_learning_rate(0.05)
+        .with_learning_rate(training.learning_rate / 2.0)
         .with_momentum(0.9)
         .with_weight_decay(5e-4)
         .with_schedule(Schedule::Cosine { final_rate: 0.0 });

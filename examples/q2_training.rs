@@ -74,13 +74,17 @@ fn epochs(session: &mut Session, args: &CompareArgs) -> anyhow::Result<()> {
         "test loss",
         "training loss",
     ]);
-    let mut best = (0, f64::MIN);
-    for epoch in [1, 2, 5, 10, 15, 20, 30] {
+    let mut best: Option<(usize, f64)> = None;
+    let mut listed = vec![1, 2, 5, 10, 15, 20, 30, last];
+    listed.retain(|&epoch| epoch <= last);
+    listed.sort_unstable();
+    listed.dedup();
+    for epoch in listed {
         let Some(accuracy) = setting.mean_after(epoch) else {
             continue;
         };
-        if accuracy > best.1 {
-            best = (epoch, accuracy);
+        if best.is_none_or(|(_, most)| accuracy > most) {
+            best = Some((epoch, accuracy));
         }
         let after = |value: fn(&lenet::train::EpochMetrics) -> Option<f64>| {
             let trials = setting.trials.iter();
@@ -100,11 +104,12 @@ fn epochs(session: &mut Session, args: &CompareArgs) -> anyhow::Result<()> {
         ]);
     }
     session.table(table);
-    let (epoch, accuracy) = best;
-    session.say(format!(
-        "Of these, {epoch} epochs give the highest test accuracy, {accuracy:.4}; the whole run has {last}. \
-         A test loss that rises while the training loss falls tells of overfitting."
-    ));
+    if let Some((epoch, accuracy)) = best {
+        session.say(format!(
+            "Of these, {epoch} epochs show the highest test accuracy, {accuracy:.4}. A test loss that rises \
+             while the training loss falls tells of overfitting."
+        ));
+    }
     Ok(())
 }
 

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     let args: LookArgs = parse(EXERCISE.question);
     common::exit_code(|| {
         let mut session = Session::begin(&EXERCISE, &args.session)?;
+        session.require_garments()?;
         let test = session.splits.test.clone();
         let [coats, pullovers] = CLASSES.map(|name| of_class(&test, name));
         let (coats, pullovers) = (coats?, pullovers?);
@@ -50,12 +51,7 @@ fn main() -> ExitCode {
 /// The images of a class.
 fn of_class(dataset: &ImageDataset, name: &str) -> Result<ImageDataset> {
     let class = dataset.class_names().iter().position(|class| class == name);
-    let class = class.with_context(|| {
-        format!(
-            "{} has no class '{name}': this exercise is about garments",
-            dataset.name()
-        )
-    })?;
+    let class = class.with_context(|| format!("{} has no class '{name}'", dataset.name()))?;
     let labels = dataset.labels().iter().enumerate();
     let images = labels.filter(|(_, label)| usize::from(**label) == class);
     Ok(dataset.select(&images.map(|(index, _)| index).collect::<Vec<_>>()))

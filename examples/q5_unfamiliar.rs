@@ -53,6 +53,7 @@ fn main() -> ExitCode {
     let args: Args = parse(EXERCISE.question);
     common::exit_code(|| {
         let mut session = Session::begin(&EXERCISE, &args.look.session)?;
+        session.require_garments()?;
         let test = &session.splits.test;
         let mut kinds = vec![Kind {
             name: "test images".to_owned(),

@@ -52,7 +52,7 @@ struct Args {
     #[arg(long, value_name = "N", value_parser = count)]
     jobs: Option<usize>,
 
-    /// Folder of the exercises' folders, and of report.html [default: out, or out/quick with --quick]
+    /// Folder of the exercises' folders, which are taken as they are, and of report.html [default: out, or out/quick with --quick]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -94,7 +94,9 @@ fn main() -> ExitCode {
             let folder = root.join(name);
             match folder.join("section.json").exists() {
                 true => {
-                    report = report.with_section(Section::load(&folder)?, folder);
+                    let section = Section::load(&folder)?;
+                    check(&args, &section, &folder)?;
+                    report = report.with_section(section, folder);
                     found += 1;
                 }
                 false => missing.push(name),
@@ -113,6 +115,28 @@ fn main() -> ExitCode {
         println!("{found} exercises in {}", page.display());
         Ok(())
     })
+}
+
+/// Refuses to mix quick runs with full ones, or drawings with what was asked for as real.
+fn check(args: &Args, section: &Section, folder: &Path) -> Result<()> {
+    let run = if args.quick { "quick" } else { "full" };
+    let found = section.fact("run").unwrap_or("unknown");
+    let drawn = section
+        .fact("images")
+        .is_some_and(|images| images.starts_with("synthetic"));
+    if found != run {
+        bail!(
+            "{} holds a {found} run, not a {run} one: choose another --out, or remove it",
+            folder.display()
+        );
+    }
+    if args.synthetic && !drawn {
+        bail!(
+            "{} holds a run on a real data set: choose another --out, or remove it",
+            folder.display()
+        );
+    }
+    Ok(())
 }
 
 /// Runs each exercise that has no section yet, one after the other.
@@ -193,6 +217,16 @@ fn programs(names: &[&str]) -> Result<PathBuf> {
         let mut command = Command::new(cargo);
         command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("build");
         command.args(release.then_some("--release"));
+        // Or the exercises would be built anew without the device that was asked for.
+        for (feature, enabled) in [
+            ("vulkan", cfg!(feature = "vulkan")),
+            ("metal", cfg!(feature = "metal")),
+            ("cuda", cfg!(feature = "cuda")),
+        ] {
+            if enabled {
+                command.args(["--features", feature]);
+            }
+        }
         for name in names {
             command.args(["--example", name]);
         }

@@ -536,6 +536,15 @@ fn the_report_runs_every_exercise() {
     std::fs::remove_dir_all(root.join("q3_mnist")).unwrap();
     let collected = stdout(&report(&["--collect"]));
     assert!(collected.contains("Not run yet: q3_mnist"), "{collected}");
+    let mixed = example("report", folder.path())
+        .args(["--collect", "--out", "out/quick"])
+        .assert()
+        .code(1);
+    assert!(
+        stderr(&mixed).contains("holds a quick run, not a full one"),
+        "{}",
+        stderr(&mixed)
+    );
 }
 
 #[test]
@@ -560,7 +569,7 @@ fn finished(file: &Path) -> Vec<Value> {
 fn a_killed_sweep_goes_on_where_it_was() {
     let folder = TempDir::new().unwrap();
     let arguments = |out: &str| {
-        let fixed = "--dataset synthetic --quick --epochs 1 --seeds 2 --device flex --out";
+        let fixed = "--dataset synthetic --quick --epochs 1 --seeds 2 --jobs 1 --device flex --out";
         let fixed = fixed.split(' ').map(str::to_owned);
         fixed.chain([out.to_owned()]).collect::<Vec<_>>()
     };
@@ -745,12 +754,39 @@ fn pictures_of_ones_own_are_looked_at() {
         ),
         (&["letter.jpg"], "letter.jpg is not a readable picture"),
         (&["none.png"], "none.png"),
-        (&["."], "."),
+        (&["."], "directory"),
     ] {
         let told = stderr(&q5(images).code(1));
         assert!(told.contains(expected), "'{expected}' is not in:\n{told}");
         assert!(!told.contains("panicked"), "{told}");
     }
+}
+
+/// The classic network's weights have the same shapes, but another activation and pooling.
+#[test]
+fn weights_of_another_network_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let flex = burn::tensor::Device::flex();
+    let classic = LeNetConfig::classic(10).init(&flex, 0).unwrap();
+    let path = folder.path().join("classic.safetensors");
+    classic.save_safetensors(&path).unwrap();
+    let run = example("q4_activations", folder.path())
+        .args([
+            "--dataset",
+            "synthetic",
+            "--quick",
+            "--device",
+            "flex",
+            "--weights",
+        ])
+        .arg(&path)
+        .assert()
+        .code(1);
+    let told = stderr(&run);
+    assert!(
+        told.contains("activation is sigmoid in the file, relu here"),
+        "{told}"
+    );
 }
 
 #[test]

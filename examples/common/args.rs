@@ -39,7 +39,7 @@ pub(crate) struct LookArgs {
     pub(crate) recipe: RecipeArgs,
 
     /// Weights of a modern LeNet, as q1_modern writes them, instead of training one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["epochs", "batch_size", "lr", "seed"])]
     pub(crate) weights: Option<PathBuf>,
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct RecipeArgs {
 /// How many networks to compare, and how many at once.
 #[derive(Debug, Args)]
 pub(crate) struct SweepArgs {
-    /// Networks of each setting, with seeds SEED, SEED+1, … [default: the exercise's, or 2 with --quick]
+    /// Networks of each setting, with seeds SEED, SEED+1, … [default: the exercise's, at most 2 with --quick]
     #[arg(long, value_name = "N", value_parser = count)]
     seeds: Option<usize>,
 
@@ -159,9 +159,13 @@ fn device_help() -> String {
     format!("Device; auto takes a hardware GPU if there is one, else the CPU [one of: {names}]")
 }
 
+/// More of anything is a slip of the keyboard.
+const MOST: usize = 1_000_000;
+
 pub(crate) fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(count) if count > MOST => Err(format!("must be at most {MOST}")),
         Ok(count) => Ok(count),
         Err(error) => Err(error.to_string()),
     }

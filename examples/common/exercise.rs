@@ -71,6 +71,7 @@ impl Session {
         }
         let images = format!("{}, {} + {} images", train.name(), train.len(), test.len());
         section = section
+            .with_fact("run", if args.quick { "quick" } else { "full" })
             .with_fact("command", command_line())
             .with_fact("images", images)
             .with_fact("device", device.description.clone())
@@ -89,6 +90,18 @@ impl Session {
     /// The number of classes of the images.
     pub(crate) fn classes(&self) -> usize {
         self.splits.train.class_names().len()
+    }
+
+    /// Refuses images that are not of garments.
+    pub(crate) fn require_garments(&self) -> Result<()> {
+        let test = &self.splits.test;
+        let coats = test.class_names().iter().any(|name| name == "coat");
+        anyhow::ensure!(
+            coats,
+            "{} has no class 'coat': this exercise is about garments",
+            test.name()
+        );
+        Ok(())
     }
 
     /// What pictures of drawings must say.
@@ -161,11 +174,17 @@ impl Session {
 
 /// The command as one types it.
 pub(crate) fn command_line() -> String {
-    let mut arguments = std::env::args();
-    let program = arguments.next().unwrap_or_default();
-    let example = PathBuf::from(program);
+    let mut arguments = std::env::args_os();
+    let example = PathBuf::from(arguments.next().unwrap_or_default());
     let example = example.file_stem().unwrap_or_default().to_string_lossy();
-    let arguments: Vec<String> = arguments.collect();
+    let quoted = |argument: std::ffi::OsString| {
+        let argument = argument.to_string_lossy();
+        match argument.contains(|c: char| c.is_whitespace() || "'\"$&|;<>()*?".contains(c)) {
+            true => format!("'{}'", argument.replace('\'', "'\\''")),
+            false => argument.into_owned(),
+        }
+    };
+    let arguments: Vec<String> = arguments.map(quoted).collect();
     let dashes = if arguments.is_empty() { "" } else { " -- " };
     format!(
         "cargo run --release --example {example}{dashes}{}",

@@ -9,7 +9,7 @@ use lenet::train::{Event, Observer, Table, TrainingConfig, TrainingRun, evaluate
 
 use super::args::{TrainArgs, parse};
 use super::exercise::{Exercise, Session};
-use super::exit_code;
+use super::{exit_code, write_whole};
 
 /// Trains the preset as the command line says, prints everything and writes the files.
 pub(crate) fn train_one(exercise: &Exercise, preset: fn(usize) -> LeNetConfig) -> ExitCode {
@@ -66,7 +66,7 @@ impl Session {
         curve.save(self.path("loss.png"))?;
         curve.save(self.path("loss.svg"))?;
         let metrics = observer.1.finish().context("collecting the metrics")?;
-        std::fs::write(self.path("metrics.jsonl"), metrics).context("writing metrics.jsonl")?;
+        write_whole(&self.path("metrics.jsonl"), &metrics)?;
         run.lenet
             .save_safetensors(self.path("weights.safetensors"))?;
         self.wrote("loss curve", "loss.png and .svg");

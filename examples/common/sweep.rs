@@ -1,14 +1,18 @@
 use std::io::{IsTerminal, stderr, stdout};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use lenet::plot::{AccuracyCurves, Block, SweepChart};
 use lenet::train::TrainingConfig;
-use lenet::train::sweep::{Sweep, SweepLines, SweepObserver, SweepProgress, SweepResult, Worker};
+use lenet::train::sweep::{
+    Outcome, Sweep, SweepEvent, SweepLines, SweepObserver, SweepProgress, SweepResult, Worker,
+};
 
 use super::args::{CompareArgs, SweepArgs, parse};
 use super::exercise::{Exercise, Session};
-use super::exit_code;
+use super::{exit_code, write_whole};
 
 /// Trains `nets` networks of each setting of the sweep that `build` makes of a recipe of 15 epochs
 /// and the number of classes.
@@ -57,28 +61,22 @@ impl Session {
             .unwrap_or(if self.device.is_cpu { cores } else { 1 });
         let workers = Worker::share_cores(&self.device.device, jobs.min(trials.len()));
         println!("nets      {}, {} at a time", trials.len(), workers.len());
-        if let Some(setting) = sweep.settings.first() {
-            println!(
-                "training  {} epochs, batch {}, learning rate {}, seeds {:?}\n",
-                setting.training.epochs,
-                setting.training.batch_size,
-                setting.training.learning_rate,
-                sweep.seeds
-            );
-        }
-        let mut observer: Box<dyn SweepObserver> = match stderr().is_terminal() {
+        println!("training  {}, seeds {:?}\n", recipes(sweep), sweep.seeds);
+        let observer: Box<dyn SweepObserver> = match stderr().is_terminal() {
             true => Box::new(SweepProgress::new()),
             false => Box::new(SweepLines::new(stdout())),
         };
         let name = &sweep.name;
         let trials_file = format!("{name}-trials.jsonl");
         let file = self.path(&trials_file);
+        let earlier = EarlierTrials::default();
+        let mut observer = (observer, earlier.clone());
         let result = sweep.run(train, held_out, &workers, &file, &mut observer)?;
+        let earlier = earlier.count();
         println!("\n{result}");
 
         let write = |session: &Self, file: &str, text: String| {
-            let path = session.path(file);
-            std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+            write_whole(&session.path(file), text.as_bytes())
         };
         write(self, &format!("{name}.md"), result.to_markdown())?;
         write(self, &format!("{name}.csv"), result.to_csv())?;
@@ -87,6 +85,12 @@ impl Session {
         self.add(Block::Table(result.table()));
         for note in result.notes() {
             self.add(Block::Text(note));
+        }
+        let failed = result.settings.iter().flat_map(|setting| &setting.trials);
+        let failed = failed.filter(|trial| matches!(trial.outcome, Outcome::Failed { .. }));
+        match failed.count() {
+            0 => {}
+            failed => bail!("{failed} nets failed; run again to train them"),
         }
         let seconds = result
             .settings
@@ -97,9 +101,13 @@ impl Session {
         self.add_fact(
             "nets",
             format!(
-                "{}: {seconds:.0} s of training in all, {} at a time",
+                "{}: {seconds:.0} s of training in all, {} at a time{}",
                 trials.len(),
-                workers.len()
+                workers.len(),
+                match earlier {
+                    0 => String::new(),
+                    _ => format!("; {earlier} of them in an earlier run"),
+                }
             ),
         );
 
@@ -140,4 +148,42 @@ impl Session {
         self.wrote("trials", trials_file);
         Ok(result)
     }
+}
+
+/// Remembers how many trials an earlier run left on disk.
+#[derive(Clone, Default)]
+struct EarlierTrials(Arc<AtomicUsize>);
+
+impl EarlierTrials {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl SweepObserver for EarlierTrials {
+    fn observe(&mut self, event: &SweepEvent<'_>) {
+        if let SweepEvent::Started { finished, .. } = event {
+            self.0.store(*finished, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What the settings' recipes share and where they differ, in a few words.
+fn recipes(sweep: &Sweep) -> String {
+    let each = |value: fn(&TrainingConfig) -> String| {
+        let mut values: Vec<String> = Vec::new();
+        for setting in &sweep.settings {
+            let value = value(&setting.training);
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        values.join(", ")
+    };
+    format!(
+        "{} epochs, batch {}, learning rate {}",
+        each(|training| training.epochs.to_string()),
+        each(|training| training.batch_size.to_string()),
+        each(|training| training.learning_rate.to_string()),
+    )
 }

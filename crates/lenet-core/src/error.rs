@@ -152,6 +152,16 @@ pub enum WeightsError {
         /// Every tensor that differs, in the order of the network's parameters.
         differences: Vec<TensorDifference>,
     },
+    /// The file says that its network computes something else, though every shape is the same.
+    #[error("the weights are of another network: {what} is {found} in the file, {expected} here")]
+    Function {
+        /// What differs.
+        what: &'static str,
+        /// As the network to load into has it.
+        expected: String,
+        /// As the file has it.
+        found: String,
+    },
     /// The device did not give the weights back.
     #[error("reading {name} from the device failed: {message}")]
     Device {

@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::{LeNet, TensorDifference, WeightsError};
+use crate::{LeNet, LeNetConfig, TensorDifference, WeightsError};
 
 /// Key under which a file's metadata holds the configuration as JSON.
 const CONFIG_KEY: &str = "lenet_config";
@@ -98,7 +98,9 @@ impl LeNet {
     /// # Errors
     ///
     /// [`WeightsError`] if the file cannot be read, is no safetensors file, or holds another
-    /// network's weights, with the list of all tensors that differ.
+    /// network's weights, with the list of all tensors that differ. A file that names its
+    /// configuration, as those of [`save_safetensors`](Self::save_safetensors) do, must also have the
+    /// same activation, pooling and padding, which shapes do not tell.
     pub fn load_safetensors(self, path: impl AsRef<Path>) -> Result<Self, WeightsError> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|source| WeightsError::Io {
@@ -116,6 +118,7 @@ impl LeNet {
     pub fn from_safetensors(mut self, bytes: &[u8]) -> Result<Self, WeightsError> {
         let file =
             SafeTensors::deserialize(bytes).map_err(|source| WeightsError::Format { source })?;
+        self.check_function(bytes)?;
         let mut found: HashMap<String, TensorView<'_>> = file
             .tensors()
             .into_iter()
@@ -181,6 +184,48 @@ impl LeNet {
             replace(&mut dense.bias, next());
         }
         Ok(self)
+    }
+
+    /// Whether the configuration in the file's metadata, if there is one, computes the same.
+    fn check_function(&self, bytes: &[u8]) -> Result<(), WeightsError> {
+        let (_, metadata) =
+            SafeTensors::read_metadata(bytes).map_err(|source| WeightsError::Format { source })?;
+        let text = metadata.metadata().as_ref().and_then(|m| m.get(CONFIG_KEY));
+        let config = text.and_then(|text| serde_json::from_str::<LeNetConfig>(text).ok());
+        let Some(found) = config else {
+            return Ok(());
+        };
+        let expected = self.config();
+        let padding = |config: &LeNetConfig| -> String {
+            let each = (0..self.conv.len()).map(|index| config.padding.get(index));
+            format!(
+                "{:?}",
+                each.map(Option::unwrap_or_default).collect::<Vec<_>>()
+            )
+        };
+        let pairs = [
+            (
+                "activation",
+                expected.activation.to_string(),
+                found.activation.to_string(),
+            ),
+            (
+                "pooling",
+                expected.pooling.to_string(),
+                found.pooling.to_string(),
+            ),
+            ("padding", padding(expected), padding(&found)),
+        ];
+        for (what, expected, found) in pairs {
+            if expected != found {
+                return Err(WeightsError::Function {
+                    what,
+                    expected,
+                    found,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Every parameter's key and PyTorch shape, in the order of the network.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use image::imageops::{FilterType, overlay, resize};
-use image::{GrayImage, ImageReader, Limits, Luma};
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, Limits, Luma};
 use thiserror::Error;
 
 /// Largest file read, in bytes.
@@ -100,7 +101,7 @@ pub enum PictureError {
 /// A picture file as an image of the MNIST family.
 ///
 /// The rule, in this order:
-/// 1. transparent pixels lie on white;
+/// 1. a camera's note of how it was held (EXIF) is followed, transparent pixels lie on white;
 /// 2. colours become grey by Rec. 709 (0.2126 red, 0.7152 green, 0.0722 blue);
 /// 3. dark on light, given or found by [`Polarity::Auto`], is inverted, so that the thing shown is
 ///    light;
@@ -173,18 +174,15 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<GrayImage, PictureError> {
         path: path.to_owned(),
         reason,
     };
-    let reader = || {
-        let mut reader = ImageReader::new(Cursor::new(bytes))
-            .with_guessed_format()
-            .map_err(|error| failed(error.to_string()))?;
-        let mut limits = Limits::default();
-        limits.max_alloc = Some(MAX_MEMORY);
-        reader.limits(limits);
-        Ok::<_, PictureError>(reader)
-    };
-    let (width, height) = reader()?
-        .into_dimensions()
+    let image_error = |error: image::ImageError| failed(error.to_string());
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
         .map_err(|error| failed(error.to_string()))?;
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_MEMORY);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(image_error)?;
+    let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if width > MAX_SIDE || height > MAX_SIDE || pixels > MAX_PIXELS {
         return Err(PictureError::TooManyPixels {
@@ -193,10 +191,11 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<GrayImage, PictureError> {
             height,
         });
     }
-    let picture = reader()?
-        .decode()
-        .map_err(|error| failed(error.to_string()))?
-        .into_luma_alpha8();
+    // A file whose orientation cannot be read is taken as it lies.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(image_error)?;
+    picture.apply_orientation(orientation);
+    let picture = picture.into_luma_alpha8();
     let mut grey = GrayImage::new(picture.width(), picture.height());
     for (to, from) in grey.pixels_mut().zip(picture.pixels()) {
         let [luma, alpha] = from.0.map(u32::from);

@@ -180,9 +180,10 @@ impl ActivationGrid {
         if !value.is_finite() {
             return GREY;
         }
-        let (low, high) = self.range;
-        let part = (value - low) / (high - low).max(f32::MIN_POSITIVE);
-        ViridisRGB.get_color(part)
+        // In f64, where the difference of two f32 is finite.
+        let [low, high, value] = [self.range.0, self.range.1, value].map(f64::from);
+        let part = (value - low) / (high - low).max(f64::MIN_POSITIVE);
+        ViridisRGB.get_color(part.clamp(0.0, 1.0))
     }
 }
 
@@ -260,7 +261,7 @@ impl Drawing for ActivationGrid {
         for step in 0..STEPS {
             let part = step as f32 / (STEPS - 1) as f32;
             let (left, right) = (x + width * step / STEPS, x + width * (step + 1) / STEPS);
-            let color = self.color(low + (high - low) * part);
+            let color = self.color(low * (1.0 - part) + high * part);
             let corners = [(left, top), (right, top + units(14))];
             area.draw(&Rectangle::new(corners, color.filled()))
                 .map_err(failed)?;

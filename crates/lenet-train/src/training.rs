@@ -107,7 +107,7 @@ pub fn train(
                 config.learning_rate,
                 epoch * steps + step,
                 steps,
-                config.epochs * steps,
+                config.epochs.saturating_mul(steps),
             );
             let images = batch.len();
             let loss = cross_entropy(lenet.forward(batch.images), batch.labels);

@@ -266,7 +266,7 @@ fn a_diverged_trial_is_a_row_and_not_repeated() {
     assert!(shown.contains("diverged diverged"), "{shown}");
     assert!(shown.contains("1e9, seed 0: the loss became"), "{shown}");
     assert_eq!(result.to_csv().matches("diverged,").count(), 2);
-    assert!(result.conclusion().contains("learning rate 0.1 is best"));
+    assert!(result.conclusion().contains("with learning rate 0.1"));
 
     let data = data();
     let mut count = Count::default();
@@ -381,4 +381,83 @@ fn a_log_has_a_line_for_each_trial() {
             assert!(log.contains(expected), "'{expected}' is not in:\n{log}");
         }
     }
+}
+
+/// 17 digits of such a rate may come back from JSON with another last one.
+#[test]
+fn a_rate_of_many_digits_is_the_same_after_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let file = file(&folder);
+    let rates = [10_f64.powf(-1.6), 0.07 * 3.0, 1.0 / 3.0];
+    let mut sweep = Sweep::new("rates", "learning rate").with_scale(Scale::Logarithmic);
+    for rate in rates {
+        let training = training().with_epochs(1).with_learning_rate(rate);
+        sweep = sweep.with_setting(rate.to_string(), rate, LeNetConfig::modern(10), training);
+    }
+    let first = run(&sweep, &file).unwrap();
+    let again = run(&sweep, &file).unwrap();
+    assert_eq!(first, again);
+}
+
+struct Panicking(usize);
+
+impl SweepObserver for Panicking {
+    fn observe(&mut self, _event: &SweepEvent<'_>) {
+        self.0 -= 1;
+        assert!(self.0 > 0, "the observer panics on purpose");
+    }
+}
+
+#[test]
+fn a_panicking_observer_costs_no_result() {
+    let folder = TempDir::new().unwrap();
+    let whole = run(&sweep(), &file(&folder)).unwrap();
+    let data = data();
+    for calls in [1, 2, 20] {
+        let file = folder.path().join(format!("{calls}.jsonl"));
+        let mut observer = Panicking(calls);
+        let result = sweep()
+            .run(&data.train, &data.test, &workers(2), &file, &mut observer)
+            .unwrap();
+        assert_eq!(numbers(&result), numbers(&whole));
+    }
+}
+
+/// Means 0.80 and 0.90; the seeds lie 0.01 apart in the first case and 0.2 in the second.
+#[test]
+fn a_lead_counts_if_the_seeds_cannot_explain_it() {
+    let conclusion = |spread: f64| {
+        let trial = |label: &str, seed: u64, accuracy: f64| {
+            serde_json::json!({
+                "label": label, "seed": seed, "outcome": {"status": "finished"}, "seconds": 1.0, "threads": 1,
+                "epochs": [{"epoch": 1, "mean_loss": 0.5, "last_batch_loss": 0.5, "learning_rate": 0.1,
+                            "seconds": 1.0, "validation_accuracy": accuracy, "validation_loss": 0.5}],
+            })
+        };
+        let setting = |label: &str, mean: f64| {
+            let trials = [-1.0, 0.0, 1.0].iter().enumerate();
+            let trials: Vec<_> = trials
+                .map(|(seed, step)| trial(label, seed as u64, mean + step * spread))
+                .collect();
+            serde_json::json!({"label": label, "x": 1.0, "parameters": 1, "trials": trials})
+        };
+        let result: SweepResult = serde_json::from_value(serde_json::json!({
+            "name": "n", "parameter": "kernel size", "scale": "linear", "held_out": "test",
+            "dataset": "d", "synthetic": false, "settings": [setting("3", 0.8), setting("5", 0.9)],
+        }))
+        .unwrap();
+        result.conclusion()
+    };
+    let clear = conclusion(0.01);
+    assert!(
+        clear.contains("0.9000, with kernel size 5, 0.1000 above 3: more than"),
+        "{clear}"
+    );
+    // Welch: two standard errors of 0.01 / sqrt 3, four degrees of freedom, t = 2.776.
+    assert!(clear.contains("limit 0.0227"), "{clear}");
+    let unclear = conclusion(0.1);
+    assert!(
+        unclear.contains("the seeds alone could explain that"),
+        "{unclear}"
+    );
 }

@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use indicatif::ProgressStyle;
 
 use crate::observer::text_lines::line;
@@ -67,7 +69,10 @@ impl Observer for ProgressBar {
             _ => {}
         }
         if let Some(line) = line(event) {
-            self.bar.suspend(|| println!("{line}"));
+            // A reader that went away must not end the training.
+            self.bar.suspend(|| {
+                let _ = writeln!(std::io::stdout(), "{line}");
+            });
         }
     }
 }

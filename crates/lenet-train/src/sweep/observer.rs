@@ -59,6 +59,14 @@ impl SweepObserver for SilentSweep {
     fn observe(&mut self, _event: &SweepEvent<'_>) {}
 }
 
+/// Two observers as one.
+impl<A: SweepObserver, B: SweepObserver> SweepObserver for (A, B) {
+    fn observe(&mut self, event: &SweepEvent<'_>) {
+        self.0.observe(event);
+        self.1.observe(event);
+    }
+}
+
 impl<T: SweepObserver + ?Sized> SweepObserver for Box<T> {
     fn observe(&mut self, event: &SweepEvent<'_>) {
         (**self).observe(event);
@@ -85,7 +93,8 @@ impl Estimate {
                 Event::Started { images, .. } => self.images = *images,
                 Event::Step { steps, .. } => {
                     let epochs = trial.setting.training.epochs;
-                    self.done += trial.work(self.images) as f64 / (epochs * steps).max(1) as f64;
+                    self.done += trial.work(self.images) as f64
+                        / epochs.saturating_mul(*steps).max(1) as f64;
                 }
                 _ => {}
             },
@@ -237,7 +246,10 @@ impl SweepProgress {
     }
 
     fn print(&self, line: &str) {
-        self.bars.suspend(|| println!("{line}"));
+        // A reader that went away must not end the training.
+        self.bars.suspend(|| {
+            let _ = writeln!(std::io::stdout(), "{line}");
+        });
     }
 
     fn show_whole(&self) {
@@ -258,7 +270,7 @@ impl SweepProgress {
         match event {
             Event::Started {
                 training, steps, ..
-            } => bar.set_length((training.epochs * steps) as u64),
+            } => bar.set_length(training.epochs.saturating_mul(*steps) as u64),
             Event::Step {
                 epoch,
                 step,

@@ -136,48 +136,57 @@ impl SettingResult {
 }
 
 impl SweepResult {
-    /// The setting with the highest mean accuracy.
+    /// The setting with the highest mean accuracy, of those whose every training came to its end.
     pub fn best(&self) -> Option<&SettingResult> {
         self.ranking().into_iter().next()
     }
 
-    /// One sentence that the numbers support: which setting is best, and whether the seeds' spread
-    /// could explain its lead.
+    /// One sentence that the numbers support: which setting has the highest mean accuracy, and
+    /// whether the seeds' spread alone could explain its lead over the second.
     ///
-    /// The lead counts if it exceeds two standard errors of the difference between the two means.
+    /// It could unless Welch's t-test tells the two apart at the 5 % level. The test takes no account
+    /// of how many settings there were to choose from.
     pub fn conclusion(&self) -> String {
         let ranking = self.ranking();
-        let parameter = &self.parameter;
         let Some(best) = ranking.first() else {
-            return "No training came to its end.".to_owned();
+            return "No setting had all its trainings come to their end.".to_owned();
         };
         let mean = |setting: &SettingResult| setting.mean().unwrap_or(f64::NAN);
-        let lead = format!("{parameter} {} is best with {:.4}", best.label, mean(best));
+        let lead = format!(
+            "Highest mean {} accuracy: {:.4}, with {} {}",
+            self.held_out,
+            mean(best),
+            self.parameter,
+            best.label
+        );
         let Some(second) = ranking.get(1) else {
             return format!("{lead}; there is nothing to compare it with.");
         };
         let difference = mean(best) - mean(second);
         let than = format!("{difference:.4} above {}", second.label);
-        let error = match (standard_error(best), standard_error(second)) {
-            (Some(a), Some(b)) => a.hypot(b),
-            _ => return format!("{lead}, {than}; one seed each cannot tell luck from merit."),
-        };
-        let limit = 2.0 * error;
-        match difference > limit {
-            true => format!(
-                "{lead}, {than}: more than the seeds explain (two standard errors are {limit:.4})."
-            ),
-            false => format!(
-                "{lead}, {than}: the seeds alone could explain that (two standard errors are {limit:.4})."
-            ),
+        match welch(best, second) {
+            None => format!("{lead}, {than}; one seed cannot tell luck from merit."),
+            Some(limit) if difference > limit => {
+                format!("{lead}, {than}: more than the seeds explain (limit {limit:.4}).")
+            }
+            Some(limit) => {
+                format!("{lead}, {than}: the seeds alone could explain that (limit {limit:.4}).")
+            }
         }
     }
 
-    /// The settings with a result, best first.
+    /// The settings whose every training came to its end, best first.
     fn ranking(&self) -> Vec<&SettingResult> {
+        let whole = |setting: &&SettingResult| {
+            setting
+                .trials
+                .iter()
+                .all(|trial| trial.accuracy().is_some())
+        };
         let mut ranked: Vec<_> = self
             .settings
             .iter()
+            .filter(whole)
             .filter_map(|setting| Some((setting.mean()?, setting)))
             .collect();
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -195,7 +204,34 @@ fn standard_deviation(values: &[f64]) -> Option<f64> {
     Some((squares / (values.len() - 1) as f64).sqrt())
 }
 
-fn standard_error(setting: &SettingResult) -> Option<f64> {
-    let deviation = setting.standard_deviation()?;
-    Some(deviation / (setting.accuracies().len() as f64).sqrt())
+/// The smallest difference of two means that Welch's t-test calls significant at the 5 % level.
+fn welch(a: &SettingResult, b: &SettingResult) -> Option<f64> {
+    let variance = |setting: &SettingResult| -> Option<(f64, f64)> {
+        let count = setting.accuracies().len() as f64;
+        Some((setting.standard_deviation()?.powi(2) / count, count - 1.0))
+    };
+    let ((a, a_freedom), (b, b_freedom)) = (variance(a)?, variance(b)?);
+    let freedom = (a + b).powi(2) / (a.powi(2) / a_freedom + b.powi(2) / b_freedom);
+    Some(students_t(freedom) * (a + b).sqrt())
+}
+
+/// Two-sided 5 % point of Student's t for at most this many degrees of freedom.
+fn students_t(freedom: f64) -> f64 {
+    const POINTS: [(f64, f64); 12] = [
+        (30.0, 2.042),
+        (20.0, 2.086),
+        (15.0, 2.131),
+        (10.0, 2.228),
+        (8.0, 2.306),
+        (7.0, 2.365),
+        (6.0, 2.447),
+        (5.0, 2.571),
+        (4.0, 2.776),
+        (3.0, 3.182),
+        (2.0, 4.303),
+        (1.0, 12.706),
+    ];
+    let point = POINTS.iter().find(|(at_least, _)| freedom >= *at_least);
+    // Two identical accuracies in both settings leave no freedom to speak of.
+    point.map_or(12.706, |(_, t)| *t)
 }

@@ -70,7 +70,8 @@ impl Sweep {
     /// by, or the test set to report. The costliest trials begin first, so that no worker idles
     /// long at the end. Each finished trial is a line of `file`, on disk before the worker's next
     /// one begins; a sweep that was killed takes up what is missing when it is started again. A
-    /// trial's result depends on its setting, its seed and the images alone, not on the workers.
+    /// trial's result depends on its setting, its seed, the images and the kind of device, not on the
+    /// number of workers.
     ///
     /// A trial that diverges or fails is a result that says so, and ends nothing else.
     ///
@@ -118,19 +119,23 @@ impl Sweep {
         let is_missing = |trial: &Trial<'_>| !finished.iter().any(|result| trial.gave(result));
         let mut missing: Vec<Trial<'_>> = self.trials().into_iter().filter(is_missing).collect();
         missing.sort_by_key(|trial| std::cmp::Reverse(trial.work(train.len())));
-        observer.observe(&SweepEvent::Started {
-            sweep: self,
-            finished: self.trials().len() - missing.len(),
-            work: missing.iter().map(|trial| trial.work(train.len())).sum(),
-            workers: workers.len(),
-        });
-        let shared = Mutex::new(Shared {
-            missing: missing.into(),
+        let mut shared = Shared {
+            missing: VecDeque::new(),
             finished,
             store,
-            observer,
+            observer: Some(observer),
             error: None,
+        };
+        shared.tell(&SweepEvent::Started {
+            sweep: self,
+            finished: self.trials().len() - missing.len(),
+            work: missing.iter().fold(0, |work: u64, trial| {
+                work.saturating_add(trial.work(train.len()))
+            }),
+            workers: workers.len(),
         });
+        shared.missing = missing.into();
+        let shared = Mutex::new(shared);
 
         thread::scope(|scope| {
             for (worker, pool) in workers.iter().zip(&pools) {
@@ -144,8 +149,8 @@ impl Sweep {
             }
         });
 
-        let shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
-        shared.observer.observe(&SweepEvent::Finished);
+        let mut shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+        shared.tell(&SweepEvent::Finished);
         match shared.error {
             Some(error) => Err(error),
             None => Ok(self.result(train, shared.finished)),
@@ -197,9 +202,21 @@ struct Shared<'a> {
     missing: VecDeque<Trial<'a>>,
     finished: Vec<TrialResult>,
     store: Store,
-    observer: &'a mut dyn SweepObserver,
+    /// None once it panicked.
+    observer: Option<&'a mut dyn SweepObserver>,
     /// The first error that ends the sweep.
     error: Option<SweepError>,
+}
+
+impl Shared<'_> {
+    /// Tells the observer. One that panics is told nothing more: it must not cost a result.
+    fn tell(&mut self, event: &SweepEvent<'_>) {
+        if let Some(observer) = &mut self.observer
+            && catch_unwind(AssertUnwindSafe(|| observer.observe(event))).is_err()
+        {
+            self.observer = None;
+        }
+    }
 }
 
 fn lock<'l, 'a>(shared: &'l Mutex<Shared<'a>>) -> MutexGuard<'l, Shared<'a>> {
@@ -212,14 +229,15 @@ fn next<'a>(shared: &Mutex<Shared<'a>>) -> Option<Trial<'a>> {
         return None;
     }
     let trial = shared.missing.pop_front()?;
-    shared
-        .observer
-        .observe(&SweepEvent::TrialStarted { trial: &trial });
+    shared.tell(&SweepEvent::TrialStarted { trial: &trial });
     Some(trial)
 }
 
 fn keep(shared: &Mutex<Shared<'_>>, trial: &Trial<'_>, result: &TrialResult) {
     let shared = &mut *lock(shared);
+    if shared.error.is_some() {
+        return;
+    }
     let result = match shared.store.append(result) {
         Ok(result) => result,
         Err(error) => {
@@ -227,7 +245,7 @@ fn keep(shared: &Mutex<Shared<'_>>, trial: &Trial<'_>, result: &TrialResult) {
             return;
         }
     };
-    shared.observer.observe(&SweepEvent::TrialFinished {
+    shared.tell(&SweepEvent::TrialFinished {
         trial,
         result: &result,
     });
@@ -300,7 +318,7 @@ impl Observer for Relay<'_, '_> {
         if let Event::Epoch { metrics, .. } = event {
             self.epochs.push((*metrics).clone());
         }
-        lock(self.shared).observer.observe(&SweepEvent::Training {
+        lock(self.shared).tell(&SweepEvent::Training {
             trial: self.trial,
             event,
         });

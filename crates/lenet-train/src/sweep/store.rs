@@ -19,6 +19,8 @@ const VERSION: u32 = 1;
 pub(super) struct Store {
     path: PathBuf,
     file: File,
+    /// Where the whole lines end.
+    end: u64,
 }
 
 /// The first line. The seeds are not in it: more of them may be asked for later.
@@ -95,10 +97,14 @@ impl Store {
             held_out_set: held_out.into(),
             settings: sweep.settings.clone(),
         };
-        let wanted = serde_json::to_value(wanted).map_err(|error| io(error.into()))?;
+        // Through text, as what it is compared with: a number may change its last digit on the way.
+        let wanted: Value = serde_json::to_vec(&wanted)
+            .and_then(|text| serde_json::from_slice(&text))
+            .map_err(|error| io(error.into()))?;
         let mut store = Self {
             path: path.to_owned(),
             file,
+            end: 0,
         };
         let whole = bytes
             .iter()
@@ -156,19 +162,32 @@ impl Store {
     }
 
     fn append_line(&mut self, value: &impl Serialize) -> Result<Vec<u8>, SweepError> {
+        let end = self.end;
         let write = |file: &mut File| -> io::Result<Vec<u8>> {
             let mut line = serde_json::to_vec(value)?;
             line.push(b'\n');
-            file.seek(SeekFrom::End(0))?;
+            file.seek(SeekFrom::Start(end))?;
             file.write_all(&line)?;
             file.sync_data()?;
             Ok(line)
         };
-        write(&mut self.file).map_err(|source| self.io(source))
+        match write(&mut self.file) {
+            Ok(line) => {
+                self.end += line.len() as u64;
+                Ok(line)
+            }
+            Err(source) => {
+                // Half a line, as on a full disk, must not stand before a later one. If it cannot be
+                // cut off now, the next start does so.
+                let _ = self.file.set_len(end);
+                Err(self.io(source))
+            }
+        }
     }
 
     fn cut(&mut self, length: usize) -> Result<(), SweepError> {
-        let result = self.file.set_len(length as u64);
+        self.end = length as u64;
+        let result = self.file.set_len(self.end);
         result.map_err(|source| self.io(source))
     }
 
