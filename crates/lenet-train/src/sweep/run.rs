@@ -75,7 +75,7 @@ impl Sweep {
     ///
     /// A trial that diverges or fails is a result that says so, and ends nothing else.
     ///
-    /// See the [module's documentation](super::sweep) for an example.
+    /// See the [module's documentation](crate::sweep) for an example.
     ///
     /// # Errors
     ///
