@@ -140,7 +140,7 @@ impl Session {
             self.add(Block::Picture {
                 file: format!("{name}-epochs.svg"),
                 caption: format!(
-                    "{} accuracy after each epoch: mean over the seeds and standard deviation.",
+                    "{} accuracy after each epoch: mean over the seeds, and from the lowest to the highest.",
                     result.held_out
                 ),
             });

@@ -14,8 +14,8 @@ use crate::canvas::{self, Drawing, failed};
 use crate::style::{GRID, Heading, TEXT, line_color, text};
 use crate::sweep_chart::{digits, range};
 
-/// Accuracy against epoch, a line for each setting of a sweep: the mean over its seeds, and one
-/// standard deviation to both sides as a band.
+/// Accuracy against epoch, a line for each setting of a sweep: the mean over its seeds, and a band
+/// from the lowest of them to the highest.
 #[derive(Clone, Debug)]
 pub struct AccuracyCurves<'a> {
     title: String,
@@ -72,15 +72,19 @@ impl<'a> AccuracyCurves<'a> {
 /// The points of one line.
 struct Curve<'a> {
     label: &'a str,
-    /// Epoch, mean, standard deviation.
-    points: Vec<(f64, f64, f64)>,
+    /// Epoch, then lowest, mean and highest accuracy.
+    points: Vec<(f64, [f64; 3])>,
 }
 
 fn curve(setting: &SettingResult) -> Curve<'_> {
     let lengths = setting.trials.iter().map(|trial| trial.epochs.len());
     let points = (1..=lengths.max().unwrap_or(0)).filter_map(|epoch| {
-        let deviation = setting.standard_deviation_after(epoch).unwrap_or(0.0);
-        Some((epoch as f64, setting.mean_after(epoch)?, deviation))
+        let trials = setting.trials.iter();
+        let accuracies = trials.filter_map(|trial| trial.accuracy_after(epoch));
+        let (low, high) = accuracies.fold((f64::MAX, f64::MIN), |(low, high), accuracy| {
+            (low.min(accuracy), high.max(accuracy))
+        });
+        Some((epoch as f64, [low, setting.mean_after(epoch)?, high]))
     });
     Curve {
         label: &setting.label,
@@ -104,7 +108,7 @@ impl Drawing for AccuracyCurves<'_> {
             return Err(PlotError::Empty);
         }
         let x = range(points().map(|point| point.0), 0.02, 0.5);
-        let y = range(points().flat_map(|(_, m, d)| [m - d, m + d]), 0.05, 0.002);
+        let y = range(points().flat_map(|(_, range)| *range), 0.05, 0.002);
         let y_digits = digits(y);
         let top_margin = Heading {
             title: &self.title,
@@ -140,8 +144,8 @@ impl Drawing for AccuracyCurves<'_> {
 
         for (index, Curve { label, points }) in curves.into_iter().enumerate() {
             let color = line_color(index);
-            let band = points.iter().map(|(x, mean, d)| (*x, mean + d));
-            let back = points.iter().rev().map(|(x, mean, d)| (*x, mean - d));
+            let band = points.iter().map(|(x, [_, _, high])| (*x, *high));
+            let back = points.iter().rev().map(|(x, [low, ..])| (*x, *low));
             let band: Vec<(f64, f64)> = band.chain(back).collect();
             if points.len() > 1 {
                 chart
@@ -149,7 +153,7 @@ impl Drawing for AccuracyCurves<'_> {
                     .map_err(failed)?;
             }
             let line = ShapeStyle::from(color).stroke_width(2 * scale);
-            let dots = points.iter().map(|(x, mean, _)| (*x, *mean));
+            let dots = points.iter().map(|(x, [_, mean, _])| (*x, *mean));
             chart
                 .draw_series(LineSeries::new(dots, line.filled()).point_size(2 * scale))
                 .map_err(failed)?

@@ -162,10 +162,8 @@ impl Drawing for SweepChart<'_> {
         }
         let x = range(places.iter().map(|(place, _)| *place), 0.12, 0.5);
         let accuracies = places.iter().flat_map(|(_, setting)| {
-            let (mean, deviation) = (setting.mean(), setting.standard_deviation());
-            let bar = mean.zip(deviation).map(|(m, d)| [m - d, m + d]);
             let each = setting.accuracies();
-            each.into_iter().chain(bar.into_iter().flatten())
+            each.into_iter().chain(bar(setting).into_iter().flatten())
         });
         let y = range(accuracies, 0.12, 0.002);
         let y_digits = digits(y);
@@ -219,11 +217,8 @@ impl Drawing for SweepChart<'_> {
         }
         let pixels = |units: u32| (units * scale) as i32;
         for (place, setting) in &places {
-            let (Some(mean), Some(deviation)) = (setting.mean(), setting.standard_deviation())
-            else {
-                continue;
-            };
-            let ends = [mean - deviation, mean + deviation].map(|end| (*place, end));
+            let Some(bar) = bar(setting) else { continue };
+            let ends = bar.map(|end| (*place, end));
             chart
                 .draw_series([PathElement::new(ends, line(BLUE))])
                 .map_err(failed)?;
@@ -258,6 +253,12 @@ impl Drawing for SweepChart<'_> {
         chart.draw_series(marks).map_err(failed)?;
         legend(area, scale, top_margin)
     }
+}
+
+/// One standard deviation to both sides of the mean, as far as there are such accuracies.
+fn bar(setting: &SettingResult) -> Option<[f64; 2]> {
+    let (mean, deviation) = (setting.mean()?, setting.standard_deviation()?);
+    Some([mean - deviation, mean + deviation].map(|end| end.clamp(0.0, 1.0)))
 }
 
 fn seed_style() -> ShapeStyle {
