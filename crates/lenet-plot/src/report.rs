@@ -155,7 +155,7 @@ impl Section {
 ///     .with_section(Section::new("lenet", "Classic LeNet"), folder.path())
 ///     .to_html()?;
 /// assert!(page.contains("Classic LeNet"));
-/// # Ok::<(), lenet_plot::PlotError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Report {
