@@ -12,7 +12,7 @@ use common::network::{LAYERS, maps, mean_and_deviation, numbers};
 use common::{Exercise, Session};
 use lenet::core::LeNet;
 use lenet::data::{ImageDataset, KnownDataset};
-use lenet::plot::{ActivationGrid, Block};
+use lenet::plot::ActivationGrid;
 use lenet::train::Table;
 
 const EXERCISE: Exercise = Exercise {
@@ -75,21 +75,11 @@ fn draw(
         .flat_map(|(name, count)| (1..=count).map(move |image| format!("{name} {image}")));
     let images = Tensor::cat(images.to_vec(), 0);
     let title = session.title(&format!("Activations of layer {number}"));
-    let mut grid =
-        ActivationGrid::new(title, labels, images.clone(), maps(lenet, &images, layer)?)?;
-    if let Some(warning) = session.warning() {
-        grid = grid.with_warning(warning);
-    }
-    let file = format!("layer{number}.png");
-    grid.save(session.path(&file))?;
-    session.add(Block::Picture {
-        file: file.clone(),
-        caption: format!(
-            "Coats and pullovers, and every channel after layer {number}'s ReLU; one colour scale for all."
-        ),
-    });
-    session.wrote("activations", file);
-    Ok(())
+    let grid = ActivationGrid::new(title, labels, images.clone(), maps(lenet, &images, layer)?)?;
+    let caption = format!(
+        "Coats and pullovers, and every channel after layer {number}'s ReLU; one colour scale for all."
+    );
+    session.save_layer(number, grid, caption)
 }
 
 /// How far the classes are apart in one channel.

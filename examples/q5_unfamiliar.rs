@@ -15,7 +15,7 @@ use common::network::{LAYERS, maps, mean_and_deviation, numbers};
 use common::{Exercise, Session};
 use lenet::core::LeNet;
 use lenet::data::{ImageDataset, KnownDataset, Order, Picture, Polarity, synthetic};
-use lenet::plot::{ActivationGrid, Block};
+use lenet::plot::ActivationGrid;
 use lenet::train::Table;
 
 const EXERCISE: Exercise = Exercise {
@@ -254,19 +254,9 @@ fn draw(
     }
     let images = Tensor::cat(images, 0);
     let title = format!("Layer {number}: familiar and unfamiliar images");
-    let mut grid =
-        ActivationGrid::new(title, labels, images.clone(), maps(lenet, &images, layer)?)?;
-    if let Some(warning) = session.warning() {
-        grid = grid.with_warning(warning);
-    }
-    let file = format!("layer{number}.png");
-    grid.save(session.path(&file))?;
-    session.add(Block::Picture {
-        file: file.clone(),
-        caption: format!(
-            "Three test images and one of each unfamiliar kind, and every channel after layer {number}'s ReLU."
-        ),
-    });
-    session.wrote("activations", file);
-    Ok(())
+    let grid = ActivationGrid::new(title, labels, images.clone(), maps(lenet, &images, layer)?)?;
+    let caption = format!(
+        "Three test images and one of each unfamiliar kind, and every channel after layer {number}'s ReLU."
+    );
+    session.save_layer(number, grid, caption)
 }

@@ -1,6 +1,7 @@
 use anyhow::{Context, Result};
 use burn::tensor::Tensor;
 use lenet::core::{LeNet, LeNetConfig};
+use lenet::plot::{ActivationGrid, Block};
 use lenet::train::{evaluate, train};
 
 use super::args::LookArgs;
@@ -34,6 +35,23 @@ impl Session {
             100.0 * result.accuracy
         ));
         Ok(lenet)
+    }
+
+    /// Writes the picture of a layer's activations.
+    pub(crate) fn save_layer(
+        &mut self,
+        number: usize,
+        mut grid: ActivationGrid,
+        caption: String,
+    ) -> Result<()> {
+        if let Some(warning) = self.warning() {
+            grid = grid.with_warning(warning);
+        }
+        let file = format!("layer{number}.png");
+        grid.save(self.path(&file))?;
+        self.wrote("activations", file.clone());
+        self.add(Block::Picture { file, caption });
+        Ok(())
     }
 }
 

@@ -61,6 +61,8 @@ const CELL: u32 = 64;
 const GAP: u32 = 6;
 const LABELS: u32 = 150;
 const LEGEND: u32 = 64;
+/// Height of the line of channel numbers.
+const NUMBERS: u32 = 20;
 const MARGIN: u32 = 18;
 /// Maps to a line; a row of images takes as many lines as it needs.
 const PER_LINE: usize = 8;
@@ -165,15 +167,10 @@ impl ActivationGrid {
         self.channels().min(PER_LINE)
     }
 
-    /// Height of the channel numbers' line.
-    fn numbers(&self) -> u32 {
-        20
-    }
-
     fn row_height(&self) -> u32 {
         let lines = self.channels().div_ceil(PER_LINE) as u32;
         // A little more space between two images than between two lines of one.
-        lines * (CELL + self.numbers() + GAP) + 6
+        lines * (CELL + NUMBERS + GAP) + 6
     }
 
     fn color(&self, value: f32) -> RGBColor {
@@ -224,7 +221,7 @@ impl Drawing for ActivationGrid {
         for row in &self.rows {
             let style =
                 text(13 * scale, FontStyle::Normal, &TEXT).pos(Pos::new(HPos::Left, VPos::Top));
-            let top = y + units(self.numbers());
+            let top = y + units(NUMBERS);
             for (index, line) in row.label.lines().enumerate() {
                 let position = (units(MARGIN), top + units(20 * index as u32 + CELL / 2 - 8));
                 write(line.to_owned(), position, style.clone())?;
@@ -244,10 +241,10 @@ impl Drawing for ActivationGrid {
                 let column = (index % PER_LINE) as u32;
                 let line = (index / PER_LINE) as u32;
                 let x = x + units((column + 1) * (CELL + GAP) + GAP);
-                let number = y + units(line * (CELL + self.numbers() + GAP));
+                let number = y + units(line * (CELL + NUMBERS + GAP));
                 let position = (x + units(CELL / 2), number + units(3));
                 write((index + 1).to_string(), position, small.clone())?;
-                let top = number + units(self.numbers());
+                let top = number + units(NUMBERS);
                 draw_map(area, map, (x, top), units(CELL), |value| self.color(value))?;
             }
             y += units(self.row_height());
