@@ -25,6 +25,23 @@ impl Activation {
         }
     }
 
+    /// Gradients before the function, from those after it and the function's values.
+    #[inline(always)]
+    pub(crate) fn scale(self, gradients: &[f32], values: &[f32], scaled: &mut [f32]) {
+        let all = scaled.iter_mut().zip(gradients).zip(values);
+        match self {
+            Self::Relu => all.for_each(|((to, &gradient), &value)| {
+                *to = if value > 0.0 { gradient } else { 0.0 };
+            }),
+            Self::Sigmoid => all.for_each(|((to, &gradient), &value)| {
+                *to = gradient * (value * (1.0 - value));
+            }),
+            Self::Tanh => all.for_each(|((to, &gradient), &value)| {
+                *to = gradient * (1.0 - value * value);
+            }),
+        }
+    }
+
     /// The derivative, from the function's value.
     #[inline(always)]
     pub(crate) fn slope(self, value: f32) -> f32 {

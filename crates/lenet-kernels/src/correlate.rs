@@ -5,6 +5,8 @@
 
 use pulp::Simd;
 
+use crate::aligned::Aligned;
+
 /// Output channels that are computed together, widest first. Together with [`vectors_at_once`] they
 /// fill the registers with sums.
 const BLOCKS: [usize; 4] = [8, 4, 2, 1];
@@ -25,13 +27,16 @@ pub(crate) fn blocks(channels: usize) -> impl Iterator<Item = usize> {
 pub(crate) fn pack(
     [out_channels, in_channels, offsets]: [usize; 3],
     weight: impl Fn(usize, usize, usize) -> f32,
-) -> Vec<f32> {
-    let mut packed = Vec::with_capacity(out_channels * in_channels * offsets);
+) -> Aligned {
+    let mut packed = Aligned::zeros(out_channels * in_channels * offsets);
+    let mut places = packed.iter_mut();
     let mut first = 0;
     for block in blocks(out_channels) {
         for c in 0..in_channels {
             for i in 0..offsets {
-                packed.extend((first..first + block).map(|o| weight(o, c, i)));
+                for (o, place) in (first..first + block).zip(&mut places) {
+                    *place = weight(o, c, i);
+                }
             }
         }
         first += block;

@@ -36,6 +36,8 @@ pub(crate) struct Geometry {
     pub(crate) pooled: [usize; 2],
     /// Offset of each weight of a kernel.
     pub(crate) offsets: Vec<usize>,
+    /// The same backwards: counted from the margin down.
+    pub(crate) backward_offsets: Vec<usize>,
     /// Zeros before a plane of gradients, so that offsets can be subtracted.
     pub(crate) margin: usize,
     /// Length of a plane of the padded input.
@@ -93,6 +95,7 @@ impl Geometry {
             stride,
             convolved,
             pooled,
+            backward_offsets: offsets.iter().map(|offset| margin - offset).collect(),
             offsets,
             margin,
             in_plane,

@@ -1,9 +1,11 @@
 use rayon::prelude::*;
 
+use crate::aligned::Aligned;
 use crate::backward::{Backward, Pooled, Scratch};
 use crate::correlate::pack;
 use crate::forward::Forward;
 use crate::geometry::Geometry;
+use crate::patches::PatchGeometry;
 use crate::pooling::POSITIONS;
 use crate::{Activation, KernelError, Level, Pooling, Shape};
 
@@ -49,6 +51,7 @@ pub(crate) const GROUP: usize = 8;
 #[derive(Clone, Debug)]
 pub struct ConvBlockKernel {
     pub(crate) geometry: Geometry,
+    pub(crate) patches: PatchGeometry,
     pub(crate) activation: Activation,
     pub(crate) pooling: Pooling,
     level: Level,
@@ -104,8 +107,10 @@ impl ConvBlockKernel {
         activation: Activation,
         pooling: Pooling,
     ) -> Result<Self, KernelError> {
+        let geometry = Geometry::new(shape)?;
         Ok(Self {
-            geometry: Geometry::new(shape)?,
+            patches: PatchGeometry::new(&geometry),
+            geometry,
             activation,
             pooling,
             level: Level::best(),
@@ -235,21 +240,16 @@ impl ConvBlockKernel {
             &saved.activations,
         )?;
 
-        // Backwards, every offset counts from the margin down.
-        let offsets: Vec<usize> = geometry
-            .offsets
-            .iter()
-            .map(|o| geometry.margin - o)
-            .collect();
-        let n = offsets.len();
-        let packed = match input_gradient {
-            true => pack([in_channels, out_channels, n], |c, o, i| {
+        let n = geometry.offsets.len();
+        let packed = match (input_gradient, self.pooling) {
+            (true, Pooling::Max) => self.patches.pack(weight),
+            (true, Pooling::Average) => pack([in_channels, out_channels, n], |c, o, i| {
                 weight
                     .get((o * in_channels + c) * n + i)
                     .copied()
                     .unwrap_or_default()
             }),
-            false => Vec::new(),
+            (false, _) => Aligned::zeros(0),
         };
         let groups = batch.div_ceil(GROUP);
         let partial_len = geometry.weight_len() + out_channels;
@@ -269,12 +269,11 @@ impl ConvBlockKernel {
             .zip(chunks(&mut gradient, GROUP * input_len, groups))
             .enumerate()
             .for_each_init(
-                || Scratch::new(geometry, input_gradient),
+                || Scratch::new(self, input_gradient),
                 |scratch, (group, ((((partial, input), output), output_gradient), gradient))| {
                     let part = |len: usize| group * GROUP * len..;
                     self.level.run(Backward {
                         block: self,
-                        offsets: &offsets,
                         packed: &packed,
                         scratch,
                         input,

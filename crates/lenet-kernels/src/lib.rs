@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod activation;
+mod aligned;
 mod backward;
 mod correlate;
 mod dense;
@@ -9,6 +10,7 @@ mod forward;
 mod geometry;
 mod kernel;
 mod level;
+mod patches;
 mod pooling;
 mod product;
 

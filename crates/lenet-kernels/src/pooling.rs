@@ -127,18 +127,6 @@ pub(crate) fn average_row(upper: &[f32], lower: &[f32], output: &mut [f32]) {
     }
 }
 
-/// Gives each window's gradient to its winner, in a row of windows whose upper row begins `rows`;
-/// everything else there must be zero.
-#[inline(always)]
-pub(crate) fn max_row_gradient(gradients: &[f32], winners: &[u8], rows: &mut [f32], stride: usize) {
-    for (i, (&gradient, &winner)) in gradients.iter().zip(winners).enumerate() {
-        let (below, right) = (usize::from(winner >> 1), usize::from(winner & 1));
-        if let Some(value) = rows.get_mut(2 * i + right + below * stride) {
-            *value = gradient;
-        }
-    }
-}
-
 /// Gives each value of a window a quarter of its gradient, times its slope.
 #[inline(always)]
 pub(crate) fn average_row_gradient(

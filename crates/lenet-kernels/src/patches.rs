@@ -1,0 +1,342 @@
+//! The backward pass of max pooling, where only the winner of each window carries a gradient.
+//!
+//! The gradient of an output value touches one patch of the input, so the work is one pass over a
+//! patch for each winner: a quarter of what all positions would cost, less where an activation is
+//! flat. Images lie with their channels innermost, so that a row of a patch is contiguous.
+
+use pulp::Simd;
+
+use crate::aligned::Aligned;
+use crate::geometry::{Geometry, Shape};
+
+/// Lanes of the widest vector; rows of weights are a multiple of it long.
+const LANES: usize = 16;
+
+/// Where patches lie in an image `[row, column, channel]` with a border of zeros.
+#[derive(Clone, Debug)]
+pub(crate) struct PatchGeometry {
+    shape: Shape,
+    /// Values of a row of the image.
+    row: usize,
+    /// Values of a row of a patch.
+    patch_row: usize,
+    /// The same, rounded up to whole vectors.
+    weight_row: usize,
+    /// Values of an image, and as many more as a vector may reach beyond its end.
+    image: usize,
+    /// Where the patch of each pooling window's first value begins.
+    windows: Vec<usize>,
+}
+
+/// A winner: where its patch begins in the image, and its gradient.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Winner {
+    pub(crate) patch: usize,
+    pub(crate) gradient: f32,
+}
+
+impl PatchGeometry {
+    pub(crate) fn new(geometry: &Geometry) -> Self {
+        let shape = geometry.shape;
+        let row = geometry.stride * shape.in_channels;
+        let patch_row = shape.kernel_size * shape.in_channels;
+        let weight_row = patch_row.next_multiple_of(LANES);
+        let rows = shape.height + 2 * shape.padding;
+        let [pooled_height, pooled_width] = geometry.pooled;
+        let windows = (0..pooled_height)
+            .flat_map(|y| (0..pooled_width).map(move |x| 2 * y * row + 2 * x * shape.in_channels));
+        Self {
+            windows: windows.collect(),
+            shape,
+            row,
+            patch_row,
+            weight_row,
+            image: rows * row + weight_row,
+        }
+    }
+
+    /// Values of an image buffer.
+    pub(crate) fn image_len(&self) -> usize {
+        self.image
+    }
+
+    /// Values of one output channel's weights.
+    pub(crate) fn channel_len(&self) -> usize {
+        self.shape.kernel_size * self.weight_row
+    }
+
+    /// Values of all weights.
+    pub(crate) fn weight_len(&self) -> usize {
+        self.shape.out_channels * self.channel_len()
+    }
+
+    /// Where the patch of the first value of each pooling window begins.
+    pub(crate) fn windows(&self) -> &[usize] {
+        &self.windows
+    }
+
+    /// How much further the patch of a window's value begins, 0 to 3 in reading order.
+    #[inline(always)]
+    pub(crate) fn place(&self, place: u8) -> usize {
+        usize::from(place & 1) * self.shape.in_channels + usize::from(place >> 1) * self.row
+    }
+
+    /// Weights `[out, in, row, column]` as patches lie: `[out, row, column, in]`, rows filled up with
+    /// zeros.
+    pub(crate) fn pack(&self, weight: &[f32]) -> Aligned {
+        let mut packed = Aligned::zeros(self.weight_len());
+        self.for_each_weight(|from, to| {
+            if let (Some(to), Some(&from)) = (packed.get_mut(to), weight.get(from)) {
+                *to = from;
+            }
+        });
+        packed
+    }
+
+    /// The reverse of [`pack`](Self::pack), added to `weight`.
+    pub(crate) fn add_unpacked(&self, packed: &[f32], weight: &mut [f32]) {
+        self.for_each_weight(|to, from| {
+            if let (Some(to), Some(&from)) = (weight.get_mut(to), packed.get(from)) {
+                *to += from;
+            }
+        });
+    }
+
+    /// Calls with the index of each weight, unpacked and packed.
+    fn for_each_weight(&self, mut call: impl FnMut(usize, usize)) {
+        let Shape {
+            in_channels,
+            out_channels,
+            kernel_size,
+            ..
+        } = self.shape;
+        let mut index = 0;
+        for out in 0..out_channels {
+            for channel in 0..in_channels {
+                for row in 0..kernel_size {
+                    let first = (out * kernel_size + row) * self.weight_row + channel;
+                    for column in 0..kernel_size {
+                        call(index, first + column * in_channels);
+                        index += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Copies maps `[channel, row, column]` into an image whose border is zero already.
+    pub(crate) fn interleave(&self, maps: &[f32], image: &mut [f32]) {
+        self.for_each_row(|channel, from, to| {
+            let pixels = image.get_mut(to..).unwrap_or_default();
+            let pixels = pixels.chunks_exact_mut(self.shape.in_channels);
+            let values = maps.get(from..from + self.shape.width).unwrap_or_default();
+            for (pixel, &value) in pixels.zip(values) {
+                if let Some(to) = pixel.get_mut(channel) {
+                    *to = value;
+                }
+            }
+        });
+    }
+
+    /// Copies an image without its border into maps `[channel, row, column]`.
+    pub(crate) fn separate(&self, image: &[f32], maps: &mut [f32]) {
+        self.for_each_row(|channel, to, from| {
+            let pixels = image.get(from..).unwrap_or_default();
+            let pixels = pixels.chunks_exact(self.shape.in_channels);
+            let values = maps.get_mut(to..to + self.shape.width).unwrap_or_default();
+            for (value, pixel) in values.iter_mut().zip(pixels) {
+                if let Some(&from) = pixel.get(channel) {
+                    *value = from;
+                }
+            }
+        });
+    }
+
+    /// Calls with each channel and row: the channel, where the row begins in the maps, and where in
+    /// the image.
+    #[inline(always)]
+    fn for_each_row(&self, mut call: impl FnMut(usize, usize, usize)) {
+        let Shape {
+            in_channels,
+            height,
+            width,
+            padding,
+            ..
+        } = self.shape;
+        for row in 0..height {
+            for channel in 0..in_channels {
+                let map_row = (channel * height + row) * width;
+                let image_row = (row + padding) * self.row + padding * in_channels;
+                call(channel, map_row, image_row);
+            }
+        }
+    }
+
+    /// Adds to the weights' gradient, packed, of one output channel: the sum of all winners' patches,
+    /// each times its gradient.
+    #[inline(always)]
+    pub(crate) fn add_weight_gradient<S: Simd>(
+        &self,
+        simd: S,
+        image: &[f32],
+        winners: &[Winner],
+        gradient: &mut [f32],
+    ) {
+        for tile in self.tiles(S::F32_LANES) {
+            match tile.shape {
+                (6, 1) => gather::<S, 6, 1>(simd, self, tile, image, winners, gradient),
+                (5, 1) => gather::<S, 5, 1>(simd, self, tile, image, winners, gradient),
+                (4, 1) => gather::<S, 4, 1>(simd, self, tile, image, winners, gradient),
+                (3, 1) => gather::<S, 3, 1>(simd, self, tile, image, winners, gradient),
+                (2, 1) => gather::<S, 2, 1>(simd, self, tile, image, winners, gradient),
+                (5, 2) => gather::<S, 5, 2>(simd, self, tile, image, winners, gradient),
+                (4, 2) => gather::<S, 4, 2>(simd, self, tile, image, winners, gradient),
+                (3, 2) => gather::<S, 3, 2>(simd, self, tile, image, winners, gradient),
+                (2, 2) => gather::<S, 2, 2>(simd, self, tile, image, winners, gradient),
+                (1, 2) => gather::<S, 1, 2>(simd, self, tile, image, winners, gradient),
+                (3, 3) => gather::<S, 3, 3>(simd, self, tile, image, winners, gradient),
+                (2, 3) => gather::<S, 2, 3>(simd, self, tile, image, winners, gradient),
+                (1, 3) => gather::<S, 1, 3>(simd, self, tile, image, winners, gradient),
+                (3, 4) => gather::<S, 3, 4>(simd, self, tile, image, winners, gradient),
+                (2, 4) => gather::<S, 2, 4>(simd, self, tile, image, winners, gradient),
+                (1, 4) => gather::<S, 1, 4>(simd, self, tile, image, winners, gradient),
+                _ => gather::<S, 1, 1>(simd, self, tile, image, winners, gradient),
+            }
+        }
+    }
+
+    /// Adds one output channel's part to the gradient of the input: its weights, packed, times each
+    /// winner's gradient, laid over the winner's patch.
+    #[inline(always)]
+    pub(crate) fn add_input_gradient<S: Simd>(
+        &self,
+        simd: S,
+        weight: &[f32],
+        winners: &[Winner],
+        image: &mut [f32],
+    ) {
+        for tile in self.tiles(S::F32_LANES) {
+            match tile.shape {
+                (6, 1) => scatter::<S, 6, 1>(simd, self, tile, weight, winners, image),
+                (5, 1) => scatter::<S, 5, 1>(simd, self, tile, weight, winners, image),
+                (4, 1) => scatter::<S, 4, 1>(simd, self, tile, weight, winners, image),
+                (3, 1) => scatter::<S, 3, 1>(simd, self, tile, weight, winners, image),
+                (2, 1) => scatter::<S, 2, 1>(simd, self, tile, weight, winners, image),
+                (5, 2) => scatter::<S, 5, 2>(simd, self, tile, weight, winners, image),
+                (4, 2) => scatter::<S, 4, 2>(simd, self, tile, weight, winners, image),
+                (3, 2) => scatter::<S, 3, 2>(simd, self, tile, weight, winners, image),
+                (2, 2) => scatter::<S, 2, 2>(simd, self, tile, weight, winners, image),
+                (1, 2) => scatter::<S, 1, 2>(simd, self, tile, weight, winners, image),
+                (3, 3) => scatter::<S, 3, 3>(simd, self, tile, weight, winners, image),
+                (2, 3) => scatter::<S, 2, 3>(simd, self, tile, weight, winners, image),
+                (1, 3) => scatter::<S, 1, 3>(simd, self, tile, weight, winners, image),
+                (3, 4) => scatter::<S, 3, 4>(simd, self, tile, weight, winners, image),
+                (2, 4) => scatter::<S, 2, 4>(simd, self, tile, weight, winners, image),
+                (1, 4) => scatter::<S, 1, 4>(simd, self, tile, weight, winners, image),
+                _ => scatter::<S, 1, 1>(simd, self, tile, weight, winners, image),
+            }
+        }
+    }
+
+    /// Cuts a patch into tiles whose values fit the registers.
+    fn tiles(&self, lanes: usize) -> impl Iterator<Item = Tile> {
+        let kernel_size = self.shape.kernel_size;
+        let vectors = self.patch_row.div_ceil(lanes);
+        (0..vectors).step_by(WIDEST).flat_map(move |vector| {
+            let wide = (vectors - vector).min(WIDEST);
+            let most = match wide {
+                1 => 6,
+                2 => 5,
+                _ => 3,
+            };
+            (0..kernel_size).step_by(most).map(move |row| Tile {
+                row,
+                column: vector * lanes,
+                shape: ((kernel_size - row).min(most), wide),
+            })
+        })
+    }
+}
+
+/// Most vectors of a tile's row.
+const WIDEST: usize = 4;
+
+/// A part of a patch: some rows of some vectors.
+#[derive(Clone, Copy)]
+struct Tile {
+    row: usize,
+    /// In values, from the beginning of a row.
+    column: usize,
+    shape: (usize, usize),
+}
+
+#[inline(always)]
+fn gather<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    geometry: &PatchGeometry,
+    tile: Tile,
+    image: &[f32],
+    winners: &[Winner],
+    gradient: &mut [f32],
+) {
+    let within = tile.row * geometry.row + tile.column;
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    for winner in winners {
+        let scale = simd.splat_f32s(winner.gradient);
+        let mut row = winner.patch + within;
+        for sums in &mut sums {
+            let Some(values) = image.get(row..row + V * S::F32_LANES) else {
+                return;
+            };
+            let values = S::as_simd_f32s(values).0;
+            for (sum, &value) in sums.iter_mut().zip(values) {
+                *sum = simd.mul_add_e_f32s(scale, value, *sum);
+            }
+            row += geometry.row;
+        }
+    }
+    let mut row = tile.row * geometry.weight_row + tile.column;
+    for sums in sums {
+        let values = gradient.get_mut(row..).unwrap_or_default();
+        for (value, sum) in S::as_mut_simd_f32s(values).0.iter_mut().zip(sums) {
+            *value = simd.add_f32s(*value, sum);
+        }
+        row += geometry.weight_row;
+    }
+}
+
+#[inline(always)]
+fn scatter<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    geometry: &PatchGeometry,
+    tile: Tile,
+    weight: &[f32],
+    winners: &[Winner],
+    image: &mut [f32],
+) {
+    let within = tile.row * geometry.row + tile.column;
+    let start = tile.row * geometry.weight_row + tile.column;
+    let mut weights = [[simd.splat_f32s(0.0); V]; R];
+    for (index, to) in weights.iter_mut().enumerate() {
+        let row = weight.get(start + index * geometry.weight_row..);
+        let row = S::as_simd_f32s(row.unwrap_or_default()).0;
+        let Some(from) = row.first_chunk::<V>() else {
+            return;
+        };
+        *to = *from;
+    }
+    for winner in winners {
+        let scale = simd.splat_f32s(winner.gradient);
+        let mut row = winner.patch + within;
+        for weights in &weights {
+            let Some(values) = image.get_mut(row..row + V * S::F32_LANES) else {
+                return;
+            };
+            let values = S::as_mut_simd_f32s(values).0;
+            for (value, &weight) in values.iter_mut().zip(weights) {
+                *value = simd.mul_add_e_f32s(scale, weight, *value);
+            }
+            row += geometry.row;
+        }
+    }
+}
