@@ -303,7 +303,6 @@ fn unpool(block: &ConvBlockKernel, sample: usize, pooled: Pooled<'_>, planes: &m
         activation,
         ..
     } = block;
-    let [height, width] = geometry.convolved;
     let [pooled_height, pooled_width] = geometry.pooled;
     let pooled = pooled_height * pooled_width;
     let stride = geometry.stride;
@@ -313,17 +312,18 @@ fn unpool(block: &ConvBlockKernel, sample: usize, pooled: Pooled<'_>, planes: &m
     {
         let index = sample * geometry.shape.out_channels + channel;
         let plane = plane.get_mut(geometry.margin..).unwrap_or_default();
-        let kept = activations.get(index * height * width..);
+        let kept = activations.get(index * 4 * pooled..).unwrap_or_default();
         let gradients = output_gradient.get(index * pooled..).unwrap_or_default();
         let gradients = gradients.chunks_exact(pooled_width);
-        let mut pairs = kept.unwrap_or_default().chunks_exact(2 * width);
         let rows = plane.chunks_mut(2 * stride).take(pooled_height);
-        for (rows, gradients) in rows.zip(gradients) {
-            let Some(kept) = pairs.next() else { break };
-            let (upper_kept, lower_kept) = kept.split_at(width);
+        for (y, (rows, gradients)) in rows.zip(gradients).enumerate() {
+            let kept = |place: usize| {
+                let start = place * pooled + y * pooled_width;
+                kept.get(start..).unwrap_or_default()
+            };
             let (upper, lower) = rows.split_at_mut(stride);
-            average_row_gradient(*activation, gradients, upper_kept, upper);
-            average_row_gradient(*activation, gradients, lower_kept, lower);
+            average_row_gradient(*activation, gradients, (kept(0), kept(1)), upper);
+            average_row_gradient(*activation, gradients, (kept(2), kept(3)), lower);
         }
     }
 }

@@ -1,16 +1,38 @@
 use pulp::{Simd, WithSimd};
 
-use crate::correlate::{Planes, correlate};
+use crate::channels::Channels;
+use crate::columns::Columns;
+use crate::geometry::LANES;
 use crate::kernel::ConvBlockKernel;
-use crate::pooling::{Pooling, average_row, max_row};
+use crate::layout::{Layout, Packed};
+use crate::pooling::{Pooling, average, largest};
+use crate::{Activation, aligned::Aligned};
+
+/// What a thread needs for a sample; the border of `image` stays zero.
+pub(crate) struct ForwardScratch {
+    image: Aligned,
+    values: Aligned,
+    pooled: Aligned,
+    winners: Vec<u32>,
+}
+
+impl ForwardScratch {
+    pub(crate) fn new(block: &ConvBlockKernel) -> Self {
+        let values = block.layout.values_len();
+        Self {
+            image: Aligned::zeros(block.layout.image_len(&block.geometry)),
+            values: Aligned::zeros(values),
+            pooled: Aligned::zeros(values / 4),
+            winners: vec![0; values / 4],
+        }
+    }
+}
 
 /// The forward pass of one group of samples.
 pub(crate) struct Forward<'a> {
     pub(crate) block: &'a ConvBlockKernel,
-    pub(crate) packed: &'a [f32],
-    pub(crate) bias: &'a [f32],
-    pub(crate) padded: &'a mut [f32],
-    pub(crate) convolved: &'a mut [f32],
+    pub(crate) packed: &'a Packed,
+    pub(crate) scratch: &'a mut ForwardScratch,
     pub(crate) input: &'a [f32],
     pub(crate) output: &'a mut [f32],
     pub(crate) winners: &'a mut [u8],
@@ -24,67 +46,204 @@ impl WithSimd for Forward<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let ConvBlockKernel {
             geometry,
+            layout,
             activation,
             pooling,
             ..
         } = self.block;
-        let [height, width] = geometry.convolved;
-        let [pooled_height, pooled_width] = geometry.pooled;
-        let pooled = pooled_height * pooled_width;
+        let ForwardScratch {
+            image,
+            values,
+            pooled,
+            winners: found,
+        } = self.scratch;
+        let [rows, columns] = geometry.pooled;
         let samples = self.input.chunks_exact(geometry.input_len());
         for (sample, input) in samples.enumerate() {
-            geometry.pad(input, self.padded);
-            let planes = Planes {
-                values: self.padded,
-                len: geometry.in_plane,
-                offsets: &geometry.offsets,
-            };
-            correlate(
-                simd,
-                planes,
-                self.packed,
-                self.bias,
-                self.convolved,
-                geometry.out_plane,
-            );
-
-            activation.apply(self.convolved);
-            for channel in 0..geometry.shape.out_channels {
-                let index = sample * geometry.shape.out_channels + channel;
-                // Not cut at the plane's end: `max_row` reads a few values beyond a row.
-                let plane = self.convolved.get(channel * geometry.out_plane..);
-                let plane = plane.unwrap_or_default();
-                let row = |y: usize| plane.get(y * geometry.stride..).unwrap_or_default();
-                match pooling {
-                    Pooling::Max => {
-                        for y in 0..pooled_height {
-                            let start = index * pooled + y * pooled_width;
-                            max_row(
-                                simd,
-                                row(2 * y),
-                                row(2 * y + 1),
-                                pooled_width,
-                                self.output.get_mut(start..).unwrap_or_default(),
-                                self.winners.get_mut(start..).unwrap_or_default(),
-                            );
+            match layout {
+                Layout::Columns(columns) => {
+                    columns.split(input, image);
+                    columns.convolve(simd, image, &self.packed.weight, &self.packed.bias, values);
+                }
+                Layout::Channels(channels) => {
+                    geometry.pad(input, image);
+                    channels.convolve(simd, image, &self.packed.weight, &self.packed.bias, values);
+                }
+            }
+            // The largest of a window stays the largest under ReLU, which then has less to do.
+            let after = *pooling == Pooling::Max && *activation == Activation::Relu;
+            if !after {
+                activation.apply(values);
+            }
+            let start = sample * geometry.output_len();
+            let output = self.output.get_mut(start..).unwrap_or_default();
+            match pooling {
+                Pooling::Max => {
+                    let winners = self.winners.get_mut(start..).unwrap_or_default();
+                    match layout {
+                        Layout::Columns(layout) => {
+                            max_columns(simd, layout, columns, values, output, winners);
+                        }
+                        Layout::Channels(layout) => {
+                            max_channels(simd, layout, values, (pooled, found), rows * columns);
+                            let width = layout.vectors() * S::F32_LANES;
+                            let output = output.chunks_exact_mut(rows * columns);
+                            let winners = winners.chunks_exact_mut(rows * columns);
+                            let channels = 0..geometry.shape.out_channels;
+                            for ((output, winners), channel) in output.zip(winners).zip(channels) {
+                                let from = pooled.get(channel..).unwrap_or_default();
+                                transpose(from, width, output, |value| value);
+                                let from = found.get(channel..).unwrap_or_default();
+                                transpose(from, width, winners, |winner| winner as u8);
+                            }
                         }
                     }
-                    Pooling::Average => {
-                        let output = self.output.get_mut(index * pooled..).unwrap_or_default();
-                        let outputs = output.chunks_exact_mut(pooled_width).take(pooled_height);
-                        for (y, output) in outputs.enumerate() {
-                            average_row(row(2 * y), row(2 * y + 1), output);
+                }
+                Pooling::Average => {
+                    let kept = self.activations.get_mut(4 * start..).unwrap_or_default();
+                    match layout {
+                        Layout::Columns(layout) => {
+                            average_columns(simd, layout, [rows, columns], values, output, kept);
                         }
-                        let kept = self.activations.get_mut(index * height * width..);
-                        let kept = kept.unwrap_or_default().chunks_exact_mut(width);
-                        for (y, kept) in kept.enumerate().take(height) {
-                            if let Some(row) = row(y).get(..width) {
-                                kept.copy_from_slice(row);
+                        Layout::Channels(layout) => {
+                            average_channels(simd, layout, values, pooled);
+                            let lanes = S::F32_LANES;
+                            let width = layout.vectors() * lanes;
+                            let output = output.chunks_exact_mut(rows * columns);
+                            let kept = kept.chunks_exact_mut(4 * rows * columns);
+                            let channels = 0..geometry.shape.out_channels;
+                            for ((output, kept), channel) in output.zip(kept).zip(channels) {
+                                let from = pooled.get(channel..).unwrap_or_default();
+                                transpose(from, width, output, |value| value);
+                                let first = channel / lanes * 4 * lanes + channel % lanes;
+                                for (place, kept) in
+                                    kept.chunks_exact_mut(rows * columns).enumerate()
+                                {
+                                    let from = values.get(first + place * lanes..);
+                                    transpose(from.unwrap_or_default(), 4 * width, kept, |v| v);
+                                }
                             }
                         }
                     }
                 }
             }
+            if after {
+                let output = output.get_mut(..geometry.output_len());
+                activation.apply(output.unwrap_or_default());
+            }
         }
+    }
+}
+
+/// Every `width`-th value.
+#[inline(always)]
+fn transpose<T: Copy, U>(from: &[T], width: usize, to: &mut [U], convert: impl Fn(T) -> U) {
+    for (to, &from) in to.iter_mut().zip(from.iter().step_by(width)) {
+        *to = convert(from);
+    }
+}
+
+/// Max pooling of one sample. Rows are written in order, whole vectors as long as there is room:
+/// what reaches beyond a row's end is overwritten by the next.
+#[inline(always)]
+fn max_columns<S: Simd>(
+    simd: S,
+    layout: &Columns,
+    columns: usize,
+    values: &[f32],
+    output: &mut [f32],
+    winners: &mut [u8],
+) {
+    let lanes = S::F32_LANES;
+    let rows = values.chunks_exact(layout.vectors() * 4 * lanes);
+    for (row, groups) in rows.enumerate() {
+        let (groups, _) = S::as_simd_f32s(groups).0.as_chunks::<4>();
+        for (vector, &group) in groups.iter().enumerate() {
+            let first = vector * lanes;
+            let (best, winner) = largest(simd, group);
+            let start = row * columns + first;
+            let to = output.get_mut(start..).unwrap_or_default();
+            match S::as_mut_simd_f32s(to).0.first_mut() {
+                Some(to) => *to = best,
+                None => simd.partial_store_f32s(to, best),
+            }
+            let mut place = [0_u32; LANES];
+            if let Some(place) = S::as_mut_simd_u32s(&mut place).0.first_mut() {
+                *place = winner;
+            }
+            let place = place.map(|place| place as u8);
+            let to = winners.get_mut(start..).unwrap_or_default();
+            match to.first_chunk_mut::<LANES>() {
+                Some(to) => *to = place,
+                None => to.iter_mut().zip(place).for_each(|(to, place)| *to = place),
+            }
+        }
+    }
+}
+
+/// Max pooling of one sample.
+#[inline(always)]
+fn max_channels<S: Simd>(
+    simd: S,
+    layout: &Channels,
+    values: &[f32],
+    (pooled, winners): (&mut [f32], &mut [u32]),
+    windows: usize,
+) {
+    let (groups, _) = S::as_simd_f32s(values).0.as_chunks::<4>();
+    let to = S::as_mut_simd_f32s(pooled).0.iter_mut();
+    let to = to.zip(S::as_mut_simd_u32s(winners).0);
+    for (&group, (best, winner)) in groups.iter().zip(to).take(windows * layout.vectors()) {
+        (*best, *winner) = largest(simd, group);
+    }
+}
+
+/// Average pooling of one sample, which keeps what it averages: `[channel, place, row, column]`.
+#[inline(always)]
+fn average_columns<S: Simd>(
+    simd: S,
+    layout: &Columns,
+    [rows, columns]: [usize; 2],
+    values: &[f32],
+    output: &mut [f32],
+    kept: &mut [f32],
+) {
+    let lanes = S::F32_LANES;
+    let map = rows * columns;
+    let groups = values.chunks_exact(layout.vectors() * 4 * lanes);
+    for (index, groups) in groups.enumerate() {
+        let (channel, row) = (index / rows, index % rows);
+        let (groups, _) = S::as_simd_f32s(groups).0.as_chunks::<4>();
+        for (vector, &group) in groups.iter().enumerate() {
+            let first = vector * lanes;
+            let count = lanes.min(columns - first);
+            let start = channel * map + row * columns + first;
+            store(simd, output, start..start + count, average(simd, group));
+            for (place, value) in group.into_iter().enumerate() {
+                let start = (channel * 4 + place) * map + row * columns + first;
+                store(simd, kept, start..start + count, value);
+            }
+        }
+    }
+}
+
+/// Average pooling of one sample.
+#[inline(always)]
+fn average_channels<S: Simd>(simd: S, layout: &Channels, values: &[f32], pooled: &mut [f32]) {
+    let (groups, _) = S::as_simd_f32s(values).0.as_chunks::<4>();
+    let to = S::as_mut_simd_f32s(pooled).0.iter_mut();
+    let _ = layout;
+    for (&group, to) in groups.iter().zip(to) {
+        *to = average(simd, group);
+    }
+}
+
+/// Writes the first values of a vector.
+#[inline(always)]
+fn store<S: Simd>(simd: S, to: &mut [f32], range: std::ops::Range<usize>, value: S::f32s) {
+    let to = to.get_mut(range).unwrap_or_default();
+    match S::as_mut_simd_f32s(to).0.first_mut() {
+        Some(to) => *to = value,
+        None => simd.partial_store_f32s(to, value),
     }
 }

@@ -1,7 +1,7 @@
 use crate::KernelError;
 
 /// Lanes of the widest vector; planes are a multiple of it long.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// The shapes of one convolution block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,12 +113,6 @@ impl Geometry {
     /// Values of one sample's output.
     pub(crate) fn output_len(&self) -> usize {
         let [height, width] = self.pooled;
-        self.shape.out_channels * height * width
-    }
-
-    /// Values of one sample's activations before the pooling.
-    pub(crate) fn activations_len(&self) -> usize {
-        let [height, width] = self.convolved;
         self.shape.out_channels * height * width
     }
 

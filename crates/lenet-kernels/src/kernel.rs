@@ -3,10 +3,10 @@ use rayon::prelude::*;
 use crate::aligned::Aligned;
 use crate::backward::{Backward, Pooled, Scratch};
 use crate::correlate::pack;
-use crate::forward::Forward;
+use crate::forward::{Forward, ForwardScratch};
 use crate::geometry::Geometry;
+use crate::layout::Layout;
 use crate::patches::PatchGeometry;
-use crate::pooling::POSITIONS;
 use crate::{Activation, KernelError, Level, Pooling, Shape};
 
 /// Samples to a task. Weight gradients are summed within a group and then group by group, so the
@@ -51,6 +51,7 @@ pub(crate) const GROUP: usize = 8;
 #[derive(Clone, Debug)]
 pub struct ConvBlockKernel {
     pub(crate) geometry: Geometry,
+    pub(crate) layout: Layout,
     pub(crate) patches: PatchGeometry,
     pub(crate) activation: Activation,
     pub(crate) pooling: Pooling,
@@ -62,7 +63,7 @@ pub struct ConvBlockKernel {
 pub struct Saved {
     /// For max pooling: which of the four values won, one for each output.
     winners: Vec<u8>,
-    /// For average pooling: the values before the pooling.
+    /// For average pooling: the values before the pooling, `[sample, channel, place, row, column]`.
     activations: Vec<f32>,
 }
 
@@ -108,18 +109,21 @@ impl ConvBlockKernel {
         pooling: Pooling,
     ) -> Result<Self, KernelError> {
         let geometry = Geometry::new(shape)?;
+        let level = Level::best();
         Ok(Self {
+            layout: Layout::new(&geometry, level.vectors()),
             patches: PatchGeometry::new(&geometry),
             geometry,
             activation,
             pooling,
-            level: Level::best(),
+            level,
         })
     }
 
     /// Uses this instruction set in place of the best one.
     #[must_use]
     pub fn with_level(mut self, level: Level) -> Self {
+        self.layout = Layout::new(&self.geometry, level.vectors());
         self.level = level;
         self
     }
@@ -133,7 +137,7 @@ impl ConvBlockKernel {
     fn saved_len(&self) -> [usize; 2] {
         match self.pooling {
             Pooling::Max => [self.geometry.output_len(), 0],
-            Pooling::Average => [0, self.geometry.activations_len()],
+            Pooling::Average => [0, 4 * self.geometry.output_len()],
         }
     }
 
@@ -152,22 +156,11 @@ impl ConvBlockKernel {
         bias: &[f32],
     ) -> Result<(Vec<f32>, Saved), KernelError> {
         let geometry = &self.geometry;
-        let Shape {
-            in_channels,
-            out_channels,
-            ..
-        } = geometry.shape;
         length("input", batch.checked_mul(geometry.input_len()), input)?;
         length("weight", Some(geometry.weight_len()), weight)?;
-        length("bias", Some(out_channels), bias)?;
+        length("bias", Some(geometry.shape.out_channels), bias)?;
 
-        let n = geometry.offsets.len();
-        let packed = pack([out_channels, in_channels, n], |o, c, i| {
-            weight
-                .get((o * in_channels + c) * n + i)
-                .copied()
-                .unwrap_or_default()
-        });
+        let packed = self.layout.pack(weight, bias, self.level.vectors());
         let [winners_len, activations_len] = self.saved_len();
         let mut output = vec![0.0; batch * geometry.output_len()];
         let mut saved = Saved {
@@ -185,18 +178,12 @@ impl ConvBlockKernel {
                 groups,
             ))
             .for_each_init(
-                || {
-                    let padded = vec![0.0; in_channels * geometry.in_plane];
-                    let convolved = out_channels * geometry.out_plane + 2 * POSITIONS;
-                    (padded, vec![0.0; convolved])
-                },
-                |(padded, convolved), (((output, input), winners), activations)| {
+                || ForwardScratch::new(self),
+                |scratch, (((output, input), winners), activations)| {
                     self.level.run(Forward {
                         block: self,
                         packed: &packed,
-                        bias,
-                        padded,
-                        convolved,
+                        scratch,
                         input,
                         output,
                         winners,

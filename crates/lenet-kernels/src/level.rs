@@ -2,7 +2,7 @@ use std::fmt;
 
 #[cfg(target_arch = "x86_64")]
 use pulp::x86::{V3, V4};
-use pulp::{Arch, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 
 /// An instruction set that the kernels can use.
 ///
@@ -45,6 +45,10 @@ impl Level {
         all
     }
 
+    pub(crate) fn vectors(self) -> Vectors {
+        self.run(Measure)
+    }
+
     #[inline]
     pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
         match self.0 {
@@ -54,6 +58,29 @@ impl Level {
             Kind::V3(v3) => pulp::Simd::vectorize(v3, op),
             #[cfg(target_arch = "x86_64")]
             Kind::V4(v4) => pulp::Simd::vectorize(v4, op),
+        }
+    }
+}
+
+/// What an instruction set offers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vectors {
+    /// Floats to a vector.
+    pub(crate) lanes: usize,
+    /// Vectors that it holds in registers.
+    pub(crate) registers: usize,
+}
+
+struct Measure;
+
+impl WithSimd for Measure {
+    type Output = Vectors;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> Vectors {
+        Vectors {
+            lanes: S::F32_LANES,
+            registers: S::REGISTER_COUNT,
         }
     }
 }

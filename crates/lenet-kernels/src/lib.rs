@@ -3,12 +3,15 @@
 mod activation;
 mod aligned;
 mod backward;
+mod channels;
+mod columns;
 mod correlate;
 mod dense;
 mod error;
 mod forward;
 mod geometry;
 mod kernel;
+mod layout;
 mod level;
 mod patches;
 mod pooling;
