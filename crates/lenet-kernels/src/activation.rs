@@ -1,3 +1,5 @@
+use pulp::Simd;
+
 /// The function after a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
@@ -39,6 +41,31 @@ impl Activation {
             Self::Tanh => all.for_each(|((to, &gradient), &value)| {
                 *to = gradient * (1.0 - value * value);
             }),
+        }
+    }
+
+    /// [`scale`](Self::scale) of one vector.
+    #[inline(always)]
+    pub(crate) fn scale_vector<S: Simd>(
+        self,
+        simd: S,
+        gradient: S::f32s,
+        value: S::f32s,
+    ) -> S::f32s {
+        let one = simd.splat_f32s(1.0);
+        match self {
+            Self::Relu => {
+                let zero = simd.splat_f32s(0.0);
+                simd.select_f32s(simd.greater_than_f32s(value, zero), gradient, zero)
+            }
+            Self::Sigmoid => {
+                let slope = simd.mul_f32s(value, simd.sub_f32s(one, value));
+                simd.mul_f32s(gradient, slope)
+            }
+            Self::Tanh => {
+                let slope = simd.sub_f32s(one, simd.mul_f32s(value, value));
+                simd.mul_f32s(gradient, slope)
+            }
         }
     }
 

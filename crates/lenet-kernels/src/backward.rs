@@ -1,9 +1,11 @@
 use pulp::{Simd, WithSimd};
 
 use crate::aligned::Aligned;
+use crate::windows::Windows;
 use crate::correlate::{Planes, WeightGradient, correlate, sum};
-use crate::geometry::{Geometry, Shape};
+use crate::geometry::{Geometry, LANES, Shape};
 use crate::kernel::{ConvBlockKernel, GROUP};
+use crate::layout::Layout;
 use crate::patches::Winner;
 use crate::pooling::{Pooling, average_row_gradient};
 
@@ -13,6 +15,8 @@ pub(crate) enum Scratch {
     Planes(PlaneScratch),
     /// Where the winner of each window does.
     Patches(PatchScratch),
+    /// Where windows lie side by side and the input's gradient is not wanted.
+    Windows(WindowScratch),
 }
 
 /// Zero where nothing is written.
@@ -33,8 +37,28 @@ pub(crate) struct PatchScratch {
     winners: Vec<Winner>,
 }
 
+/// Borders are zero.
+pub(crate) struct WindowScratch {
+    image: Aligned,
+    row: Vec<f32>,
+    gradients: Aligned,
+    /// Lane by lane, as [`bias_sums`](Self::bias_sums).
+    weight_sums: Aligned,
+    bias_sums: Aligned,
+}
+
 impl Scratch {
     pub(crate) fn new(block: &ConvBlockKernel, input_gradient: bool) -> Self {
+        if let (Layout::Windows(windows), false) = (&block.layout, input_gradient) {
+            let (weight_sums, bias_sums) = windows.sums_len();
+            return Self::Windows(WindowScratch {
+                image: Aligned::zeros(windows.image_len()),
+                row: vec![0.0; windows.row_len()],
+                gradients: Aligned::zeros(windows.values_len()),
+                weight_sums: Aligned::zeros(weight_sums),
+                bias_sums: Aligned::zeros(bias_sums),
+            });
+        }
         match block.pooling {
             Pooling::Average => Self::Planes(PlaneScratch::new(&block.geometry, input_gradient)),
             Pooling::Max => {
@@ -115,6 +139,11 @@ impl WithSimd for Backward<'_> {
             pooled,
         };
         match scratch {
+            Scratch::Windows(scratch) => {
+                if let Layout::Windows(layout) = &block.layout {
+                    pass.windows(simd, layout, scratch, partial);
+                }
+            }
             Scratch::Planes(scratch) => pass.planes(simd, scratch, partial, gradient),
             Scratch::Patches(scratch) => pass.patches(simd, scratch, partial, gradient),
         }
@@ -130,6 +159,105 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
+    /// Windows side by side, without the gradient of the input.
+    #[inline(always)]
+    fn windows<S: Simd>(
+        self,
+        simd: S,
+        layout: &Windows,
+        scratch: &mut WindowScratch,
+        partial: &mut [f32],
+    ) {
+        let WindowScratch {
+            image,
+            row,
+            gradients,
+            weight_sums,
+            bias_sums,
+        } = scratch;
+        weight_sums.fill(0.0);
+        bias_sums.fill(0.0);
+        let input_len = self.block.geometry.input_len();
+        for (sample, input) in self.input.chunks_exact(input_len).enumerate() {
+            layout.split(input, image, row);
+            self.window_gradients(simd, layout, sample, gradients, bias_sums);
+            layout.add_weight_gradient(simd, image, gradients, weight_sums);
+        }
+        let sums = weight_sums.iter().as_slice().chunks_exact(S::F32_LANES);
+        let sums = sums.chain(bias_sums.chunks_exact(S::F32_LANES));
+        for (total, sums) in partial.iter_mut().zip(sums) {
+            *total += sum(simd, sums);
+        }
+    }
+
+    /// The gradients of one sample before activation and pooling, in the order of `layout`; those of
+    /// the biases are added lane by lane.
+    #[inline(always)]
+    fn window_gradients<S: Simd>(
+        &self,
+        simd: S,
+        layout: &Windows,
+        sample: usize,
+        gradients: &mut [f32],
+        bias_sums: &mut [f32],
+    ) {
+        let ConvBlockKernel {
+            geometry,
+            activation,
+            pooling,
+            ..
+        } = self.block;
+        let map: usize = geometry.pooled.iter().product();
+        let lanes = S::F32_LANES;
+        let first_map = sample * geometry.shape.out_channels;
+        let zero = simd.splat_f32s(0.0);
+        let Some(&lane) = S::as_simd_u32s(&LANE).0.first() else {
+            return;
+        };
+        let planes = gradients.chunks_exact_mut(4 * layout.vectors() * lanes);
+        let biases = S::as_mut_simd_f32s(bias_sums).0.iter_mut();
+        for ((index, planes), bias) in (first_map..).zip(planes).zip(biases) {
+            let planes = S::as_mut_simd_f32s(planes).0;
+            for vector in 0..layout.vectors() {
+                let first = vector * lanes;
+                let count = lanes.min(map - first);
+                let start = index * map + first;
+                let gradient = load(simd, self.pooled.output_gradient, start, count);
+                // What lies beyond the last window is another map's.
+                let inside = simd.less_than_u32s(lane, simd.splat_u32s(count as u32));
+                let gradient = simd.select_f32s(inside, gradient, zero);
+                let group = planes.iter_mut().skip(vector).step_by(layout.vectors());
+                match pooling {
+                    Pooling::Max => {
+                        let output = load(simd, self.pooled.output, start, count);
+                        let gradient = activation.scale_vector(simd, gradient, output);
+                        *bias = simd.add_f32s(*bias, gradient);
+                        let mut winners = [0_u32; LANES];
+                        // Beyond the last window the gradient is zero, whoever wins.
+                        let places = self.pooled.winners.get(start..);
+                        widen(places.unwrap_or_default(), &mut winners);
+                        let Some(&winner) = S::as_simd_u32s(&winners).0.first() else {
+                            return;
+                        };
+                        for (place, to) in (0..4).zip(group) {
+                            let wins = simd.equal_u32s(winner, simd.splat_u32s(place));
+                            *to = simd.select_f32s(wins, gradient, zero);
+                        }
+                    }
+                    Pooling::Average => {
+                        let quarter = simd.mul_f32s(gradient, simd.splat_f32s(0.25));
+                        for (place, to) in (0..4).zip(group) {
+                            let start = (index * 4 + place) * map + first;
+                            let kept = load(simd, self.pooled.activations, start, count);
+                            *to = activation.scale_vector(simd, quarter, kept);
+                            *bias = simd.add_f32s(*bias, *to);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// One pass over a patch of the input for each winner.
     #[inline(always)]
     fn patches<S: Simd>(
@@ -254,6 +382,35 @@ impl Pass<'_> {
             len: geometry.out_plane,
         }
         .add_to(simd, weight);
+    }
+}
+
+/// A vector from `start`, of which the first `count` values matter.
+#[inline(always)]
+fn load<S: Simd>(simd: S, values: &[f32], start: usize, count: usize) -> S::f32s {
+    let values = values.get(start..).unwrap_or_default();
+    match S::as_simd_f32s(values).0.first() {
+        Some(&vector) => vector,
+        None => simd.partial_load_f32s(values.get(..count).unwrap_or_default()),
+    }
+}
+
+/// The numbers of the lanes.
+const LANE: [u32; LANES] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+#[inline(always)]
+fn widen(places: &[u8], to: &mut [u32; LANES]) {
+    match places.first_chunk::<LANES>() {
+        Some(places) => {
+            for (to, &place) in to.iter_mut().zip(places) {
+                *to = place.into();
+            }
+        }
+        None => {
+            for (to, &place) in to.iter_mut().zip(places) {
+                *to = place.into();
+            }
+        }
     }
 }
 

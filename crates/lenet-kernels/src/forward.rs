@@ -1,7 +1,7 @@
 use pulp::{Simd, WithSimd};
 
 use crate::channels::Channels;
-use crate::columns::Columns;
+use crate::windows::Windows;
 use crate::geometry::LANES;
 use crate::kernel::ConvBlockKernel;
 use crate::layout::{Layout, Packed};
@@ -11,6 +11,7 @@ use crate::{Activation, aligned::Aligned};
 /// What a thread needs for a sample; the border of `image` stays zero.
 pub(crate) struct ForwardScratch {
     image: Aligned,
+    row: Vec<f32>,
     values: Aligned,
     pooled: Aligned,
     winners: Vec<u32>,
@@ -21,6 +22,7 @@ impl ForwardScratch {
         let values = block.layout.values_len();
         Self {
             image: Aligned::zeros(block.layout.image_len(&block.geometry)),
+            row: vec![0.0; block.layout.row_len()],
             values: Aligned::zeros(values),
             pooled: Aligned::zeros(values / 4),
             winners: vec![0; values / 4],
@@ -53,17 +55,18 @@ impl WithSimd for Forward<'_> {
         } = self.block;
         let ForwardScratch {
             image,
+            row,
             values,
             pooled,
             winners: found,
         } = self.scratch;
-        let [rows, columns] = geometry.pooled;
+        let map = geometry.pooled.iter().product();
         let samples = self.input.chunks_exact(geometry.input_len());
         for (sample, input) in samples.enumerate() {
             match layout {
-                Layout::Columns(columns) => {
-                    columns.split(input, image);
-                    columns.convolve(simd, image, &self.packed.weight, &self.packed.bias, values);
+                Layout::Windows(windows) => {
+                    windows.split(input, image, row);
+                    windows.convolve(simd, image, &self.packed.weight, &self.packed.bias, values);
                 }
                 Layout::Channels(channels) => {
                     geometry.pad(input, image);
@@ -81,14 +84,14 @@ impl WithSimd for Forward<'_> {
                 Pooling::Max => {
                     let winners = self.winners.get_mut(start..).unwrap_or_default();
                     match layout {
-                        Layout::Columns(layout) => {
-                            max_columns(simd, layout, columns, values, output, winners);
+                        Layout::Windows(layout) => {
+                            max_windows(simd, layout, map, values, output, winners);
                         }
                         Layout::Channels(layout) => {
-                            max_channels(simd, layout, values, (pooled, found), rows * columns);
+                            max_channels(simd, layout, values, (pooled, found), map);
                             let width = layout.vectors() * S::F32_LANES;
-                            let output = output.chunks_exact_mut(rows * columns);
-                            let winners = winners.chunks_exact_mut(rows * columns);
+                            let output = output.chunks_exact_mut(map);
+                            let winners = winners.chunks_exact_mut(map);
                             let channels = 0..geometry.shape.out_channels;
                             for ((output, winners), channel) in output.zip(winners).zip(channels) {
                                 let from = pooled.get(channel..).unwrap_or_default();
@@ -102,22 +105,22 @@ impl WithSimd for Forward<'_> {
                 Pooling::Average => {
                     let kept = self.activations.get_mut(4 * start..).unwrap_or_default();
                     match layout {
-                        Layout::Columns(layout) => {
-                            average_columns(simd, layout, [rows, columns], values, output, kept);
+                        Layout::Windows(layout) => {
+                            average_windows(simd, layout, map, values, output, kept);
                         }
                         Layout::Channels(layout) => {
-                            average_channels(simd, layout, values, pooled);
+                            average_channels(simd, values, pooled);
                             let lanes = S::F32_LANES;
                             let width = layout.vectors() * lanes;
-                            let output = output.chunks_exact_mut(rows * columns);
-                            let kept = kept.chunks_exact_mut(4 * rows * columns);
+                            let output = output.chunks_exact_mut(map);
+                            let kept = kept.chunks_exact_mut(4 * map);
                             let channels = 0..geometry.shape.out_channels;
                             for ((output, kept), channel) in output.zip(kept).zip(channels) {
                                 let from = pooled.get(channel..).unwrap_or_default();
                                 transpose(from, width, output, |value| value);
                                 let first = channel / lanes * 4 * lanes + channel % lanes;
                                 for (place, kept) in
-                                    kept.chunks_exact_mut(rows * columns).enumerate()
+                                    kept.chunks_exact_mut(map).enumerate()
                                 {
                                     let from = values.get(first + place * lanes..);
                                     transpose(from.unwrap_or_default(), 4 * width, kept, |v| v);
@@ -143,25 +146,23 @@ fn transpose<T: Copy, U>(from: &[T], width: usize, to: &mut [U], convert: impl F
     }
 }
 
-/// Max pooling of one sample. Rows are written in order, whole vectors as long as there is room:
-/// what reaches beyond a row's end is overwritten by the next.
+/// Max pooling of one sample. Maps are written in order, whole vectors as long as there is room: what
+/// reaches beyond a map's end is overwritten by the next.
 #[inline(always)]
-fn max_columns<S: Simd>(
+fn max_windows<S: Simd>(
     simd: S,
-    layout: &Columns,
-    columns: usize,
+    layout: &Windows,
+    map: usize,
     values: &[f32],
     output: &mut [f32],
     winners: &mut [u8],
 ) {
     let lanes = S::F32_LANES;
-    let rows = values.chunks_exact(layout.vectors() * 4 * lanes);
-    for (row, groups) in rows.enumerate() {
+    for (channel, groups) in values.chunks_exact(layout.vectors() * 4 * lanes).enumerate() {
         let (groups, _) = S::as_simd_f32s(groups).0.as_chunks::<4>();
         for (vector, &group) in groups.iter().enumerate() {
-            let first = vector * lanes;
             let (best, winner) = largest(simd, group);
-            let start = row * columns + first;
+            let start = channel * map + vector * lanes;
             let to = output.get_mut(start..).unwrap_or_default();
             match S::as_mut_simd_f32s(to).0.first_mut() {
                 Some(to) => *to = best,
@@ -171,11 +172,14 @@ fn max_columns<S: Simd>(
             if let Some(place) = S::as_mut_simd_u32s(&mut place).0.first_mut() {
                 *place = winner;
             }
-            let place = place.map(|place| place as u8);
+            let mut bytes = [0; LANES];
+            for (byte, place) in bytes.iter_mut().zip(place) {
+                *byte = place as u8;
+            }
             let to = winners.get_mut(start..).unwrap_or_default();
             match to.first_chunk_mut::<LANES>() {
-                Some(to) => *to = place,
-                None => to.iter_mut().zip(place).for_each(|(to, place)| *to = place),
+                Some(to) => *to = bytes,
+                None => to.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte),
             }
         }
     }
@@ -198,29 +202,26 @@ fn max_channels<S: Simd>(
     }
 }
 
-/// Average pooling of one sample, which keeps what it averages: `[channel, place, row, column]`.
+/// Average pooling of one sample, which keeps what it averages: `[channel, place, window]`.
 #[inline(always)]
-fn average_columns<S: Simd>(
+fn average_windows<S: Simd>(
     simd: S,
-    layout: &Columns,
-    [rows, columns]: [usize; 2],
+    layout: &Windows,
+    map: usize,
     values: &[f32],
     output: &mut [f32],
     kept: &mut [f32],
 ) {
     let lanes = S::F32_LANES;
-    let map = rows * columns;
-    let groups = values.chunks_exact(layout.vectors() * 4 * lanes);
-    for (index, groups) in groups.enumerate() {
-        let (channel, row) = (index / rows, index % rows);
+    for (channel, groups) in values.chunks_exact(layout.vectors() * 4 * lanes).enumerate() {
         let (groups, _) = S::as_simd_f32s(groups).0.as_chunks::<4>();
         for (vector, &group) in groups.iter().enumerate() {
             let first = vector * lanes;
-            let count = lanes.min(columns - first);
-            let start = channel * map + row * columns + first;
+            let count = lanes.min(map - first);
+            let start = channel * map + first;
             store(simd, output, start..start + count, average(simd, group));
             for (place, value) in group.into_iter().enumerate() {
-                let start = (channel * 4 + place) * map + row * columns + first;
+                let start = (channel * 4 + place) * map + first;
                 store(simd, kept, start..start + count, value);
             }
         }
@@ -229,10 +230,9 @@ fn average_columns<S: Simd>(
 
 /// Average pooling of one sample.
 #[inline(always)]
-fn average_channels<S: Simd>(simd: S, layout: &Channels, values: &[f32], pooled: &mut [f32]) {
+fn average_channels<S: Simd>(simd: S, values: &[f32], pooled: &mut [f32]) {
     let (groups, _) = S::as_simd_f32s(values).0.as_chunks::<4>();
     let to = S::as_mut_simd_f32s(pooled).0.iter_mut();
-    let _ = layout;
     for (&group, to) in groups.iter().zip(to) {
         *to = average(simd, group);
     }

@@ -4,7 +4,7 @@ mod activation;
 mod aligned;
 mod backward;
 mod channels;
-mod columns;
+
 mod correlate;
 mod dense;
 mod error;
@@ -16,6 +16,7 @@ mod level;
 mod patches;
 mod pooling;
 mod product;
+mod windows;
 
 pub use activation::Activation;
 pub use dense::{DenseBackwardArguments, DenseKernel};

@@ -15,14 +15,13 @@ pub enum Pooling {
 /// equals, and a NaN before everything, as in PyTorch.
 #[inline(always)]
 pub(crate) fn largest<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> (S::f32s, S::u32s) {
-    let [zero, one, two, three] = [0, 1, 2, 3].map(|place| simd.splat_u32s(place));
     let (upper, right_of_upper) = larger(simd, a, b);
     let (lower, right_of_lower) = larger(simd, c, d);
     let (best, below) = larger(simd, upper, lower);
     let place = simd.select_u32s(
         below,
-        simd.select_u32s(right_of_lower, three, two),
-        simd.select_u32s(right_of_upper, one, zero),
+        simd.select_u32s(right_of_lower, simd.splat_u32s(3), simd.splat_u32s(2)),
+        simd.select_u32s(right_of_upper, simd.splat_u32s(1), simd.splat_u32s(0)),
     );
     (best, place)
 }
