@@ -83,7 +83,7 @@ impl Change {
         self,
         image: &[u8],
         width: usize,
-        scale: fn(u8) -> f32,
+        scale: impl Fn(u8) -> f32,
         out: &mut Vec<f32>,
     ) {
         if self == Self::default() {

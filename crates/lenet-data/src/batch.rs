@@ -40,6 +40,7 @@ impl Batch {
 }
 
 /// A byte as a number from 0 to 1.
+#[inline]
 pub(crate) fn scale(pixel: u8) -> f32 {
     f32::from(pixel) / 255.0
 }

@@ -6,7 +6,10 @@ use crate::product::{Panels, Product};
 use crate::{Activation, KernelError, Level};
 
 /// Rows of a product to a task.
-const ROWS: usize = 16;
+const ROWS: usize = 32;
+
+/// Multiplications from which on waking other threads pays.
+const LARGE: usize = 1 << 21;
 
 /// The kernel of a dense layer with its activation: `output = activation(input · weight + bias)`.
 ///
@@ -77,12 +80,7 @@ impl DenseKernel {
     ) -> Result<Vec<f32>, KernelError> {
         self.check(batch, input, weight)?;
         length("bias", Some(self.outputs), bias)?;
-        let right = Panels::new(self.inputs, self.outputs, |i, o| {
-            weight
-                .get(i * self.outputs + o)
-                .copied()
-                .unwrap_or_default()
-        });
+        let right = Panels::new(weight, self.outputs);
         let mut output = self.product(batch, input, [self.inputs, 1], &right, Some(bias));
         if let Some(activation) = self.activation {
             self.level.run(Activate(activation, &mut output));
@@ -123,21 +121,11 @@ impl DenseKernel {
                 .zip(row)
                 .for_each(|(total, &gradient)| *total += gradient);
         }
-        let right = Panels::new(batch, self.outputs, |n, o| {
-            gradient
-                .get(n * self.outputs + o)
-                .copied()
-                .unwrap_or_default()
-        });
+        let right = Panels::new(&gradient, self.outputs);
         let weight_gradient = self.product(self.inputs, input, [1, self.inputs], &right, None);
         let input = match input_gradient {
             true => {
-                let right = Panels::new(self.outputs, self.inputs, |o, i| {
-                    weight
-                        .get(i * self.outputs + o)
-                        .copied()
-                        .unwrap_or_default()
-                });
+                let right = Panels::transposed(weight, self.outputs);
                 self.product(batch, &gradient, [self.outputs, 1], &right, None)
             }
             false => Vec::new(),
@@ -165,8 +153,7 @@ impl DenseKernel {
     ) -> Vec<f32> {
         let columns = right.columns();
         let mut output = vec![0.0; rows * columns];
-        let tasks = output.par_chunks_mut((ROWS * columns).max(1)).enumerate();
-        tasks.for_each(|(task, output)| {
+        let run = |(task, output): (usize, &mut [f32])| {
             self.level.run(Product {
                 left,
                 row_stride,
@@ -176,7 +163,13 @@ impl DenseKernel {
                 first_row: task * ROWS,
                 output,
             });
-        });
+        };
+        let len = (ROWS * columns).max(1);
+        if rows * columns * right.rows() < LARGE {
+            output.chunks_mut(len).enumerate().for_each(run);
+        } else {
+            output.par_chunks_mut(len).enumerate().for_each(run);
+        }
         output
     }
 }

@@ -2,38 +2,77 @@
 
 use pulp::{Simd, WithSimd};
 
+use crate::aligned::Aligned;
+
 /// Columns of a panel: a few vectors of any instruction set, so that a tile's sums fill the registers.
 const PANEL: usize = 32;
 
 /// A matrix cut into panels of [`PANEL`] columns, each stored row by row; the last is filled up with
 /// zeros.
 pub(crate) struct Panels {
-    values: Vec<f32>,
+    values: Aligned,
     rows: usize,
     columns: usize,
 }
 
 impl Panels {
-    /// The matrix with `value(row, column)`.
-    pub(crate) fn new(rows: usize, columns: usize, value: impl Fn(usize, usize) -> f32) -> Self {
-        let mut values = Vec::with_capacity(rows * columns.next_multiple_of(PANEL));
-        for first in (0..columns).step_by(PANEL) {
-            let end = (first + PANEL).min(columns);
-            for row in 0..rows {
-                values.extend((first..end).map(|column| value(row, column)));
-                values.resize(values.len() + PANEL - (end - first), 0.0);
+    /// A matrix that lies row by row.
+    pub(crate) fn new(matrix: &[f32], columns: usize) -> Self {
+        let rows = matrix.len() / columns.max(1);
+        let mut panels = Self::zeros(rows, columns);
+        for (index, panel) in panels.values.chunks_exact_mut(panel_len(rows)).enumerate() {
+            let first = index * PANEL;
+            let (to, _) = panel.as_chunks_mut::<PANEL>();
+            for (to, row) in to.iter_mut().zip(matrix.chunks_exact(columns)) {
+                let row = row.get(first..).unwrap_or_default();
+                match row.first_chunk::<PANEL>() {
+                    Some(row) => *to = *row,
+                    None => to.iter_mut().zip(row).for_each(|(to, &from)| *to = from),
+                }
             }
         }
+        panels
+    }
+
+    /// The transpose of a matrix that lies row by row.
+    pub(crate) fn transposed(matrix: &[f32], columns: usize) -> Self {
+        let rows = matrix.len() / columns.max(1);
+        let mut panels = Self::zeros(columns, rows);
+        let blocks = matrix.chunks((PANEL * columns).max(1));
+        let all = panels.values.chunks_exact_mut(panel_len(columns));
+        for (panel, block) in all.zip(blocks) {
+            for (column, row) in block.chunks_exact(columns).enumerate() {
+                let (to, _) = panel.as_chunks_mut::<PANEL>();
+                for (to, &from) in to.iter_mut().zip(row) {
+                    if let Some(to) = to.get_mut(column) {
+                        *to = from;
+                    }
+                }
+            }
+        }
+        panels
+    }
+
+    fn zeros(rows: usize, columns: usize) -> Self {
         Self {
-            values,
+            values: Aligned::zeros(rows * columns.next_multiple_of(PANEL)),
             rows,
             columns,
         }
     }
 
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
     pub(crate) fn columns(&self) -> usize {
         self.columns
     }
+}
+
+/// Values of a panel; at least one, so that slices can be cut by it.
+fn panel_len(rows: usize) -> usize {
+    (rows * PANEL).max(1)
 }
 
 /// Some rows of `output = left · right`, plus `bias` on every row if there is one.
@@ -89,7 +128,7 @@ impl Product<'_> {
         } = self.right;
         let starts: [usize; R] =
             std::array::from_fn(|r| (self.first_row + row + r) * self.row_stride);
-        for (index, panel) in values.chunks_exact((depth * PANEL).max(1)).enumerate() {
+        for (index, panel) in values.chunks_exact(panel_len(*depth)).enumerate() {
             let first = index * PANEL;
             let mut start = [0.0; PANEL];
             if let Some(bias) = self.bias.and_then(|bias| bias.get(first..)) {

@@ -48,6 +48,14 @@ pub fn evaluate(
     dataset: &ImageDataset,
     device: &Device,
 ) -> Result<Evaluation, TrainingError> {
+    pool::run(|| evaluate_here(lenet, dataset, device))
+}
+
+fn evaluate_here(
+    lenet: &LeNet,
+    dataset: &ImageDataset,
+    device: &Device,
+) -> Result<Evaluation, TrainingError> {
     check_fit(lenet.config(), dataset)?;
     let device = device.clone().without_autodiff();
     let lenet = lenet.valid();

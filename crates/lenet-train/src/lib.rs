@@ -17,6 +17,7 @@ mod differences;
 mod error;
 mod evaluation;
 mod loss;
+mod pool;
 pub mod observer;
 pub mod sweep;
 mod table;

@@ -11,6 +11,7 @@ use lenet_data::{ImageDataset, Order};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluation::to_vec;
+use crate::pool;
 use crate::{Evaluation, Event, Observer, TrainingConfig, TrainingError, cross_entropy, evaluate};
 
 /// Steps between two looks at the losses: often enough to stop a diverged run soon, seldom enough
@@ -73,6 +74,17 @@ pub struct TrainingRun {
 /// [`TrainingError`] if the configurations and the data do not fit together, before the first
 /// step; if the loss becomes infinite or not a number; or if the device fails.
 pub fn train(
+    network: &LeNetConfig,
+    config: &TrainingConfig,
+    train: &ImageDataset,
+    validation: Option<&ImageDataset>,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<TrainingRun, TrainingError> {
+    pool::run(|| train_here(network, config, train, validation, device, observer))
+}
+
+fn train_here(
     network: &LeNetConfig,
     config: &TrainingConfig,
     train: &ImageDataset,

@@ -44,7 +44,7 @@ impl<W: Write> JsonLines<W> {
     }
 }
 
-impl<W: Write> Observer for JsonLines<W> {
+impl<W: Write + Send> Observer for JsonLines<W> {
     fn observe(&mut self, event: &Event<'_>) {
         if self.error.is_none() && !matches!(event, Event::Step { .. }) {
             self.error = self.write(event).err();

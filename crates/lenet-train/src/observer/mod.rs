@@ -101,7 +101,7 @@ impl<'a> Event<'a> {
 ///     }
 /// }
 /// ```
-pub trait Observer {
+pub trait Observer: Send {
     /// Takes note of an event. It must not fail: what goes wrong here must not cost the training.
     fn observe(&mut self, event: &Event<'_>);
 }

@@ -22,7 +22,7 @@ impl<W: Write> TextLines<W> {
     }
 }
 
-impl<W: Write> Observer for TextLines<W> {
+impl<W: Write + Send> Observer for TextLines<W> {
     fn observe(&mut self, event: &Event<'_>) {
         if let Some(line) = line(event) {
             // A reader that went away must not end the training.
