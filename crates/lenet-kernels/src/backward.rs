@@ -1,33 +1,36 @@
 use pulp::{Simd, WithSimd};
 
 use crate::aligned::Aligned;
-use crate::windows::Windows;
-use crate::correlate::{Planes, WeightGradient, correlate, sum};
-use crate::geometry::{Geometry, LANES, Shape};
-use crate::kernel::{ConvBlockKernel, GROUP};
+use crate::channels::Channels;
+use crate::geometry::LANES;
+use crate::kernel::ConvBlockKernel;
 use crate::layout::Layout;
 use crate::patches::Winner;
-use crate::pooling::{Pooling, average_row_gradient};
+use crate::pooling::Pooling;
+use crate::windows::Windows;
 
-/// What a thread needs for a group of samples.
+/// What a thread needs for a group of samples; borders of images are zero.
 pub(crate) enum Scratch {
-    /// Where every value before the pooling carries a gradient.
-    Planes(PlaneScratch),
-    /// Where the winner of each window does.
+    /// Where every value before the pooling is looked at.
+    Dense(DenseScratch),
+    /// Where only the winner of each window is.
     Patches(PatchScratch),
-    /// Where windows lie side by side and the input's gradient is not wanted.
-    Windows(WindowScratch),
 }
 
-/// Zero where nothing is written.
-pub(crate) struct PlaneScratch {
-    padded: Vec<f32>,
-    out_gradient: Vec<f32>,
-    in_gradient: Vec<f32>,
-    zeros: Vec<f32>,
+pub(crate) struct DenseScratch {
+    image: Aligned,
+    row: Vec<f32>,
+    /// Gradients of the output, transposed where channels lie side by side.
+    pooled: Aligned,
+    /// Gradients of the values before the pooling.
+    gradients: Aligned,
+    weight_sums: Aligned,
+    bias_sums: Aligned,
+    in_gradient: Aligned,
+    /// Where the gradients of each output channel lie.
+    channels: Vec<usize>,
 }
 
-/// The border of `image` is zero.
 pub(crate) struct PatchScratch {
     image: Aligned,
     in_gradient: Aligned,
@@ -37,64 +40,51 @@ pub(crate) struct PatchScratch {
     winners: Vec<Winner>,
 }
 
-/// Borders are zero.
-pub(crate) struct WindowScratch {
-    image: Aligned,
-    row: Vec<f32>,
-    gradients: Aligned,
-    /// Lane by lane, as [`bias_sums`](Self::bias_sums).
-    weight_sums: Aligned,
-    bias_sums: Aligned,
-}
-
 impl Scratch {
     pub(crate) fn new(block: &ConvBlockKernel, input_gradient: bool) -> Self {
-        if let (Layout::Windows(windows), false) = (&block.layout, input_gradient) {
-            let (weight_sums, bias_sums) = windows.sums_len();
-            return Self::Windows(WindowScratch {
-                image: Aligned::zeros(windows.image_len()),
-                row: vec![0.0; windows.row_len()],
-                gradients: Aligned::zeros(windows.values_len()),
-                weight_sums: Aligned::zeros(weight_sums),
-                bias_sums: Aligned::zeros(bias_sums),
+        let ConvBlockKernel {
+            geometry,
+            layout,
+            patches,
+            pooling,
+            ..
+        } = block;
+        let is_dense = match pooling {
+            Pooling::Average => true,
+            // Windows side by side are looked at faster than their winners, if that is all.
+            Pooling::Max => matches!(layout, Layout::Windows(_)) && !input_gradient,
+        };
+        if !is_dense {
+            let windows = patches.windows().len();
+            return Self::Patches(PatchScratch {
+                image: Aligned::zeros(patches.image_len()),
+                in_gradient: Aligned::zeros(patches.images_len()),
+                weight_gradient: Aligned::zeros(patches.weight_len()),
+                scaled: vec![0.0; geometry.output_len()],
+                winners: vec![Winner::default(); windows],
             });
         }
-        match block.pooling {
-            Pooling::Average => Self::Planes(PlaneScratch::new(&block.geometry, input_gradient)),
-            Pooling::Max => {
-                let patches = &block.patches;
-                let (windows, out_channels) =
-                    (patches.windows().len(), block.geometry.shape.out_channels);
-                Self::Patches(PatchScratch {
-                    image: Aligned::zeros(patches.image_len()),
-                    in_gradient: Aligned::zeros(patches.image_len()),
-                    weight_gradient: Aligned::zeros(patches.weight_len()),
-                    scaled: vec![0.0; block.geometry.output_len()],
-                    winners: vec![Winner::default(); windows.max(out_channels)],
-                })
+        let (channels, [weight_sums, bias_sums], pooled) = match layout {
+            Layout::Windows(windows) => (windows.channel_offsets(), windows.sums_len(), 0),
+            Layout::Channels(channels) => {
+                let pooled = channels.values_len() / 4;
+                (channels.channel_offsets(), channels.sums_len(), pooled)
             }
-        }
-    }
-}
-
-impl PlaneScratch {
-    fn new(geometry: &Geometry, input_gradient: bool) -> Self {
-        let Shape {
-            in_channels,
-            out_channels,
-            ..
-        } = geometry.shape;
-        let in_gradient = if input_gradient {
-            in_channels * geometry.in_gradient_plane
-        } else {
-            0
         };
-        Self {
-            padded: vec![0.0; GROUP * in_channels * geometry.in_plane],
-            out_gradient: vec![0.0; GROUP * out_channels * geometry.out_gradient_plane],
-            in_gradient: vec![0.0; in_gradient],
-            zeros: vec![0.0; in_channels],
-        }
+        Self::Dense(DenseScratch {
+            image: Aligned::zeros(layout.image_len(geometry)),
+            row: vec![0.0; layout.row_len()],
+            pooled: Aligned::zeros(pooled),
+            gradients: Aligned::zeros(layout.values_len()),
+            weight_sums: Aligned::zeros(weight_sums),
+            bias_sums: Aligned::zeros(bias_sums),
+            in_gradient: Aligned::zeros(if input_gradient {
+                patches.image_len()
+            } else {
+                0
+            }),
+            channels,
+        })
     }
 }
 
@@ -139,12 +129,7 @@ impl WithSimd for Backward<'_> {
             pooled,
         };
         match scratch {
-            Scratch::Windows(scratch) => {
-                if let Layout::Windows(layout) = &block.layout {
-                    pass.windows(simd, layout, scratch, partial);
-                }
-            }
-            Scratch::Planes(scratch) => pass.planes(simd, scratch, partial, gradient),
+            Scratch::Dense(scratch) => pass.dense(simd, scratch, partial, gradient),
             Scratch::Patches(scratch) => pass.patches(simd, scratch, partial, gradient),
         }
     }
@@ -159,34 +144,127 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Windows side by side, without the gradient of the input.
+    /// One look at every value before the pooling.
     #[inline(always)]
-    fn windows<S: Simd>(
+    fn dense<S: Simd>(
         self,
         simd: S,
-        layout: &Windows,
-        scratch: &mut WindowScratch,
+        scratch: &mut DenseScratch,
         partial: &mut [f32],
+        gradient: &mut [f32],
     ) {
-        let WindowScratch {
+        let ConvBlockKernel {
+            geometry,
+            layout,
+            patches,
+            ..
+        } = self.block;
+        let DenseScratch {
             image,
             row,
+            pooled,
             gradients,
             weight_sums,
             bias_sums,
+            in_gradient,
+            channels,
         } = scratch;
         weight_sums.fill(0.0);
         bias_sums.fill(0.0);
-        let input_len = self.block.geometry.input_len();
+        let input_len = geometry.input_len();
+        let mut wanted = gradient.chunks_exact_mut(input_len);
         for (sample, input) in self.input.chunks_exact(input_len).enumerate() {
-            layout.split(input, image, row);
-            self.window_gradients(simd, layout, sample, gradients, bias_sums);
-            layout.add_weight_gradient(simd, image, gradients, weight_sums);
+            let strides = match layout {
+                Layout::Windows(windows) => {
+                    windows.split(input, image, row);
+                    self.window_gradients(simd, windows, sample, gradients, bias_sums);
+                    windows.add_weight_gradient(simd, image, gradients, weight_sums);
+                    (1, windows.vectors() * S::F32_LANES)
+                }
+                Layout::Channels(channels) => {
+                    geometry.pad(input, image);
+                    self.channel_gradients(simd, channels, sample, (pooled, gradients), bias_sums);
+                    channels.add_weight_gradient(simd, image, gradients, weight_sums);
+                    (channels.window_len(), S::F32_LANES)
+                }
+            };
+            if let Some(wanted) = wanted.next() {
+                in_gradient.fill(0.0);
+                let gradients = (&**gradients, &**channels);
+                patches.add_dense_input_gradient(
+                    simd,
+                    self.packed,
+                    gradients,
+                    strides,
+                    in_gradient,
+                );
+                patches.separate(in_gradient, wanted);
+            }
         }
-        let sums = weight_sums.iter().as_slice().chunks_exact(S::F32_LANES);
-        let sums = sums.chain(bias_sums.chunks_exact(S::F32_LANES));
-        for (total, sums) in partial.iter_mut().zip(sums) {
-            *total += sum(simd, sums);
+        match layout {
+            Layout::Windows(_) => {
+                let sums = weight_sums.chunks_exact(S::F32_LANES);
+                let sums = sums.chain(bias_sums.chunks_exact(S::F32_LANES));
+                for (total, sums) in partial.iter_mut().zip(sums) {
+                    *total += sum(simd, sums);
+                }
+            }
+            Layout::Channels(channels) => {
+                let (weight, bias) = partial.split_at_mut(geometry.weight_len());
+                let taps = geometry.weight_len() / bias.len().max(1);
+                for (channel, weight) in weight.chunks_exact_mut(taps).enumerate() {
+                    for (tap, total) in weight.iter_mut().enumerate() {
+                        let sum = weight_sums.get(channels.sum_index(channel, tap));
+                        *total += sum.copied().unwrap_or_default();
+                    }
+                }
+                let biases = bias.iter_mut().zip(&**bias_sums);
+                biases.for_each(|(total, sum)| *total += sum);
+            }
+        }
+    }
+
+    /// The gradients of one sample before activation and average pooling, in the order of `layout`; those
+    /// of the biases are added, channel by channel.
+    #[inline(always)]
+    fn channel_gradients<S: Simd>(
+        &self,
+        simd: S,
+        layout: &Channels,
+        sample: usize,
+        (pooled, gradients): (&mut [f32], &mut [f32]),
+        bias_sums: &mut [f32],
+    ) {
+        let ConvBlockKernel {
+            geometry,
+            activation,
+            ..
+        } = self.block;
+        let map: usize = geometry.pooled.iter().product();
+        let width = layout.vectors() * S::F32_LANES;
+        let part = sample * geometry.output_len()..(sample + 1) * geometry.output_len();
+        let maps = self.pooled.output_gradient.get(part).unwrap_or_default();
+        for (channel, map) in maps.chunks_exact(map).enumerate() {
+            let to = pooled.get_mut(channel..).unwrap_or_default();
+            for (to, &from) in to.iter_mut().step_by(width).zip(map) {
+                *to = from;
+            }
+        }
+        let kept = self.pooled.activations.get(sample * layout.values_len()..);
+        let (kept, _) = S::as_simd_f32s(kept.unwrap_or_default()).0.as_chunks::<4>();
+        let (groups, _) = S::as_mut_simd_f32s(gradients).0.as_chunks_mut::<4>();
+        let vectors = S::as_simd_f32s(pooled).0;
+        let groups = groups.iter_mut().zip(kept).zip(vectors);
+        for (index, ((group, kept), &gradient)) in groups.enumerate() {
+            let quarter = simd.mul_f32s(gradient, simd.splat_f32s(0.25));
+            let bias = S::as_mut_simd_f32s(bias_sums).0;
+            let Some(bias) = bias.get_mut(index % layout.vectors()) else {
+                return;
+            };
+            for (to, &kept) in group.iter_mut().zip(kept) {
+                *to = activation.scale_vector(simd, quarter, kept);
+                *bias = simd.add_f32s(*bias, *to);
+            }
         }
     }
 
@@ -302,86 +380,11 @@ impl Pass<'_> {
                 }
             }
             if let Some(gradient) = in_gradient_wanted {
+                patches.add_up(in_gradient);
                 patches.separate(in_gradient, gradient);
             }
         }
         patches.add_unpacked(weight_gradient, weight);
-    }
-
-    /// Correlations of whole planes.
-    #[inline(always)]
-    fn planes<S: Simd>(
-        self,
-        simd: S,
-        scratch: &mut PlaneScratch,
-        partial: &mut [f32],
-        gradient: &mut [f32],
-    ) {
-        let ConvBlockKernel { geometry, .. } = self.block;
-        let Shape {
-            in_channels,
-            out_channels,
-            ..
-        } = geometry.shape;
-        // Backwards, every offset counts from the margin down.
-        let offsets = &geometry.backward_offsets;
-        let in_len = in_channels * geometry.in_plane;
-        let out_len = out_channels * geometry.out_gradient_plane;
-        let samples = self.input.len() / geometry.input_len();
-        let (weight, bias) = partial.split_at_mut(geometry.weight_len());
-        let PlaneScratch {
-            padded: all_padded,
-            out_gradient,
-            in_gradient,
-            zeros,
-        } = scratch;
-
-        for sample in 0..samples {
-            let of = |len: usize| sample * len..(sample + 1) * len;
-            let input = self.input.get(of(geometry.input_len())).unwrap_or_default();
-            let padded = all_padded.get_mut(of(in_len)).unwrap_or_default();
-            geometry.pad(input, padded);
-            let planes = out_gradient.get_mut(of(out_len)).unwrap_or_default();
-            unpool(self.block, sample, self.pooled, planes);
-            for (plane, bias) in planes
-                .chunks_exact(geometry.out_gradient_plane)
-                .zip(bias.iter_mut())
-            {
-                *bias += sum(simd, plane.get(geometry.margin..).unwrap_or_default());
-            }
-            if !gradient.is_empty() {
-                let planes = Planes {
-                    values: planes,
-                    len: geometry.out_gradient_plane,
-                    offsets,
-                };
-                correlate(
-                    simd,
-                    planes,
-                    self.packed,
-                    zeros,
-                    in_gradient,
-                    geometry.in_gradient_plane,
-                );
-                let gradient = gradient.get_mut(of(geometry.input_len()));
-                geometry.crop(in_gradient, gradient.unwrap_or_default());
-            }
-        }
-
-        WeightGradient {
-            input: Planes {
-                values: all_padded.get(..samples * in_len).unwrap_or_default(),
-                len: geometry.in_plane,
-                offsets: &geometry.offsets,
-            },
-            in_channels,
-            gradients: out_gradient.get(..samples * out_len).unwrap_or_default(),
-            out_channels,
-            plane: geometry.out_gradient_plane,
-            margin: geometry.margin,
-            len: geometry.out_plane,
-        }
-        .add_to(simd, weight);
     }
 }
 
@@ -447,40 +450,21 @@ fn winners<'a, S: Simd>(
     all.get(..found).unwrap_or_default()
 }
 
-/// The gradients of one sample before activation and average pooling, as planes after a margin.
+/// The sum of all values, in an order that only the instruction set decides.
 #[inline(always)]
-fn unpool(block: &ConvBlockKernel, sample: usize, pooled: Pooled<'_>, planes: &mut [f32]) {
-    let Pooled {
-        output_gradient,
-        activations,
-        ..
-    } = pooled;
-    let ConvBlockKernel {
-        geometry,
-        activation,
-        ..
-    } = block;
-    let [pooled_height, pooled_width] = geometry.pooled;
-    let pooled = pooled_height * pooled_width;
-    let stride = geometry.stride;
-    for (channel, plane) in planes
-        .chunks_exact_mut(geometry.out_gradient_plane)
-        .enumerate()
-    {
-        let index = sample * geometry.shape.out_channels + channel;
-        let plane = plane.get_mut(geometry.margin..).unwrap_or_default();
-        let kept = activations.get(index * 4 * pooled..).unwrap_or_default();
-        let gradients = output_gradient.get(index * pooled..).unwrap_or_default();
-        let gradients = gradients.chunks_exact(pooled_width);
-        let rows = plane.chunks_mut(2 * stride).take(pooled_height);
-        for (y, (rows, gradients)) in rows.zip(gradients).enumerate() {
-            let kept = |place: usize| {
-                let start = place * pooled + y * pooled_width;
-                kept.get(start..).unwrap_or_default()
-            };
-            let (upper, lower) = rows.split_at_mut(stride);
-            average_row_gradient(*activation, gradients, (kept(0), kept(1)), upper);
-            average_row_gradient(*activation, gradients, (kept(2), kept(3)), lower);
+fn sum<S: Simd>(simd: S, values: &[f32]) -> f32 {
+    let (vectors, rest) = S::as_simd_f32s(values);
+    let (fours, single) = vectors.as_chunks::<4>();
+    let mut sums = [simd.splat_f32s(0.0); 4];
+    for four in fours {
+        for (sum, &vector) in sums.iter_mut().zip(four) {
+            *sum = simd.add_f32s(*sum, vector);
         }
     }
+    let [a, b, c, d] = sums;
+    let mut total = simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d));
+    for &vector in single {
+        total = simd.add_f32s(total, vector);
+    }
+    simd.reduce_sum_f32s(total) + rest.iter().sum::<f32>()
 }

@@ -18,6 +18,7 @@ pub(crate) struct Channels {
     out_channels: usize,
     /// Rows and columns of windows.
     pooled: [usize; 2],
+    kernel_size: usize,
     /// Columns of the padded input.
     stride: usize,
     /// Values of a map of the padded input.
@@ -34,6 +35,7 @@ impl Channels {
             in_channels: geometry.shape.in_channels,
             out_channels: geometry.shape.out_channels,
             pooled: geometry.pooled,
+            kernel_size: geometry.shape.kernel_size,
             stride: geometry.stride,
             plane: geometry.in_plane,
             offsets: geometry.offsets.clone(),
@@ -196,8 +198,135 @@ impl Channels {
     }
 }
 
+impl Channels {
+    /// Where, from a window's place, the value of each output channel lies.
+    pub(crate) fn channel_offsets(&self) -> Vec<usize> {
+        let at = |channel: usize| channel / self.lanes * 4 * self.lanes + channel % self.lanes;
+        (0..self.out_channels).map(at).collect()
+    }
+
+    /// Where the values of a window begin.
+    pub(crate) fn window_len(&self) -> usize {
+        self.vectors * 4 * self.lanes
+    }
+
+    /// Values of the sums of the gradients of weights and of biases.
+    pub(crate) fn sums_len(&self) -> [usize; 2] {
+        let biases = self.vectors * self.lanes;
+        [biases * self.in_channels * self.offsets.len(), biases]
+    }
+
+    /// Adds to the weights' gradient `[vector, in channel, row, column, lane]`, from the gradients of the
+    /// values before the pooling.
+    #[inline(always)]
+    pub(crate) fn add_weight_gradient<S: Simd>(
+        &self,
+        simd: S,
+        planes: &[f32],
+        gradients: &[f32],
+        sums: &mut [f32],
+    ) {
+        let k = self.kernel_size;
+        let most_rows = match S::REGISTER_COUNT {
+            32.. => 5,
+            _ => 2,
+        };
+        for vector in 0..self.vectors {
+            for (channel, plane) in planes.chunks_exact(self.plane).enumerate() {
+                for rows in parts(k, most_rows) {
+                    for columns in parts(k, 5) {
+                        let first = rows.start * k + columns.start;
+                        let at =
+                            ((vector * self.in_channels + channel) * k * k + first) * S::F32_LANES;
+                        let to = sums.get_mut(at..).unwrap_or_default();
+                        let operands = (plane, gradients, vector, first);
+                        match (rows.len(), columns.len()) {
+                            (5, 5) => self.gather::<S, 5, 5>(simd, operands, to),
+                            (5, 4) => self.gather::<S, 5, 4>(simd, operands, to),
+                            (5, 3) => self.gather::<S, 5, 3>(simd, operands, to),
+                            (4, 4) => self.gather::<S, 4, 4>(simd, operands, to),
+                            (4, 3) => self.gather::<S, 4, 3>(simd, operands, to),
+                            (4, 5) => self.gather::<S, 4, 5>(simd, operands, to),
+                            (3, 5) => self.gather::<S, 3, 5>(simd, operands, to),
+                            (3, 4) => self.gather::<S, 3, 4>(simd, operands, to),
+                            (3, 3) => self.gather::<S, 3, 3>(simd, operands, to),
+                            (2, 5) => self.gather::<S, 2, 5>(simd, operands, to),
+                            (2, 4) => self.gather::<S, 2, 4>(simd, operands, to),
+                            (2, 3) => self.gather::<S, 2, 3>(simd, operands, to),
+                            (2, 2) => self.gather::<S, 2, 2>(simd, operands, to),
+                            (1, 5) => self.gather::<S, 1, 5>(simd, operands, to),
+                            (1, 4) => self.gather::<S, 1, 4>(simd, operands, to),
+                            (1, 3) => self.gather::<S, 1, 3>(simd, operands, to),
+                            (1, 2) => self.gather::<S, 1, 2>(simd, operands, to),
+                            _ => self.gather::<S, 1, 1>(simd, operands, to),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The gradients of one vector of output channels at `R` rows and `K` columns of a kernel: the sums
+    /// stay in registers.
+    #[inline(always)]
+    fn gather<S: Simd, const R: usize, const K: usize>(
+        &self,
+        simd: S,
+        (plane, gradients, vector, first): (&[f32], &[f32], usize, usize),
+        to: &mut [f32],
+    ) {
+        let Some(&offset) = self.offsets.get(first) else {
+            return;
+        };
+        let mut sums = [[simd.splat_f32s(0.0); K]; R];
+        let [rows, columns] = self.pooled;
+        let (groups, _) = S::as_simd_f32s(gradients).0.as_chunks::<4>();
+        let mut groups = groups.iter().skip(vector).step_by(self.vectors);
+        for row in 0..rows {
+            for column in 0..columns {
+                let Some(group) = groups.next() else { return };
+                let start = 2 * row * self.stride + 2 * column + offset;
+                let places = [
+                    start,
+                    start + 1,
+                    start + self.stride,
+                    start + self.stride + 1,
+                ];
+                for (&gradient, start) in group.iter().zip(places) {
+                    let mut start = start;
+                    for sums in &mut sums {
+                        let inputs = plane.get(start..).and_then(<[f32]>::first_chunk::<K>);
+                        let Some(inputs) = inputs else { return };
+                        for (sum, &input) in sums.iter_mut().zip(inputs) {
+                            *sum = simd.mul_add_e_f32s(gradient, simd.splat_f32s(input), *sum);
+                        }
+                        start += self.stride;
+                    }
+                }
+            }
+        }
+        let row_len = self.kernel_size * S::F32_LANES;
+        for (row, sums) in to.chunks_mut(row_len).zip(sums) {
+            for (to, sum) in S::as_mut_simd_f32s(row).0.iter_mut().zip(sums) {
+                *to = simd.add_f32s(*to, sum);
+            }
+        }
+    }
+
+    /// The index in the sums of the gradient of a weight, `tap` counting input channels and offsets.
+    pub(crate) fn sum_index(&self, channel: usize, tap: usize) -> usize {
+        let taps = self.in_channels * self.offsets.len();
+        (channel / self.lanes * taps + tap) * self.lanes + channel % self.lanes
+    }
+}
+
+/// Splits `count` into the fewest parts of at most `most`, as even as can be.
+pub(crate) fn parts(count: usize, most: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let parts = count.div_ceil(most);
+    (0..parts).map(move |part| part * count / parts..(part + 1) * count / parts)
+}
+
 /// Splits vectors into blocks of at most three, which leave room for the sums of a window or two.
 fn blocks(vectors: usize) -> impl Iterator<Item = usize> {
-    let parts = vectors.div_ceil(3);
-    (0..parts).map(move |part| (part + 1) * vectors / parts - part * vectors / parts)
+    parts(vectors, 3).map(|part| part.len())
 }

@@ -1,11 +1,11 @@
 use pulp::{Simd, WithSimd};
 
 use crate::channels::Channels;
-use crate::windows::Windows;
 use crate::geometry::LANES;
 use crate::kernel::ConvBlockKernel;
 use crate::layout::{Layout, Packed};
 use crate::pooling::{Pooling, average, largest};
+use crate::windows::Windows;
 use crate::{Activation, aligned::Aligned};
 
 /// What a thread needs for a sample; the border of `image` stays zero.
@@ -102,33 +102,27 @@ impl WithSimd for Forward<'_> {
                         }
                     }
                 }
-                Pooling::Average => {
-                    let kept = self.activations.get_mut(4 * start..).unwrap_or_default();
-                    match layout {
-                        Layout::Windows(layout) => {
-                            average_windows(simd, layout, map, values, output, kept);
+                Pooling::Average => match layout {
+                    Layout::Windows(layout) => {
+                        let kept = self.activations.get_mut(4 * start..);
+                        let kept = kept.unwrap_or_default();
+                        average_windows(simd, layout, map, values, output, kept);
+                    }
+                    Layout::Channels(layout) => {
+                        average_channels(simd, values, pooled);
+                        let width = layout.vectors() * S::F32_LANES;
+                        let output = output.chunks_exact_mut(map);
+                        let channels = 0..geometry.shape.out_channels;
+                        for (output, channel) in output.zip(channels) {
+                            let from = pooled.get(channel..).unwrap_or_default();
+                            transpose(from, width, output, |value| value);
                         }
-                        Layout::Channels(layout) => {
-                            average_channels(simd, values, pooled);
-                            let lanes = S::F32_LANES;
-                            let width = layout.vectors() * lanes;
-                            let output = output.chunks_exact_mut(map);
-                            let kept = kept.chunks_exact_mut(4 * map);
-                            let channels = 0..geometry.shape.out_channels;
-                            for ((output, kept), channel) in output.zip(kept).zip(channels) {
-                                let from = pooled.get(channel..).unwrap_or_default();
-                                transpose(from, width, output, |value| value);
-                                let first = channel / lanes * 4 * lanes + channel % lanes;
-                                for (place, kept) in
-                                    kept.chunks_exact_mut(map).enumerate()
-                                {
-                                    let from = values.get(first + place * lanes..);
-                                    transpose(from.unwrap_or_default(), 4 * width, kept, |v| v);
-                                }
-                            }
+                        let mut kept = self.activations.chunks_exact_mut(values.len());
+                        if let Some(kept) = kept.nth(sample) {
+                            kept.copy_from_slice(values);
                         }
                     }
-                }
+                },
             }
             if after {
                 let output = output.get_mut(..geometry.output_len());
@@ -158,7 +152,10 @@ fn max_windows<S: Simd>(
     winners: &mut [u8],
 ) {
     let lanes = S::F32_LANES;
-    for (channel, groups) in values.chunks_exact(layout.vectors() * 4 * lanes).enumerate() {
+    for (channel, groups) in values
+        .chunks_exact(layout.vectors() * 4 * lanes)
+        .enumerate()
+    {
         let (groups, _) = S::as_simd_f32s(groups).0.as_chunks::<4>();
         for (vector, &group) in groups.iter().enumerate() {
             let (best, winner) = largest(simd, group);
@@ -213,7 +210,10 @@ fn average_windows<S: Simd>(
     kept: &mut [f32],
 ) {
     let lanes = S::F32_LANES;
-    for (channel, groups) in values.chunks_exact(layout.vectors() * 4 * lanes).enumerate() {
+    for (channel, groups) in values
+        .chunks_exact(layout.vectors() * 4 * lanes)
+        .enumerate()
+    {
         let (groups, _) = S::as_simd_f32s(groups).0.as_chunks::<4>();
         for (vector, &group) in groups.iter().enumerate() {
             let first = vector * lanes;

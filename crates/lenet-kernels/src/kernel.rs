@@ -2,7 +2,6 @@ use rayon::prelude::*;
 
 use crate::aligned::Aligned;
 use crate::backward::{Backward, Pooled, Scratch};
-use crate::correlate::pack;
 use crate::forward::{Forward, ForwardScratch};
 use crate::geometry::Geometry;
 use crate::layout::Layout;
@@ -63,7 +62,7 @@ pub struct ConvBlockKernel {
 pub struct Saved {
     /// For max pooling: which of the four values won, one for each output.
     winners: Vec<u8>,
-    /// For average pooling: the values before the pooling, `[sample, channel, place, row, column]`.
+    /// For average pooling: the values before the pooling, as the kernel's layout has them.
     activations: Vec<f32>,
 }
 
@@ -137,7 +136,10 @@ impl ConvBlockKernel {
     fn saved_len(&self) -> [usize; 2] {
         match self.pooling {
             Pooling::Max => [self.geometry.output_len(), 0],
-            Pooling::Average => [0, 4 * self.geometry.output_len()],
+            Pooling::Average => match &self.layout {
+                Layout::Windows(_) => [0, 4 * self.geometry.output_len()],
+                Layout::Channels(_) => [0, self.layout.values_len()],
+            },
         }
     }
 
@@ -210,11 +212,7 @@ impl ConvBlockKernel {
             input_gradient,
         } = arguments;
         let geometry = &self.geometry;
-        let Shape {
-            in_channels,
-            out_channels,
-            ..
-        } = geometry.shape;
+        let out_channels = geometry.shape.out_channels;
         let [winners_len, activations_len] = self.saved_len();
         length("input", batch.checked_mul(geometry.input_len()), input)?;
         length("weight", Some(geometry.weight_len()), weight)?;
@@ -227,16 +225,9 @@ impl ConvBlockKernel {
             &saved.activations,
         )?;
 
-        let n = geometry.offsets.len();
-        let packed = match (input_gradient, self.pooling) {
-            (true, Pooling::Max) => self.patches.pack(weight),
-            (true, Pooling::Average) => pack([in_channels, out_channels, n], |c, o, i| {
-                weight
-                    .get((o * in_channels + c) * n + i)
-                    .copied()
-                    .unwrap_or_default()
-            }),
-            (false, _) => Aligned::zeros(0),
+        let packed = match input_gradient {
+            true => self.patches.pack(weight),
+            false => Aligned::zeros(0),
         };
         let groups = batch.div_ceil(GROUP);
         let partial_len = geometry.weight_len() + out_channels;

@@ -1,8 +1,8 @@
 use crate::aligned::Aligned;
 use crate::channels::Channels;
-use crate::windows::Windows;
 use crate::geometry::Geometry;
 use crate::level::Vectors;
+use crate::windows::Windows;
 
 /// What lies side by side in the vectors of a convolution.
 #[derive(Clone, Debug)]

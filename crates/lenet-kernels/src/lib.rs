@@ -5,7 +5,6 @@ mod aligned;
 mod backward;
 mod channels;
 
-mod correlate;
 mod dense;
 mod error;
 mod forward;

@@ -7,10 +7,10 @@
 use pulp::Simd;
 
 use crate::aligned::Aligned;
-use crate::geometry::{Geometry, Shape};
+use crate::geometry::{Geometry, LANES, Shape};
 
-/// Lanes of the widest vector; rows of weights are a multiple of it long.
-const LANES: usize = 16;
+/// Values of a patch up to which a processor waits for the previous one to be written.
+const SMALL: usize = 512;
 
 /// Where patches lie in an image `[row, column, channel]` with a border of zeros.
 #[derive(Clone, Debug)]
@@ -20,10 +20,13 @@ pub(crate) struct PatchGeometry {
     row: usize,
     /// Values of a row of a patch.
     patch_row: usize,
-    /// The same, rounded up to whole vectors.
+    /// The same, rounded up to whole vectors of any width.
     weight_row: usize,
     /// Values of an image, and as many more as a vector may reach beyond its end.
     image: usize,
+    /// Images that gradients are added to in turn: patches of neighbouring windows overlap, and what was
+    /// just written is slow to read at another place.
+    copies: usize,
     /// Where the patch of each pooling window's first value begins.
     windows: Vec<usize>,
 }
@@ -51,13 +54,35 @@ impl PatchGeometry {
             row,
             patch_row,
             weight_row,
-            image: rows * row + weight_row,
+            image: (rows * row + weight_row).next_multiple_of(LANES),
+            copies: if patch_row * shape.kernel_size <= SMALL {
+                4
+            } else {
+                1
+            },
         }
     }
 
     /// Values of an image buffer.
     pub(crate) fn image_len(&self) -> usize {
         self.image
+    }
+
+    /// Values of the images that [`add_input_gradient`](Self::add_input_gradient) adds to.
+    pub(crate) fn images_len(&self) -> usize {
+        self.copies * self.image
+    }
+
+    /// Adds all images up in the first one.
+    #[inline(always)]
+    pub(crate) fn add_up(&self, images: &mut [f32]) {
+        let (first, others) = images.split_at_mut(self.image);
+        for other in others.chunks_exact(self.image) {
+            first
+                .iter_mut()
+                .zip(other)
+                .for_each(|(to, &from)| *to += from);
+        }
     }
 
     /// Values of one output channel's weights.
@@ -238,6 +263,49 @@ impl PatchGeometry {
         }
     }
 
+    /// Adds to the gradient of the input where every value before the pooling carries a gradient:
+    /// `first(window, place)` is where those of all output channels begin, which lie at `channels` from
+    /// there; a channel's weights are laid over the patch, times its gradient.
+    #[inline(always)]
+    pub(crate) fn add_dense_input_gradient<S: Simd>(
+        &self,
+        simd: S,
+        weight: &[f32],
+        (gradients, channels): (&[f32], &[usize]),
+        (window_len, place_len): (usize, usize),
+        image: &mut [f32],
+    ) {
+        for tile in self.tiles(S::F32_LANES) {
+            for (window, &start) in self.windows.iter().enumerate() {
+                for place in 0..4 {
+                    let from = window * window_len + usize::from(place) * place_len;
+                    let gradients = gradients.get(from..).unwrap_or_default();
+                    let operands = (weight, gradients, channels);
+                    let patch = start + self.place(place);
+                    match tile.shape {
+                        (6, 1) => spread::<S, 6, 1>(simd, self, tile, operands, patch, image),
+                        (5, 1) => spread::<S, 5, 1>(simd, self, tile, operands, patch, image),
+                        (4, 1) => spread::<S, 4, 1>(simd, self, tile, operands, patch, image),
+                        (3, 1) => spread::<S, 3, 1>(simd, self, tile, operands, patch, image),
+                        (2, 1) => spread::<S, 2, 1>(simd, self, tile, operands, patch, image),
+                        (5, 2) => spread::<S, 5, 2>(simd, self, tile, operands, patch, image),
+                        (4, 2) => spread::<S, 4, 2>(simd, self, tile, operands, patch, image),
+                        (3, 2) => spread::<S, 3, 2>(simd, self, tile, operands, patch, image),
+                        (2, 2) => spread::<S, 2, 2>(simd, self, tile, operands, patch, image),
+                        (1, 2) => spread::<S, 1, 2>(simd, self, tile, operands, patch, image),
+                        (3, 3) => spread::<S, 3, 3>(simd, self, tile, operands, patch, image),
+                        (2, 3) => spread::<S, 2, 3>(simd, self, tile, operands, patch, image),
+                        (1, 3) => spread::<S, 1, 3>(simd, self, tile, operands, patch, image),
+                        (3, 4) => spread::<S, 3, 4>(simd, self, tile, operands, patch, image),
+                        (2, 4) => spread::<S, 2, 4>(simd, self, tile, operands, patch, image),
+                        (1, 4) => spread::<S, 1, 4>(simd, self, tile, operands, patch, image),
+                        _ => spread::<S, 1, 1>(simd, self, tile, operands, patch, image),
+                    }
+                }
+            }
+        }
+    }
+
     /// Cuts a patch into tiles whose values fit the registers.
     fn tiles(&self, lanes: usize) -> impl Iterator<Item = Tile> {
         let kernel_size = self.shape.kernel_size;
@@ -325,9 +393,10 @@ fn scatter<S: Simd, const R: usize, const V: usize>(
         };
         *to = *from;
     }
-    for winner in winners {
+    let copies = (0..geometry.copies).cycle();
+    for (winner, copy) in winners.iter().zip(copies) {
         let scale = simd.splat_f32s(winner.gradient);
-        let mut row = winner.patch + within;
+        let mut row = winner.patch + within + copy * geometry.image;
         for weights in &weights {
             let Some(values) = image.get_mut(row..row + V * S::F32_LANES) else {
                 return;
@@ -338,5 +407,47 @@ fn scatter<S: Simd, const R: usize, const V: usize>(
             }
             row += geometry.row;
         }
+    }
+}
+
+#[inline(always)]
+fn spread<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    geometry: &PatchGeometry,
+    tile: Tile,
+    (weight, gradients, channels): (&[f32], &[f32], &[usize]),
+    patch: usize,
+    image: &mut [f32],
+) {
+    let start = tile.row * geometry.weight_row + tile.column;
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    let weights = weight.chunks_exact(geometry.channel_len());
+    for (weights, &channel) in weights.zip(channels) {
+        let Some(&gradient) = gradients.get(channel) else {
+            return;
+        };
+        let gradient = simd.splat_f32s(gradient);
+        let mut row = start;
+        for sums in &mut sums {
+            let Some(values) = weights.get(row..row + V * S::F32_LANES) else {
+                return;
+            };
+            let values = S::as_simd_f32s(values).0;
+            for (sum, &value) in sums.iter_mut().zip(values) {
+                *sum = simd.mul_add_e_f32s(gradient, value, *sum);
+            }
+            row += geometry.weight_row;
+        }
+    }
+    let mut row = patch + tile.row * geometry.row + tile.column;
+    for sums in sums {
+        let Some(values) = image.get_mut(row..row + V * S::F32_LANES) else {
+            return;
+        };
+        let values = S::as_mut_simd_f32s(values).0;
+        for (value, sum) in values.iter_mut().zip(sums) {
+            *value = simd.add_f32s(*value, sum);
+        }
+        row += geometry.row;
     }
 }

@@ -1,7 +1,5 @@
 use pulp::Simd;
 
-use crate::Activation;
-
 /// How a 2×2 window becomes one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
@@ -40,20 +38,4 @@ fn larger<S: Simd>(simd: S, first: S::f32s, second: S::f32s) -> (S::f32s, S::m32
 pub(crate) fn average<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> S::f32s {
     let sum = simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d));
     simd.mul_f32s(sum, simd.splat_f32s(0.25))
-}
-
-/// Gives the values of one row of windows a quarter of the windows' gradients, times their slopes:
-/// `left` and `right` are what the forward pass kept.
-#[inline(always)]
-pub(crate) fn average_row_gradient(
-    activation: Activation,
-    gradients: &[f32],
-    (left, right): (&[f32], &[f32]),
-    row: &mut [f32],
-) {
-    let (row, _) = row.as_chunks_mut::<2>();
-    let kept = left.iter().zip(right);
-    for ((pair, (&left, &right)), gradient) in row.iter_mut().zip(kept).zip(gradients) {
-        *pair = [left, right].map(|value| 0.25 * gradient * activation.slope(value));
-    }
 }

@@ -8,6 +8,7 @@
 use pulp::Simd;
 
 use crate::aligned::Aligned;
+use crate::channels::parts;
 use crate::geometry::{Geometry, LANES, Shape};
 
 /// Where everything lies. Windows are numbered row by row.
@@ -32,9 +33,7 @@ impl Windows {
         let k = shape.kernel_size;
         // As many values more as a vector may reach beyond the last.
         let half = (rows + k.div_ceil(2)) * columns + 2 * LANES;
-        let at = |row: usize, column: usize| {
-            (2 * column + row % 2) * half + row / 2 * columns
-        };
+        let at = |row: usize, column: usize| (2 * column + row % 2) * half + row / 2 * columns;
         Self {
             offsets: [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(lower, right)| {
                 let taps = (0..k).flat_map(|y| (0..k).map(move |x| (y + lower, x + right)));
@@ -117,7 +116,9 @@ impl Windows {
                     let to = plane.get_mut(row_start..).unwrap_or_default();
                     // Whole vectors: what reaches beyond a row's end is overwritten by the next.
                     for start in (0..columns).step_by(LANES) {
-                        let to = to.get_mut(start..).and_then(<[f32]>::first_chunk_mut::<LANES>);
+                        let to = to
+                            .get_mut(start..)
+                            .and_then(<[f32]>::first_chunk_mut::<LANES>);
                         let from = from.get(start..).and_then(<[f32]>::first_chunk::<LANES>);
                         if let Some(to) = to {
                             *to = match (values, from) {
@@ -253,10 +254,18 @@ impl Windows {
         Some(sums)
     }
 
+    /// Where, from a window's place, the value of each output channel lies, in gradients.
+    pub(crate) fn channel_offsets(&self) -> Vec<usize> {
+        let map = 4 * self.vectors * self.lanes;
+        (0..self.shape.out_channels)
+            .map(|channel| channel * map)
+            .collect()
+    }
+
     /// Values of lane by lane sums of the gradients of weights and of biases.
-    pub(crate) fn sums_len(&self) -> (usize, usize) {
+    pub(crate) fn sums_len(&self) -> [usize; 2] {
         let biases = self.shape.out_channels * self.lanes;
-        (biases * self.shape.in_channels * self.taps(), biases)
+        [biases * self.shape.in_channels * self.taps(), biases]
     }
 
     /// Adds, lane by lane, to the weights' gradient `[out, in, row, column, lane]`, from the gradients of
@@ -364,7 +373,8 @@ impl Windows {
         }
         let per_map = self.taps() * S::F32_LANES;
         let per_out = self.shape.in_channels * per_map;
-        let mut at = tile.out_channel * per_out + tile.in_channel * per_map + tile.tap * S::F32_LANES;
+        let mut at =
+            tile.out_channel * per_out + tile.in_channel * per_map + tile.tap * S::F32_LANES;
         for sums in sums {
             let mut to = to.get_mut(at..).unwrap_or_default().chunks_mut(per_out);
             for sum in sums {
@@ -408,12 +418,6 @@ fn separate(row: &[f32], first: &mut [f32], second: &mut [f32]) {
             *to = value;
         }
     }
-}
-
-/// Splits `count` into the fewest parts of at most `most`, as even as can be.
-fn parts(count: usize, most: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let parts = count.div_ceil(most);
-    (0..parts).map(move |part| part * count / parts..(part + 1) * count / parts)
 }
 
 /// Splits output channels into blocks whose sums fill the registers.

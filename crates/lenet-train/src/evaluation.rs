@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::loss::log_likelihood;
 use crate::training::check_fit;
-use crate::{ConfusionMatrix, TrainingError};
+use crate::{ConfusionMatrix, TrainingError, pool};
 
 /// Images to a batch; the result does not depend on it beyond rounding.
 const BATCH_SIZE: usize = 1000;
