@@ -170,29 +170,38 @@ impl ConvBlockKernel {
             activations: vec![0.0; batch * activations_len],
         };
         let groups = batch.div_ceil(GROUP);
-        output
-            .par_chunks_mut(GROUP * geometry.output_len())
-            .zip(input.par_chunks(GROUP * geometry.input_len()))
-            .zip(chunks(&mut saved.winners, GROUP * winners_len, groups))
-            .zip(chunks(
-                &mut saved.activations,
-                GROUP * activations_len,
-                groups,
-            ))
-            .for_each_init(
-                || ForwardScratch::new(self),
-                |scratch, (((output, input), winners), activations)| {
-                    self.level.run(Forward {
-                        block: self,
-                        packed: &packed,
-                        scratch,
-                        input,
-                        output,
-                        winners,
-                        activations,
-                    });
-                },
-            );
+        let run = |scratch: &mut ForwardScratch, (((output, input), winners), activations)| {
+            self.level.run(Forward {
+                block: self,
+                packed: &packed,
+                scratch,
+                input,
+                output,
+                winners,
+                activations,
+            });
+        };
+        let scratch = || ForwardScratch::new(self);
+        if groups == 1 {
+            // Handing over to the pool would take longer.
+            let Saved {
+                winners,
+                activations,
+            } = &mut saved;
+            let all = (((&mut *output, input), &mut **winners), &mut **activations);
+            run(&mut scratch(), all);
+        } else {
+            output
+                .par_chunks_mut(GROUP * geometry.output_len())
+                .zip(input.par_chunks(GROUP * geometry.input_len()))
+                .zip(chunks(&mut saved.winners, GROUP * winners_len, groups))
+                .zip(chunks(
+                    &mut saved.activations,
+                    GROUP * activations_len,
+                    groups,
+                ))
+                .for_each_init(scratch, run);
+        }
         Ok((output, saved))
     }
 

@@ -16,6 +16,8 @@ const SMALL: usize = 512;
 #[derive(Clone, Debug)]
 pub(crate) struct PatchGeometry {
     shape: Shape,
+    /// Values of a pixel.
+    pixel: usize,
     /// Values of a row of the image.
     row: usize,
     /// Values of a row of a patch.
@@ -41,16 +43,22 @@ pub(crate) struct Winner {
 impl PatchGeometry {
     pub(crate) fn new(geometry: &Geometry) -> Self {
         let shape = geometry.shape;
-        let row = geometry.stride * shape.in_channels;
-        let patch_row = shape.kernel_size * shape.in_channels;
+        // Pixels of many channels begin at whole vectors, which is worth the zeros.
+        let pixel = match shape.in_channels {
+            channels @ ..LANES => channels,
+            channels => channels.next_multiple_of(LANES),
+        };
+        let row = geometry.stride * pixel;
+        let patch_row = shape.kernel_size * pixel;
         let weight_row = patch_row.next_multiple_of(LANES);
         let rows = shape.height + 2 * shape.padding;
         let [pooled_height, pooled_width] = geometry.pooled;
         let windows = (0..pooled_height)
-            .flat_map(|y| (0..pooled_width).map(move |x| 2 * y * row + 2 * x * shape.in_channels));
+            .flat_map(|y| (0..pooled_width).map(move |x| 2 * y * row + 2 * x * pixel));
         Self {
             windows: windows.collect(),
             shape,
+            pixel,
             row,
             patch_row,
             weight_row,
@@ -103,7 +111,7 @@ impl PatchGeometry {
     /// How much further the patch of a window's value begins, 0 to 3 in reading order.
     #[inline(always)]
     pub(crate) fn place(&self, place: u8) -> usize {
-        usize::from(place & 1) * self.shape.in_channels + usize::from(place >> 1) * self.row
+        usize::from(place & 1) * self.pixel + usize::from(place >> 1) * self.row
     }
 
     /// Weights `[out, in, row, column]` as patches lie: `[out, row, column, in]`, rows filled up with
@@ -141,7 +149,7 @@ impl PatchGeometry {
                 for row in 0..kernel_size {
                     let first = (out * kernel_size + row) * self.weight_row + channel;
                     for column in 0..kernel_size {
-                        call(index, first + column * in_channels);
+                        call(index, first + column * self.pixel);
                         index += 1;
                     }
                 }
@@ -153,7 +161,7 @@ impl PatchGeometry {
     pub(crate) fn interleave(&self, maps: &[f32], image: &mut [f32]) {
         self.for_each_row(|channel, from, to| {
             let pixels = image.get_mut(to..).unwrap_or_default();
-            let pixels = pixels.chunks_exact_mut(self.shape.in_channels);
+            let pixels = pixels.chunks_exact_mut(self.pixel);
             let values = maps.get(from..from + self.shape.width).unwrap_or_default();
             for (pixel, &value) in pixels.zip(values) {
                 if let Some(to) = pixel.get_mut(channel) {
@@ -167,7 +175,7 @@ impl PatchGeometry {
     pub(crate) fn separate(&self, image: &[f32], maps: &mut [f32]) {
         self.for_each_row(|channel, to, from| {
             let pixels = image.get(from..).unwrap_or_default();
-            let pixels = pixels.chunks_exact(self.shape.in_channels);
+            let pixels = pixels.chunks_exact(self.pixel);
             let values = maps.get_mut(to..to + self.shape.width).unwrap_or_default();
             for (value, pixel) in values.iter_mut().zip(pixels) {
                 if let Some(&from) = pixel.get(channel) {
@@ -191,7 +199,7 @@ impl PatchGeometry {
         for row in 0..height {
             for channel in 0..in_channels {
                 let map_row = (channel * height + row) * width;
-                let image_row = (row + padding) * self.row + padding * in_channels;
+                let image_row = (row + padding) * self.row + padding * self.pixel;
                 call(channel, map_row, image_row);
             }
         }
@@ -207,7 +215,7 @@ impl PatchGeometry {
         winners: &[Winner],
         gradient: &mut [f32],
     ) {
-        for tile in self.tiles(S::F32_LANES) {
+        for tile in self.tiles(S::F32_LANES, S::REGISTER_COUNT) {
             match tile.shape {
                 (6, 1) => gather::<S, 6, 1>(simd, self, tile, image, winners, gradient),
                 (5, 1) => gather::<S, 5, 1>(simd, self, tile, image, winners, gradient),
@@ -219,9 +227,13 @@ impl PatchGeometry {
                 (3, 2) => gather::<S, 3, 2>(simd, self, tile, image, winners, gradient),
                 (2, 2) => gather::<S, 2, 2>(simd, self, tile, image, winners, gradient),
                 (1, 2) => gather::<S, 1, 2>(simd, self, tile, image, winners, gradient),
+                (5, 3) => gather::<S, 5, 3>(simd, self, tile, image, winners, gradient),
+                (4, 3) => gather::<S, 4, 3>(simd, self, tile, image, winners, gradient),
                 (3, 3) => gather::<S, 3, 3>(simd, self, tile, image, winners, gradient),
                 (2, 3) => gather::<S, 2, 3>(simd, self, tile, image, winners, gradient),
                 (1, 3) => gather::<S, 1, 3>(simd, self, tile, image, winners, gradient),
+                (5, 4) => gather::<S, 5, 4>(simd, self, tile, image, winners, gradient),
+                (4, 4) => gather::<S, 4, 4>(simd, self, tile, image, winners, gradient),
                 (3, 4) => gather::<S, 3, 4>(simd, self, tile, image, winners, gradient),
                 (2, 4) => gather::<S, 2, 4>(simd, self, tile, image, winners, gradient),
                 (1, 4) => gather::<S, 1, 4>(simd, self, tile, image, winners, gradient),
@@ -240,7 +252,7 @@ impl PatchGeometry {
         winners: &[Winner],
         image: &mut [f32],
     ) {
-        for tile in self.tiles(S::F32_LANES) {
+        for tile in self.tiles(S::F32_LANES, S::REGISTER_COUNT) {
             match tile.shape {
                 (6, 1) => scatter::<S, 6, 1>(simd, self, tile, weight, winners, image),
                 (5, 1) => scatter::<S, 5, 1>(simd, self, tile, weight, winners, image),
@@ -252,9 +264,13 @@ impl PatchGeometry {
                 (3, 2) => scatter::<S, 3, 2>(simd, self, tile, weight, winners, image),
                 (2, 2) => scatter::<S, 2, 2>(simd, self, tile, weight, winners, image),
                 (1, 2) => scatter::<S, 1, 2>(simd, self, tile, weight, winners, image),
+                (5, 3) => scatter::<S, 5, 3>(simd, self, tile, weight, winners, image),
+                (4, 3) => scatter::<S, 4, 3>(simd, self, tile, weight, winners, image),
                 (3, 3) => scatter::<S, 3, 3>(simd, self, tile, weight, winners, image),
                 (2, 3) => scatter::<S, 2, 3>(simd, self, tile, weight, winners, image),
                 (1, 3) => scatter::<S, 1, 3>(simd, self, tile, weight, winners, image),
+                (5, 4) => scatter::<S, 5, 4>(simd, self, tile, weight, winners, image),
+                (4, 4) => scatter::<S, 4, 4>(simd, self, tile, weight, winners, image),
                 (3, 4) => scatter::<S, 3, 4>(simd, self, tile, weight, winners, image),
                 (2, 4) => scatter::<S, 2, 4>(simd, self, tile, weight, winners, image),
                 (1, 4) => scatter::<S, 1, 4>(simd, self, tile, weight, winners, image),
@@ -275,7 +291,7 @@ impl PatchGeometry {
         (window_len, place_len): (usize, usize),
         image: &mut [f32],
     ) {
-        for tile in self.tiles(S::F32_LANES) {
+        for tile in self.tiles(S::F32_LANES, S::REGISTER_COUNT) {
             for (window, &start) in self.windows.iter().enumerate() {
                 for place in 0..4 {
                     let from = window * window_len + usize::from(place) * place_len;
@@ -293,9 +309,13 @@ impl PatchGeometry {
                         (3, 2) => spread::<S, 3, 2>(simd, self, tile, operands, patch, image),
                         (2, 2) => spread::<S, 2, 2>(simd, self, tile, operands, patch, image),
                         (1, 2) => spread::<S, 1, 2>(simd, self, tile, operands, patch, image),
+                        (5, 3) => spread::<S, 5, 3>(simd, self, tile, operands, patch, image),
+                        (4, 3) => spread::<S, 4, 3>(simd, self, tile, operands, patch, image),
                         (3, 3) => spread::<S, 3, 3>(simd, self, tile, operands, patch, image),
                         (2, 3) => spread::<S, 2, 3>(simd, self, tile, operands, patch, image),
                         (1, 3) => spread::<S, 1, 3>(simd, self, tile, operands, patch, image),
+                        (5, 4) => spread::<S, 5, 4>(simd, self, tile, operands, patch, image),
+                        (4, 4) => spread::<S, 4, 4>(simd, self, tile, operands, patch, image),
                         (3, 4) => spread::<S, 3, 4>(simd, self, tile, operands, patch, image),
                         (2, 4) => spread::<S, 2, 4>(simd, self, tile, operands, patch, image),
                         (1, 4) => spread::<S, 1, 4>(simd, self, tile, operands, patch, image),
@@ -307,7 +327,7 @@ impl PatchGeometry {
     }
 
     /// Cuts a patch into tiles whose values fit the registers.
-    fn tiles(&self, lanes: usize) -> impl Iterator<Item = Tile> {
+    fn tiles(&self, lanes: usize, registers: usize) -> impl Iterator<Item = Tile> {
         let kernel_size = self.shape.kernel_size;
         let vectors = self.patch_row.div_ceil(lanes);
         (0..vectors).step_by(WIDEST).flat_map(move |vector| {
@@ -315,6 +335,7 @@ impl PatchGeometry {
             let most = match wide {
                 1 => 6,
                 2 => 5,
+                _ if registers >= 32 => 5,
                 _ => 3,
             };
             (0..kernel_size).step_by(most).map(move |row| Tile {
