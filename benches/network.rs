@@ -1,4 +1,4 @@
-//! Forward pass, backward pass and training step, on every device compiled in that the machine
+//! Forward pass, backward pass, training step, evaluation and a whole epoch, on every device compiled in that the machine
 //! has: `cargo bench --bench network -- flex`.
 
 #![allow(
@@ -13,7 +13,8 @@ use burn::tensor::Device;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use lenet::core::{DeviceChoice, LeNetConfig};
 use lenet::data::{Batch, synthetic};
-use lenet::train::cross_entropy;
+use lenet::train::observer::Silent;
+use lenet::train::{TrainingConfig, cross_entropy, evaluate, train};
 
 fn devices() -> impl Iterator<Item = (DeviceChoice, Device)> {
     DeviceChoice::available()
@@ -119,5 +120,44 @@ fn training_step(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, forward, forward_backward, training_step);
+fn whole_runs(c: &mut Criterion) {
+    let (train_images, test_images) =
+        (synthetic::garments(6_400, 0), synthetic::garments(2_000, 1));
+    let one_epoch = TrainingConfig::default().with_epochs(1);
+    for (choice, device) in devices() {
+        let mut group = c.benchmark_group(format!("{choice}/whole"));
+        group.sample_size(10);
+        for (name, config) in networks().into_iter().take(2) {
+            let Ok(lenet) = config.init(&device, 0) else {
+                continue;
+            };
+            group.throughput(Throughput::Elements(test_images.len() as u64));
+            group.bench_function(BenchmarkId::new("evaluation", name), |b| {
+                b.iter(|| evaluate(&lenet, &test_images, &device).map(|result| result.accuracy));
+            });
+            group.throughput(Throughput::Elements(train_images.len() as u64));
+            group.bench_function(BenchmarkId::new("epoch", name), |b| {
+                b.iter(|| {
+                    let run = train(
+                        &config,
+                        &one_epoch,
+                        &train_images,
+                        None,
+                        &device,
+                        &mut Silent,
+                    );
+                    run.map(|run| run.epochs.len())
+                });
+            });
+        }
+    }
+}
+
+criterion_group!(
+    benches,
+    forward,
+    forward_backward,
+    training_step,
+    whole_runs
+);
 criterion_main!(benches);

@@ -1,4 +1,5 @@
-//! Our side of `compare.py`: seconds of each measurement as one line of JSON.
+//! Our side of `compare.py`: seconds of each measurement as one line of JSON; with `--first-step` only
+//! what comes before training: the data are loaded and one step is made.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -18,6 +19,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         train: images,
         test,
     } = Loader::new(KnownDataset::FashionMnist).load()?;
+    if std::env::args().any(|argument| argument == "--first-step") {
+        let batch: Vec<usize> = (0..128).collect();
+        let config = TrainingConfig::default().with_epochs(1);
+        let modern = LeNetConfig::modern(10);
+        let batch = images.select(&batch);
+        train(&modern, &config, &batch, None, &device, &mut Silent)?;
+        return Ok(());
+    }
     let tweakable = LeNetConfig::tweakable(10);
     let networks = [
         ("epoch, modern", LeNetConfig::modern(10)),

@@ -1,4 +1,5 @@
-"""PyTorch's side of compare.py: seconds of each measurement as one line of JSON.
+"""PyTorch's side of compare.py: seconds of each measurement as one line of JSON; with --first-step only
+what comes before training: the data are loaded and one step is made.
 
 Eager mode in channels_last, PyTorch's fastest eager form for this network; images preloaded as float32
 tensors; the batch order drawn anew for each epoch.
@@ -7,6 +8,7 @@ tensors; the batch order drawn anew for each epoch.
 import gzip
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -89,6 +91,10 @@ torch.manual_seed(0)
 images, labels = load("train")
 test_images, test_labels = load("t10k")
 modern = (nn.ReLU, nn.MaxPool2d)
+if "--first-step" in sys.argv:
+    EPOCHS = 1
+    epochs(lenet(*modern), images[:BATCH], labels[:BATCH])
+    sys.exit()
 measured = {
     "epoch, modern": epochs(lenet(*modern), images, labels),
     "epoch, classic": epochs(lenet(nn.Sigmoid, nn.AvgPool2d), images, labels),

@@ -63,19 +63,17 @@ impl Channels {
     pub(crate) fn pack(&self, weight: &[f32]) -> Aligned {
         let taps = self.in_channels * self.offsets.len();
         let mut packed = Aligned::zeros(taps * self.vectors * self.lanes);
-        let mut places = packed.iter_mut();
+        let mut rows = weight.chunks_exact(taps);
         let mut first = 0;
         for block in blocks(self.vectors) {
-            let channels = first * self.lanes..(first + block) * self.lanes;
-            for tap in 0..taps {
-                for (channel, place) in channels.clone().zip(&mut places) {
-                    if channel < self.out_channels {
-                        let weight = weight.get(channel * taps + tap);
-                        *place = weight.copied().unwrap_or_default();
-                    }
+            let width = block * self.lanes;
+            for (channel, row) in (0..width).zip(&mut rows) {
+                let places = packed.get_mut(first * taps + channel..).unwrap_or_default();
+                for (place, &weight) in places.iter_mut().step_by(width).zip(row) {
+                    *place = weight;
                 }
             }
-            first += block;
+            first += width;
         }
         packed
     }

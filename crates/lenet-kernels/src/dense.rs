@@ -80,7 +80,7 @@ impl DenseKernel {
     ) -> Result<Vec<f32>, KernelError> {
         self.check(batch, input, weight)?;
         length("bias", Some(self.outputs), bias)?;
-        let right = Panels::new(weight, self.outputs);
+        let right = Panels::new(weight, self.outputs, batch);
         let mut output = self.product(batch, input, [self.inputs, 1], &right, Some(bias));
         if let Some(activation) = self.activation {
             self.level.run(Activate(activation, &mut output));
@@ -121,7 +121,7 @@ impl DenseKernel {
                 .zip(row)
                 .for_each(|(total, &gradient)| *total += gradient);
         }
-        let right = Panels::new(&gradient, self.outputs);
+        let right = Panels::new(&gradient, self.outputs, self.inputs);
         let weight_gradient = self.product(self.inputs, input, [1, self.inputs], &right, None);
         let input = match input_gradient {
             true => {
@@ -148,7 +148,7 @@ impl DenseKernel {
         rows: usize,
         left: &[f32],
         [row_stride, column_stride]: [usize; 2],
-        right: &Panels,
+        right: &Panels<'_>,
         bias: Option<&[f32]>,
     ) -> Vec<f32> {
         let columns = right.columns();

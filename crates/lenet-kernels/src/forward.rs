@@ -61,6 +61,7 @@ impl WithSimd for Forward<'_> {
             winners: found,
         } = self.scratch;
         let map = geometry.pooled.iter().product();
+        let out_channels = geometry.shape.out_channels;
         let samples = self.input.chunks_exact(geometry.input_len());
         for (sample, input) in samples.enumerate() {
             match layout {
@@ -80,49 +81,37 @@ impl WithSimd for Forward<'_> {
             }
             let start = sample * geometry.output_len();
             let output = self.output.get_mut(start..).unwrap_or_default();
-            match pooling {
-                Pooling::Max => {
+            match (pooling, layout) {
+                (Pooling::Max, Layout::Windows(layout)) => {
                     let winners = self.winners.get_mut(start..).unwrap_or_default();
-                    match layout {
-                        Layout::Windows(layout) => {
-                            max_windows(simd, layout, map, values, output, winners);
-                        }
-                        Layout::Channels(layout) => {
-                            max_channels(simd, layout, values, (pooled, found), map);
-                            let width = layout.vectors() * S::F32_LANES;
-                            let output = output.chunks_exact_mut(map);
-                            let winners = winners.chunks_exact_mut(map);
-                            let channels = 0..geometry.shape.out_channels;
-                            for ((output, winners), channel) in output.zip(winners).zip(channels) {
-                                let from = pooled.get(channel..).unwrap_or_default();
-                                transpose(from, width, output, |value| value);
-                                let from = found.get(channel..).unwrap_or_default();
-                                transpose(from, width, winners, |winner| winner as u8);
-                            }
-                        }
+                    max_windows(simd, layout, map, values, output, winners);
+                }
+                (Pooling::Max, Layout::Channels(layout)) => {
+                    let winners = self.winners.get_mut(start..).unwrap_or_default();
+                    let maps = output
+                        .chunks_exact_mut(map)
+                        .zip(winners.chunks_exact_mut(map));
+                    max_channels(
+                        simd,
+                        layout,
+                        values,
+                        (pooled, found),
+                        maps.take(out_channels),
+                    );
+                }
+                (Pooling::Average, Layout::Windows(layout)) => {
+                    let kept = self.activations.get_mut(4 * start..);
+                    let kept = kept.unwrap_or_default();
+                    average_windows(simd, layout, map, values, output, kept);
+                }
+                (Pooling::Average, Layout::Channels(layout)) => {
+                    let maps = output.chunks_exact_mut(map).take(out_channels);
+                    average_channels(simd, layout, values, pooled, maps);
+                    let mut kept = self.activations.chunks_exact_mut(values.len());
+                    if let Some(kept) = kept.nth(sample) {
+                        kept.copy_from_slice(values);
                     }
                 }
-                Pooling::Average => match layout {
-                    Layout::Windows(layout) => {
-                        let kept = self.activations.get_mut(4 * start..);
-                        let kept = kept.unwrap_or_default();
-                        average_windows(simd, layout, map, values, output, kept);
-                    }
-                    Layout::Channels(layout) => {
-                        average_channels(simd, values, pooled);
-                        let width = layout.vectors() * S::F32_LANES;
-                        let output = output.chunks_exact_mut(map);
-                        let channels = 0..geometry.shape.out_channels;
-                        for (output, channel) in output.zip(channels) {
-                            let from = pooled.get(channel..).unwrap_or_default();
-                            transpose(from, width, output, |value| value);
-                        }
-                        let mut kept = self.activations.chunks_exact_mut(values.len());
-                        if let Some(kept) = kept.nth(sample) {
-                            kept.copy_from_slice(values);
-                        }
-                    }
-                },
             }
             if after {
                 let output = output.get_mut(..geometry.output_len());
@@ -132,9 +121,16 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-/// Every `width`-th value.
+/// Every `width`-th value from the `first`.
 #[inline(always)]
-fn transpose<T: Copy, U>(from: &[T], width: usize, to: &mut [U], convert: impl Fn(T) -> U) {
+fn transpose<T: Copy, U>(
+    from: &[T],
+    first: usize,
+    width: usize,
+    to: &mut [U],
+    convert: impl Fn(T) -> U,
+) {
+    let from = from.get(first..).unwrap_or_default();
     for (to, &from) in to.iter_mut().zip(from.iter().step_by(width)) {
         *to = convert(from);
     }
@@ -182,20 +178,25 @@ fn max_windows<S: Simd>(
     }
 }
 
-/// Max pooling of one sample.
+/// Max pooling of one sample, by way of two buffers.
 #[inline(always)]
-fn max_channels<S: Simd>(
+fn max_channels<'a, S: Simd>(
     simd: S,
     layout: &Channels,
     values: &[f32],
     (pooled, winners): (&mut [f32], &mut [u32]),
-    windows: usize,
+    maps: impl Iterator<Item = (&'a mut [f32], &'a mut [u8])>,
 ) {
     let (groups, _) = S::as_simd_f32s(values).0.as_chunks::<4>();
     let to = S::as_mut_simd_f32s(pooled).0.iter_mut();
     let to = to.zip(S::as_mut_simd_u32s(winners).0);
-    for (&group, (best, winner)) in groups.iter().zip(to).take(windows * layout.vectors()) {
+    for (&group, (best, winner)) in groups.iter().zip(to) {
         (*best, *winner) = largest(simd, group);
+    }
+    let width = layout.vectors() * S::F32_LANES;
+    for (channel, (output, places)) in maps.enumerate() {
+        transpose(pooled, channel, width, output, |value| value);
+        transpose(winners, channel, width, places, |winner| winner as u8);
     }
 }
 
@@ -228,13 +229,23 @@ fn average_windows<S: Simd>(
     }
 }
 
-/// Average pooling of one sample.
+/// Average pooling of one sample, by way of a buffer.
 #[inline(always)]
-fn average_channels<S: Simd>(simd: S, values: &[f32], pooled: &mut [f32]) {
+fn average_channels<'a, S: Simd>(
+    simd: S,
+    layout: &Channels,
+    values: &[f32],
+    pooled: &mut [f32],
+    maps: impl Iterator<Item = &'a mut [f32]>,
+) {
     let (groups, _) = S::as_simd_f32s(values).0.as_chunks::<4>();
     let to = S::as_mut_simd_f32s(pooled).0.iter_mut();
     for (&group, to) in groups.iter().zip(to) {
         *to = average(simd, group);
+    }
+    let width = layout.vectors() * S::F32_LANES;
+    for (channel, output) in maps.enumerate() {
+        transpose(pooled, channel, width, output, |value| value);
     }
 }
 

@@ -4,23 +4,43 @@ use pulp::{Simd, WithSimd};
 
 use crate::aligned::Aligned;
 
+/// Rows of a product below which a matrix is not copied.
+const FEW: usize = 8;
+
 /// Columns of a panel: a few vectors of any instruction set, so that a tile's sums fill the registers.
 const PANEL: usize = 32;
 
-/// A matrix cut into panels of [`PANEL`] columns, each stored row by row; the last is filled up with
-/// zeros.
-pub(crate) struct Panels {
-    values: Aligned,
+/// A matrix cut into panels of [`PANEL`] columns.
+pub(crate) struct Panels<'a> {
+    values: Values<'a>,
+    /// Values from one row of a panel to the next.
+    stride: usize,
     rows: usize,
     columns: usize,
 }
 
-impl Panels {
-    /// A matrix that lies row by row.
-    pub(crate) fn new(matrix: &[f32], columns: usize) -> Self {
+enum Values<'a> {
+    /// Panel after panel, each row by row; the last is filled up with zeros.
+    Packed(Aligned),
+    /// The matrix row by row, which has enough columns for a panel.
+    AsTheyLie(&'a [f32]),
+}
+
+impl<'a> Panels<'a> {
+    /// A matrix that lies row by row, for a product of `products` rows: if they are few, copying it would
+    /// take longer than reading it as it lies.
+    pub(crate) fn new(matrix: &'a [f32], columns: usize, products: usize) -> Self {
         let rows = matrix.len() / columns.max(1);
-        let mut panels = Self::zeros(rows, columns);
-        for (index, panel) in panels.values.chunks_exact_mut(panel_len(rows)).enumerate() {
+        if products < FEW && columns >= PANEL {
+            return Self {
+                values: Values::AsTheyLie(matrix),
+                stride: columns,
+                rows,
+                columns,
+            };
+        }
+        let mut packed = Self::packed(rows, columns);
+        for (index, panel) in packed.chunks_exact_mut(panel_len(rows)).enumerate() {
             let first = index * PANEL;
             let (to, _) = panel.as_chunks_mut::<PANEL>();
             for (to, row) in to.iter_mut().zip(matrix.chunks_exact(columns)) {
@@ -31,15 +51,15 @@ impl Panels {
                 }
             }
         }
-        panels
+        Self::of(packed, rows, columns)
     }
 
     /// The transpose of a matrix that lies row by row.
     pub(crate) fn transposed(matrix: &[f32], columns: usize) -> Self {
         let rows = matrix.len() / columns.max(1);
-        let mut panels = Self::zeros(columns, rows);
+        let mut packed = Self::packed(columns, rows);
         let blocks = matrix.chunks((PANEL * columns).max(1));
-        let all = panels.values.chunks_exact_mut(panel_len(columns));
+        let all = packed.chunks_exact_mut(panel_len(columns));
         for (panel, block) in all.zip(blocks) {
             for (column, row) in block.chunks_exact(columns).enumerate() {
                 let (to, _) = panel.as_chunks_mut::<PANEL>();
@@ -50,15 +70,37 @@ impl Panels {
                 }
             }
         }
-        panels
+        Self::of(packed, columns, rows)
     }
 
-    fn zeros(rows: usize, columns: usize) -> Self {
+    fn packed(rows: usize, columns: usize) -> Aligned {
+        Aligned::zeros(rows * columns.next_multiple_of(PANEL))
+    }
+
+    fn of(packed: Aligned, rows: usize, columns: usize) -> Self {
         Self {
-            values: Aligned::zeros(rows * columns.next_multiple_of(PANEL)),
+            values: Values::Packed(packed),
+            stride: PANEL,
             rows,
             columns,
         }
+    }
+
+    /// The first column of each panel, and the values from its first row on.
+    fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> {
+        (0..self.columns)
+            .step_by(PANEL)
+            .map(|first| match &self.values {
+                Values::Packed(packed) => {
+                    let values = packed.get(first * self.rows..);
+                    (first, values.unwrap_or_default())
+                }
+                // The last one overlaps the one before it.
+                Values::AsTheyLie(matrix) => {
+                    let first = first.min(self.columns - PANEL);
+                    (first, matrix.get(first..).unwrap_or_default())
+                }
+            })
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -82,7 +124,7 @@ pub(crate) struct Product<'a> {
     pub(crate) left: &'a [f32],
     pub(crate) row_stride: usize,
     pub(crate) column_stride: usize,
-    pub(crate) right: &'a Panels,
+    pub(crate) right: &'a Panels<'a>,
     pub(crate) bias: Option<&'a [f32]>,
     pub(crate) first_row: usize,
     /// The rows to compute, `right.columns` values each.
@@ -121,15 +163,10 @@ impl Product<'_> {
 
     #[inline(always)]
     fn rows<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, row: usize) {
-        let Panels {
-            values,
-            rows: depth,
-            columns,
-        } = self.right;
+        let columns = self.right.columns;
         let starts: [usize; R] =
             std::array::from_fn(|r| (self.first_row + row + r) * self.row_stride);
-        for (index, panel) in values.chunks_exact(panel_len(*depth)).enumerate() {
-            let first = index * PANEL;
+        for (first, panel) in self.right.iter() {
             let mut start = [0.0; PANEL];
             if let Some(bias) = self.bias.and_then(|bias| bias.get(first..)) {
                 start
@@ -144,8 +181,8 @@ impl Product<'_> {
                     .zip(vectors)
                     .for_each(|(sum, &vector)| *sum = vector);
             }
-            let (panel, _) = panel.as_chunks::<PANEL>();
-            for (k, values) in panel.iter().enumerate() {
+            let depth = self.right.rows;
+            for (k, values) in panel.chunks(self.right.stride).take(depth).enumerate() {
                 let Some(vectors) = S::as_simd_f32s(values).0.first_chunk::<V>() else {
                     return;
                 };

@@ -69,7 +69,7 @@ impl Case {
         }
     }
 
-    fn run(&self, level: Level) -> (Vec<f32>, Gradients) {
+    fn run(&self, level: Level, input_gradient: bool) -> (Vec<f32>, Gradients) {
         let kernel = ConvBlockKernel::new(self.shape, self.activation, self.pooling).unwrap();
         let kernel = kernel.with_level(level);
         let (output, saved) = kernel
@@ -82,7 +82,7 @@ impl Case {
             output: &output,
             saved: &saved,
             output_gradient: &self.output_gradient,
-            input_gradient: true,
+            input_gradient,
         });
         (output, gradients.unwrap())
     }
@@ -199,12 +199,21 @@ impl Case {
             return false;
         };
         for level in Level::all() {
-            let (found, gradients) = self.run(level);
+            let (found, gradients) = self.run(level, true);
+            // The first layer's way, which may be another.
+            let (_, first_layer) = self.run(level, false);
+            assert!(first_layer.input.is_empty());
             for (name, found, expected) in [
                 ("output", &found, &output),
                 ("input gradient", &gradients.input, &input),
                 ("weight gradient", &gradients.weight, &weight),
                 ("bias gradient", &gradients.bias, &bias),
+                (
+                    "first layer's weight gradient",
+                    &first_layer.weight,
+                    &weight,
+                ),
+                ("first layer's bias gradient", &first_layer.bias, &bias),
             ] {
                 let largest = expected
                     .iter()
@@ -241,8 +250,8 @@ proptest! {
     /// Any channels, sizes, kernel, padding and batch, the empty one and single samples included.
     #[test]
     fn random_blocks_agree_with_the_definition(
-        in_channels in 1_usize..5,
-        out_channels in 1_usize..20,
+        in_channels in prop_oneof![4 => 1_usize..5, 1 => 15_usize..19],
+        out_channels in prop_oneof![4 => 1_usize..20, 1 => 31_usize..50],
         height in 1_usize..14,
         width in 1_usize..20,
         kernel_size in 1_usize..12,
@@ -274,21 +283,99 @@ fn the_second_block_of_lenet_agrees_with_the_definition() {
     }
 }
 
+/// The definition's own gradients, against differences of its values: `Σ output · gradient` at inputs,
+/// weights and biases a little to either side.
+#[test]
+fn the_definition_agrees_with_finite_differences() {
+    let shape = Shape {
+        in_channels: 2,
+        out_channels: 3,
+        height: 6,
+        width: 7,
+        kernel_size: 3,
+        padding: 1,
+    };
+    let step = 1.0 / 1024.0;
+    for activation in [Activation::Relu, Activation::Sigmoid, Activation::Tanh] {
+        for pooling in [Pooling::Max, Pooling::Average] {
+            // A seed whose values stay away from kinks and ties.
+            let found = (0..50_u64).any(|seed| {
+                let mut case = Case::new(shape, 1, activation, pooling, seed);
+                // Multiples of the step, so that adding it rounds nothing.
+                for values in [&mut case.input, &mut case.weight, &mut case.bias] {
+                    values
+                        .iter_mut()
+                        .for_each(|v| *v = (*v * 256.0).round() / 256.0);
+                }
+                let loss = |case: &Case| {
+                    let [output, ..] = case.reference()?;
+                    let terms = output.iter().zip(&case.output_gradient);
+                    Some(terms.map(|(o, &g)| o.0 * f64::from(g)).sum::<f64>())
+                };
+                let Some([_, input, weight, bias]) = case.reference() else {
+                    return false;
+                };
+                let slope = |change: &dyn Fn(&mut Case, f32)| {
+                    let [mut up, mut down] = [case.clone(), case.clone()];
+                    change(&mut up, step);
+                    change(&mut down, -step);
+                    Some((loss(&up)? - loss(&down)?) / (2.0 * f64::from(step)))
+                };
+                let mut compared = 0;
+                let mut compare = |expected: f64, slope: Option<f64>| {
+                    if let Some(slope) = slope {
+                        assert!(
+                            (slope - expected).abs() < 1e-5,
+                            "{activation:?} {pooling:?}: {slope}, expected {expected}"
+                        );
+                        compared += 1;
+                    }
+                };
+                for i in (0..input.len()).step_by(7) {
+                    compare(input[i].0, slope(&|case, step| case.input[i] += step));
+                }
+                for i in (0..weight.len()).step_by(5) {
+                    compare(weight[i].0, slope(&|case, step| case.weight[i] += step));
+                }
+                for i in 0..bias.len() {
+                    compare(bias[i].0, slope(&|case, step| case.bias[i] += step));
+                }
+                compared > 10
+            });
+            assert!(found, "{activation:?} {pooling:?}");
+        }
+    }
+}
+
 /// Whatever the number of threads, every bit is the same.
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    let case = Case::new(CONV2, 61, Activation::Relu, Pooling::Max, 2);
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
-        let (output, gradients) = pool.install(|| case.run(Level::best()));
-        (output, gradients.input, gradients.weight, gradients.bias)
+    let first = Shape {
+        in_channels: 1,
+        out_channels: 6,
+        height: 28,
+        width: 28,
+        kernel_size: 5,
+        padding: 2,
     };
-    let one = run(1);
-    for threads in [2, 3, 4] {
-        assert!(run(threads) == one, "{threads} threads");
+    for (activation, pooling) in [
+        (Activation::Relu, Pooling::Max),
+        (Activation::Sigmoid, Pooling::Average),
+    ] {
+        for (shape, input_gradient) in [(CONV2, true), (first, false)] {
+            let case = Case::new(shape, 61, activation, pooling, 2);
+            let run = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+                let pool = pool.build().unwrap();
+                let run = || case.run(Level::best(), input_gradient);
+                let (output, gradients) = pool.install(run);
+                (output, gradients.input, gradients.weight, gradients.bias)
+            };
+            let one = run(1);
+            for threads in [2, 3, 4] {
+                assert!(run(threads) == one, "{threads} threads, {shape:?}");
+            }
+        }
     }
 }
 
