@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+import build
+
 HERE = Path(__file__).parent
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--rounds", type=int, default=3)
@@ -24,11 +26,7 @@ arguments = parser.parse_args()
 if "LENET_DATA_DIR" not in os.environ:
     sys.exit("LENET_DATA_DIR must name the folder that holds fashion-mnist/")
 
-build = ["cargo", "build", "--release", "--workspace", "--example", "peer", "--message-format", "json"]
-messages = subprocess.run(build, cwd=HERE.parent.parent, check=True, capture_output=True, text=True).stdout
-peer = next(m["executable"] for m in map(json.loads, messages.splitlines())
-            if m.get("executable") and m["target"]["name"] == "peer")
-
+[peer] = build.examples("peer")
 threads = str(arguments.threads)
 environment = os.environ | {"RAYON_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
 sides = {"lenet": [peer], "PyTorch": [sys.executable, str(HERE / "torch_peer.py")]}

@@ -1,0 +1,39 @@
+"""Measures the 62 networks of the notebook's comparisons here and in PyTorch, and prints the ratio.
+
+    pip install torch numpy
+    LENET_DATA_DIR=... python benches/peers/sweeps.py [--epochs 1]
+
+Here the five examples train them, as many at once as there are cores; PyTorch trains them one after
+another on all cores.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import build
+
+HERE = Path(__file__).parent
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--epochs", default="1")
+epochs = parser.parse_args().epochs
+if "LENET_DATA_DIR" not in os.environ:
+    sys.exit("LENET_DATA_DIR must name the folder that holds fashion-mnist/")
+data = str(Path(os.environ["LENET_DATA_DIR"]).resolve())
+
+seeds = {"q2_kernel": 5, "q2_channels": 3, "q2_conv_layers": 3, "q2_fc_layers": 3, "q2_learning_rate": 1}
+examples = build.examples(*seeds)
+with tempfile.TemporaryDirectory() as out:
+    start = time.perf_counter()
+    for example, (name, nets) in zip(examples, seeds.items()):
+        run = ["--device", "flex", "--epochs", epochs, "--seeds", str(nets), "--data-dir", data, "--out", f"{out}/{name}"]
+        subprocess.run([example, *run], check=True, stdout=subprocess.DEVNULL)
+    ours = time.perf_counter() - start
+start = time.perf_counter()
+subprocess.run([sys.executable, HERE / "torch_sweeps.py", epochs], check=True)
+theirs = time.perf_counter() - start
+print(f"62 networks, {epochs} epoch(s) each: lenet {ours:.0f} s, PyTorch {theirs:.0f} s, ratio {theirs / ours:.2f}")

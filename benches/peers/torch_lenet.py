@@ -1,0 +1,66 @@
+"""PyTorch's LeNet and Fashion-MNIST as the scripts beside this one measure them."""
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+DATA = Path(os.environ["LENET_DATA_DIR"]) / "fashion-mnist"
+BATCH = 128
+LAST = torch.channels_last
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count())))
+torch.manual_seed(0)
+
+
+def idx(name, header):
+    with gzip.open(DATA / f"{name}-ubyte.gz") as file:
+        return np.frombuffer(file.read(), np.uint8, offset=header)
+
+
+def load(split):
+    images = idx(f"{split}-images-idx3", 16).reshape(-1, 1, 28, 28)
+    labels = idx(f"{split}-labels-idx1", 8)
+    return torch.from_numpy(images.copy()).float().div_(255), torch.from_numpy(labels.copy()).long()
+
+
+def lenet(activation, pooling, channels=(6, 16), kernel=5, padding=(2, 0), hidden=(120, 84)):
+    size, inputs, layers = 28, 1, []
+    for outputs, pad in zip(channels, padding):
+        layers += [nn.Conv2d(inputs, outputs, kernel, padding=pad), activation(), pooling(2, 2)]
+        size, inputs = (size + 2 * pad - kernel + 1) // 2, outputs
+    layers, inputs = [*layers, nn.Flatten()], inputs * size * size
+    for outputs in hidden:
+        layers, inputs = [*layers, nn.Linear(inputs, outputs), activation()], outputs
+    layers.append(nn.Linear(inputs, 10))
+    net = nn.Sequential(*layers)
+    for layer in net:
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.xavier_uniform_(layer.weight)
+    return net.to(memory_format=LAST)
+
+
+def train_epoch(net, optimizer, images, labels):
+    total = torch.zeros(())
+    order = torch.randperm(len(images))
+    for i in range(0, len(images), BATCH):
+        j = order[i:i + BATCH]
+        optimizer.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(net(images[j].contiguous(memory_format=LAST)), labels[j])
+        loss.backward()
+        optimizer.step()
+        total += loss.detach() * len(j)
+    return total.item()
+
+
+@torch.inference_mode()
+def evaluate(net, images, labels):
+    right = loss = 0
+    for i in range(0, len(images), 1000):
+        logits = net(images[i:i + 1000].contiguous(memory_format=LAST))
+        right += (logits.argmax(1) == labels[i:i + 1000]).sum()
+        loss += F.cross_entropy(logits, labels[i:i + 1000], reduction="sum")
+    return right.item(), loss.item()
