@@ -337,8 +337,8 @@ fn the_definition_agrees_with_finite_differences() {
                 for i in (0..weight.len()).step_by(5) {
                     compare(weight[i].0, slope(&|case, step| case.weight[i] += step));
                 }
-                for i in 0..bias.len() {
-                    compare(bias[i].0, slope(&|case, step| case.bias[i] += step));
+                for (i, expected) in bias.iter().enumerate() {
+                    compare(expected.0, slope(&|case, step| case.bias[i] += step));
                 }
                 compared > 10
             });

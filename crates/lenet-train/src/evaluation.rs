@@ -5,8 +5,9 @@ use lenet_data::{ImageDataset, Order};
 use serde::{Deserialize, Serialize};
 
 use crate::loss::log_likelihood;
+use crate::pool::{self, Helpers};
 use crate::training::check_fit;
-use crate::{ConfusionMatrix, TrainingError, pool};
+use crate::{ConfusionMatrix, TrainingError};
 
 /// Images to a batch; the result does not depend on it beyond rounding.
 const BATCH_SIZE: usize = 1000;
@@ -61,11 +62,16 @@ fn evaluate_here(
     let lenet = lenet.valid();
 
     // Results stay on the device until the end: one read-back for the whole data set.
+    let helpers = Helpers::default();
     let (mut predictions, mut likelihoods) = (Vec::new(), Vec::new());
     for batch in dataset.batches(BATCH_SIZE, Order::Sequential, &device)? {
-        let logits = lenet.forward(batch.images);
-        predictions.push(logits.clone().argmax(1).squeeze_dim::<1>(1));
-        likelihoods.push(log_likelihood(logits, batch.labels));
+        let (prediction, likelihood) = helpers.step(|| {
+            let logits = lenet.forward(batch.images);
+            let prediction = logits.clone().argmax(1).squeeze_dim::<1>(1);
+            (prediction, log_likelihood(logits, batch.labels))
+        });
+        predictions.push(prediction);
+        likelihoods.push(likelihood);
     }
     let predictions: Vec<usize> =
         to_vec::<i64>(Tensor::cat(predictions, 0).try_into_data_as::<i64>())?

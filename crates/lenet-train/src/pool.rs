@@ -1,7 +1,8 @@
 //! Where training and evaluation run.
 
-use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 /// Idle looks for work after which a thread begins to sleep: some tenths of a millisecond, longer than
@@ -10,36 +11,56 @@ const IDLE_LOOKS: usize = 1000;
 /// Sleep between two later looks.
 const NAP: Duration = Duration::from_micros(100);
 
-/// Runs `work` on a thread of the current pool and keeps the pool's other threads awake meanwhile.
-///
-/// A kernel takes less than a millisecond; handing each one over to a pool from outside, and waking a
-/// sleeping thread for it, would take about as long.
-pub(crate) fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    keep_freed_memory();
-    let done = AtomicBool::new(false);
-    rayon::scope(|scope| {
-        let here = rayon::current_thread_index();
-        let done = &done;
-        scope.spawn_broadcast(move |_, context| {
-            if Some(context.index()) != here {
-                help_until(done);
-            }
-        });
-        // Also when `work` panics: the scope waits for the helpers.
-        let _end = End(done);
-        work()
-    })
+/// Calls for help after which no more are made until some are heard.
+const MOST_UNHEARD: usize = 256;
+
+thread_local! {
+    /// Whether this thread is in the middle of a step.
+    static IN_STEP: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Teaches glibc's allocator that large blocks come back.
+/// Runs `work` on a thread of the current pool: from outside, every kernel would hand over to one and
+/// wait for it.
+pub(crate) fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    keep_freed_memory();
+    rayon::scope(|_| work())
+}
+
+/// Keeps the threads of a pool awake during steps: a kernel takes less than a millisecond, and waking a
+/// sleeping thread for it about as long.
 ///
-/// It gives what is freed back to the system above a threshold which follows the largest block that was
-/// ever freed; with the one it begins with, every step pays for its pages anew, a fifth of its time. The
-/// block is never touched, and other allocators take no notice.
-fn keep_freed_memory() {
-    const BLOCK: usize = 24 << 20;
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(BLOCK))));
+/// They help for one step at a time, so that whatever else the pool has to do waits no longer than that,
+/// and nobody waits for them.
+#[derive(Default)]
+pub(crate) struct Helpers {
+    /// Calls that no thread has heard yet.
+    unheard: Arc<AtomicUsize>,
+}
+
+impl Helpers {
+    /// Runs one step, within [`run`].
+    pub(crate) fn step<R>(&self, work: impl FnOnce() -> R) -> R {
+        let threads = rayon::current_num_threads();
+        if threads == 1 || IN_STEP.get() {
+            return work();
+        }
+        let done = Arc::new(AtomicBool::new(false));
+        // Threads that are busy with something else hear nothing, and need not be called for ever.
+        if self.unheard.load(Ordering::Relaxed) < MOST_UNHEARD {
+            self.unheard.fetch_add(threads, Ordering::Relaxed);
+            let (done, unheard) = (Arc::clone(&done), Arc::clone(&self.unheard));
+            rayon::spawn_broadcast(move |_| {
+                unheard.fetch_sub(1, Ordering::Relaxed);
+                // A thread that waits within a step of its own must not wait for another's.
+                if !IN_STEP.get() {
+                    help_until(&done);
+                }
+            });
+        }
+        // Also when `work` panics.
+        let _end = End::new(&done);
+        work()
+    }
 }
 
 fn help_until(done: &AtomicBool) {
@@ -56,10 +77,74 @@ fn help_until(done: &AtomicBool) {
     }
 }
 
+/// The end of a step.
 struct End<'a>(&'a AtomicBool);
+
+impl<'a> End<'a> {
+    fn new(done: &'a AtomicBool) -> Self {
+        IN_STEP.set(true);
+        Self(done)
+    }
+}
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+        IN_STEP.set(false);
+    }
+}
+
+/// Teaches glibc's allocator that large blocks come back.
+///
+/// It gives what is freed back to the system above a threshold which follows the largest block that was
+/// ever freed; with the one it begins with, every step pays for its pages anew, a fifth of its time. The
+/// block is never touched, and other allocators take no notice.
+fn keep_freed_memory() {
+    const BLOCK: usize = 24 << 20;
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(BLOCK))));
+}
+
+#[cfg(test)]
+mod tests {
+    use rayon::prelude::*;
+
+    use super::*;
+
+    fn pool(threads: usize) -> rayon::ThreadPool {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn sum(steps: u64) -> u64 {
+        let helpers = Helpers::default();
+        run(|| (0..steps).map(|i| helpers.step(|| step_sum(i))).sum())
+    }
+
+    fn step_sum(step: u64) -> u64 {
+        (0..200_u64).into_par_iter().map(|i| i * step).sum()
+    }
+
+    #[test]
+    fn steps_run_from_outside_from_within_and_side_by_side() {
+        let expected = 19_900 * (0..100).sum::<u64>();
+        assert_eq!(sum(100), expected);
+        for threads in [1, 2, 4] {
+            let pool = pool(threads);
+            assert_eq!(pool.install(|| sum(100)), expected);
+            // More of them than threads: each waits within its own steps while others run.
+            let all: Vec<u64> =
+                pool.install(|| (0..16).into_par_iter().map(|_| sum(100)).collect());
+            assert_eq!(all, [expected; 16]);
+        }
+    }
+
+    #[test]
+    fn a_panic_ends_the_step() {
+        let pool = pool(2);
+        let fails = || run(|| Helpers::default().step(|| panic!("on purpose")));
+        let found = pool.install(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(fails)));
+        assert!(found.is_err());
+        assert_eq!(pool.install(|| sum(2)), 19_900);
     }
 }

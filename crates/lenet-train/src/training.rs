@@ -11,7 +11,7 @@ use lenet_data::{ImageDataset, Order};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluation::to_vec;
-use crate::pool;
+use crate::pool::{self, Helpers};
 use crate::{Evaluation, Event, Observer, TrainingConfig, TrainingError, cross_entropy, evaluate};
 
 /// Steps between two looks at the losses: often enough to stop a diverged run soon, seldom enough
@@ -102,6 +102,7 @@ fn train_here(
     let steps = train.len().div_ceil(config.batch_size);
     observer.observe(&Event::started(network, config, train, steps));
 
+    let helpers = Helpers::default();
     let mut epochs = Vec::with_capacity(config.epochs.min(1024));
     for epoch in 0..config.epochs {
         let start = Instant::now();
@@ -110,22 +111,27 @@ fn train_here(
             seed: config.seed,
             epoch: epoch as u64,
         };
-        for (step, batch) in train
+        let mut batches = train
             .batches(config.batch_size, order, &device)?
-            .with_augmentation(config.augmentation)
-            .enumerate()
-        {
+            .with_augmentation(config.augmentation);
+        for step in 0..steps {
             let rate = config.schedule.learning_rate(
                 config.learning_rate,
                 epoch * steps + step,
                 steps,
                 config.epochs.saturating_mul(steps),
             );
-            let images = batch.len();
-            let loss = cross_entropy(lenet.forward(batch.images), batch.labels);
-            let gradients = GradientsParams::from_grads(loss.backward(), &lenet);
-            lenet = optimizer.step(rate, lenet, gradients);
-            losses.push(loss.inner(), images, rate)?;
+            lenet = helpers.step(|| -> Result<_, TrainingError> {
+                let Some(batch) = batches.next() else {
+                    return Ok(lenet);
+                };
+                let images = batch.len();
+                let loss = cross_entropy(lenet.forward(batch.images), batch.labels);
+                let gradients = GradientsParams::from_grads(loss.backward(), &lenet);
+                let lenet = optimizer.step(rate, lenet, gradients);
+                losses.push(loss.inner(), images, rate)?;
+                Ok(lenet)
+            })?;
             observer.observe(&Event::Step {
                 epoch: epoch + 1,
                 step: step + 1,
