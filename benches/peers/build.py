@@ -11,7 +11,7 @@ def examples(*names):
     """The executable of each, built as the tests build them."""
     build = ["cargo", "build", "--release", "--workspace", "--message-format", "json"]
     build += [argument for name in names for argument in ("--example", name)]
-    messages = subprocess.run(build, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    messages = subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     found = {m["target"]["name"]: m["executable"] for m in map(json.loads, messages.splitlines())
              if m.get("executable")}
     return [found[name] for name in names]

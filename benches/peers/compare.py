@@ -34,7 +34,7 @@ seconds = {side: {} for side in sides}
 for round_ in range(arguments.rounds):
     for side, command in sides.items():
         print(f"round {round_ + 1} of {arguments.rounds}: {side}", file=sys.stderr)
-        output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+        output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
         for name, values in json.loads(output).items():
             seconds[side].setdefault(name, []).extend(values)
         # Process, data, network and one training step; the files are cached by now.

@@ -87,10 +87,11 @@ fn forward(
 /// Seconds of each repeat, after a tenth as many to warm up.
 fn times<T>(repeats: usize, mut run: impl FnMut() -> T) -> Vec<f64> {
     let mut seconds = Vec::with_capacity(repeats);
-    for i in 0..repeats + repeats / 10 {
+    let warm_up = repeats.div_ceil(10);
+    for i in 0..repeats + warm_up {
         let start = Instant::now();
         black_box(run());
-        if i >= repeats / 10 {
+        if i >= warm_up {
             seconds.push(start.elapsed().as_secs_f64());
         }
     }

@@ -16,16 +16,16 @@ from torch_lenet import BATCH, LAST, evaluate, lenet, load, train_epoch
 
 def epochs(net, images, labels):
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    train_epoch(net, optimizer, images, labels)  # the first one warms up
     return times(2, lambda: train_epoch(net, optimizer, images, labels))
 
 
 def times(repeats, run):
     seconds = []
-    for i in range(repeats + repeats // 10):
+    warm_up = -(-repeats // 10)
+    for i in range(repeats + warm_up):
         start = time.perf_counter()
         run()
-        if i >= repeats // 10:
+        if i >= warm_up:
             seconds.append(time.perf_counter() - start)
     return seconds
 

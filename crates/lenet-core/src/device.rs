@@ -183,6 +183,26 @@ impl DeviceChoice {
     }
 }
 
+/// Whether the layers on this device are computed by threads of the current rayon pool, as they are on
+/// Flex.
+///
+/// ```
+/// use lenet_core::{DeviceChoice, runs_on_rayon};
+///
+/// let flex = DeviceChoice::Flex.select()?.device;
+/// assert!(runs_on_rayon(&flex));
+/// # Ok::<(), lenet_core::DeviceError>(())
+/// ```
+pub fn runs_on_rayon(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    return crate::fused::is_flex(device);
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = device;
+        false
+    }
+}
+
 fn select_auto() -> Result<SelectedDevice, DeviceError> {
     #[cfg(feature = "cuda")]
     if let Ok(selected) = select_cuda() {

@@ -88,8 +88,13 @@ pub(crate) fn dense(
 }
 
 fn is_covered(device: &Device, floats: [DType; 3]) -> bool {
+    is_flex(device) && floats == [DType::F32; 3]
+}
+
+/// Whether the layers run in `lenet-kernels` on this device.
+pub(crate) fn is_flex(device: &Device) -> bool {
     let device = device.clone().without_autodiff();
-    matches!(device.as_dispatch(), DispatchDevice::Flex(_)) && floats == [DType::F32; 3]
+    matches!(device.as_dispatch(), DispatchDevice::Flex(_))
 }
 
 fn kernel_activation(activation: Activation) -> lenet_kernels::Activation {
@@ -129,13 +134,12 @@ impl FusedBackend for Flex {
         bias: FlexTensor,
         kernel: ConvBlockKernel,
     ) -> FlexTensor {
-        let (output, _) = conv_block_forward(
+        conv_block_inference(
             &input.to_contiguous(),
             &weight.to_contiguous(),
             bias,
             &kernel,
-        );
-        output
+        )
     }
 
     fn dense(
@@ -165,13 +169,14 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
             input.primitive().to_contiguous(),
             weight.primitive().to_contiguous(),
         );
-        let (output, saved) = conv_block_forward(&input, &weight, bias.into_primitive(), &kernel);
+        let bias = bias.into_primitive();
         match ConvBlockBackward
             .prepare::<C>(nodes)
             .compute_bound()
             .stateful()
         {
             OpsKind::Tracked(prepared) => {
+                let (output, saved) = conv_block_forward(&input, &weight, bias, &kernel);
                 let state = ConvBlockState {
                     input,
                     weight,
@@ -181,7 +186,9 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
                 };
                 prepared.finish(state, output)
             }
-            OpsKind::UnTracked(prepared) => prepared.finish(output),
+            OpsKind::UnTracked(prepared) => {
+                prepared.finish(conv_block_inference(&input, &weight, bias, &kernel))
+            }
         }
     }
 
@@ -319,12 +326,34 @@ fn conv_block_forward(
     kernel: &ConvBlockKernel,
 ) -> (FlexTensor, Saved) {
     let [batch, ..] = input.layout().shape().dims::<4>();
-    let [out_channels, ..] = weight.layout().shape().dims::<4>();
-    let [height, width] = kernel.output_size();
     let bias = bias.to_contiguous();
     let (output, saved) =
         fits(kernel.forward(batch, input.storage(), weight.storage(), bias.storage()));
-    (tensor(output, [batch, out_channels, height, width]), saved)
+    (maps(output, input, weight, kernel), saved)
+}
+
+fn conv_block_inference(
+    input: &FlexTensor,
+    weight: &FlexTensor,
+    bias: FlexTensor,
+    kernel: &ConvBlockKernel,
+) -> FlexTensor {
+    let [batch, ..] = input.layout().shape().dims::<4>();
+    let bias = bias.to_contiguous();
+    let output = fits(kernel.infer(batch, input.storage(), weight.storage(), bias.storage()));
+    maps(output, input, weight, kernel)
+}
+
+fn maps(
+    values: Vec<f32>,
+    input: &FlexTensor,
+    weight: &FlexTensor,
+    kernel: &ConvBlockKernel,
+) -> FlexTensor {
+    let [batch, ..] = input.layout().shape().dims::<4>();
+    let [out_channels, ..] = weight.layout().shape().dims::<4>();
+    let [height, width] = kernel.output_size();
+    tensor(values, [batch, out_channels, height, width])
 }
 
 fn tensor(values: Vec<f32>, shape: impl Into<burn::tensor::Shape>) -> FlexTensor {

@@ -27,7 +27,7 @@ mod weights;
 pub use config::{Activation, LeNetConfig, Pooling};
 pub use conv_block::{ConvBlock, conv_block};
 pub use dense::{Dense, dense};
-pub use device::{DeviceChoice, DeviceError, SelectedDevice};
+pub use device::{DeviceChoice, DeviceError, SelectedDevice, runs_on_rayon};
 pub use error::{ConfigError, InputError, TensorDifference, WeightsError};
 pub use initializer::{BiasInitializer, Initializer};
 pub use layer_table::{LayerKind, LayerRow, LayerTable};

@@ -1,6 +1,6 @@
 use pulp::Simd;
 
-/// The function after a convolution.
+/// The function after a convolution or a dense layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// `max(x, 0)`.
@@ -66,22 +66,6 @@ impl Activation {
                 let slope = simd.sub_f32s(one, simd.mul_f32s(value, value));
                 simd.mul_f32s(gradient, slope)
             }
-        }
-    }
-
-    /// The derivative, from the function's value.
-    #[inline(always)]
-    pub(crate) fn slope(self, value: f32) -> f32 {
-        match self {
-            Self::Relu => {
-                if value > 0.0 {
-                    1.0
-                } else {
-                    0.0
-                }
-            }
-            Self::Sigmoid => value * (1.0 - value),
-            Self::Tanh => 1.0 - value * value,
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct PatchScratch {
     image: Aligned,
     in_gradient: Aligned,
     weight_gradient: Aligned,
-    /// Gradients of all windows before the activation.
+    /// Gradients of the windows of a map before the activation.
     scaled: Vec<f32>,
     winners: Vec<Winner>,
 }
@@ -58,9 +58,13 @@ impl Scratch {
             let windows = patches.windows().len();
             return Self::Patches(PatchScratch {
                 image: Aligned::zeros(patches.image_len()),
-                in_gradient: Aligned::zeros(patches.images_len()),
+                in_gradient: Aligned::zeros(if input_gradient {
+                    patches.images_len()
+                } else {
+                    0
+                }),
                 weight_gradient: Aligned::zeros(patches.weight_len()),
-                scaled: vec![0.0; geometry.output_len()],
+                scaled: vec![0.0; windows],
                 winners: vec![Winner::default(); windows],
             });
         }
@@ -370,9 +374,7 @@ impl Pass<'_> {
             let weight_gradients = weight_gradient.chunks_exact_mut(patches.channel_len());
             for (channel, (weight_gradient, bias)) in weight_gradients.zip(&mut *bias).enumerate() {
                 let index = sample * geometry.shape.out_channels + channel;
-                let windows = patches.windows().len();
-                let scaled = scaled.get_mut(channel * windows..(channel + 1) * windows);
-                let buffers = (scaled.unwrap_or_default(), &mut **all_winners);
+                let buffers = (&mut **scaled, &mut **all_winners);
                 let winners = winners(simd, self.block, index, self.pooled, buffers, bias);
                 patches.add_weight_gradient(simd, image, winners, weight_gradient);
                 if let Some(Some(weight)) = weights.next() {

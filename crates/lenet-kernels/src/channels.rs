@@ -42,7 +42,7 @@ impl Channels {
         }
     }
 
-    /// Vector operations for each weight of a kernel.
+    /// Vector operations for each weight of a kernel and value of a window.
     pub(crate) fn cost(&self) -> usize {
         let [rows, columns] = self.pooled;
         self.vectors * rows * columns
@@ -241,11 +241,9 @@ impl Channels {
                         match (rows.len(), columns.len()) {
                             (5, 5) => self.gather::<S, 5, 5>(simd, operands, to),
                             (5, 4) => self.gather::<S, 5, 4>(simd, operands, to),
-                            (5, 3) => self.gather::<S, 5, 3>(simd, operands, to),
                             (4, 4) => self.gather::<S, 4, 4>(simd, operands, to),
                             (4, 3) => self.gather::<S, 4, 3>(simd, operands, to),
                             (4, 5) => self.gather::<S, 4, 5>(simd, operands, to),
-                            (3, 5) => self.gather::<S, 3, 5>(simd, operands, to),
                             (3, 4) => self.gather::<S, 3, 4>(simd, operands, to),
                             (3, 3) => self.gather::<S, 3, 3>(simd, operands, to),
                             (2, 5) => self.gather::<S, 2, 5>(simd, operands, to),
@@ -255,7 +253,6 @@ impl Channels {
                             (1, 5) => self.gather::<S, 1, 5>(simd, operands, to),
                             (1, 4) => self.gather::<S, 1, 4>(simd, operands, to),
                             (1, 3) => self.gather::<S, 1, 3>(simd, operands, to),
-                            (1, 2) => self.gather::<S, 1, 2>(simd, operands, to),
                             _ => self.gather::<S, 1, 1>(simd, operands, to),
                         }
                     }

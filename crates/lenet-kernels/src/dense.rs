@@ -70,7 +70,8 @@ impl DenseKernel {
     ///
     /// # Errors
     ///
-    /// [`KernelError::Length`] if a slice has another length.
+    /// [`KernelError::Length`] if a slice has another length; [`KernelError::Batch`] if the output would be
+    /// too large.
     pub fn forward(
         &self,
         batch: usize,
@@ -112,8 +113,12 @@ impl DenseKernel {
         // From here on the gradient before the activation.
         let mut gradient = output_gradient.to_vec();
         if let Some(activation) = self.activation {
-            let outputs = gradient.iter_mut().zip(output);
-            outputs.for_each(|(gradient, &output)| *gradient *= activation.slope(output));
+            self.level.run(Scale {
+                activation,
+                gradients: output_gradient,
+                values: output,
+                scaled: &mut gradient,
+            });
         }
         let mut bias = vec![0.0; self.outputs];
         for row in gradient.chunks_exact(self.outputs.max(1)) {
@@ -125,7 +130,7 @@ impl DenseKernel {
         let weight_gradient = self.product(self.inputs, input, [1, self.inputs], &right, None);
         let input = match input_gradient {
             true => {
-                let right = Panels::transposed(weight, self.outputs);
+                let right = Panels::transposed(weight, self.inputs, self.outputs);
                 self.product(batch, &gradient, [self.outputs, 1], &right, None)
             }
             false => Vec::new(),
@@ -139,7 +144,11 @@ impl DenseKernel {
 
     fn check(&self, batch: usize, input: &[f32], weight: &[f32]) -> Result<(), KernelError> {
         length("input", batch.checked_mul(self.inputs), input)?;
-        length("weight", self.inputs.checked_mul(self.outputs), weight)
+        length("weight", self.inputs.checked_mul(self.outputs), weight)?;
+        match batch.checked_mul(self.outputs) {
+            Some(_) => Ok(()),
+            None => Err(KernelError::Batch { batch }),
+        }
     }
 
     /// `rows` rows of `left · right`; each is computed by one task, so the order of its sums is fixed.
@@ -165,12 +174,30 @@ impl DenseKernel {
             });
         };
         let len = (ROWS * columns).max(1);
-        if rows * columns * right.rows() < LARGE {
+        if rows.saturating_mul(columns).saturating_mul(right.rows()) < LARGE {
             output.chunks_mut(len).enumerate().for_each(run);
         } else {
             output.par_chunks_mut(len).enumerate().for_each(run);
         }
         output
+    }
+}
+
+/// Gradients before an activation.
+struct Scale<'a> {
+    activation: Activation,
+    gradients: &'a [f32],
+    values: &'a [f32],
+    scaled: &'a mut [f32],
+}
+
+impl WithSimd for Scale<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _simd: S) {
+        self.activation
+            .scale(self.gradients, self.values, self.scaled);
     }
 }
 

@@ -4,12 +4,16 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum KernelError {
-    /// A kernel size, padding or image size that leaves nothing to compute, or too much.
+    /// A shape that leaves nothing to compute, or more than this machine can address.
     #[error(
-        "a {kernel_size}×{kernel_size} kernel on {height}×{width} padded by {padding} leaves nothing to pool, or more \
-         than this machine can address"
+        "a {kernel_size}×{kernel_size} kernel from {in_channels} to {out_channels} channels of {height}×{width} padded \
+         by {padding} leaves nothing to pool, or more than this machine can address"
     )]
     Shape {
+        /// Channels of the input.
+        in_channels: usize,
+        /// Channels of the output.
+        out_channels: usize,
         /// Height and width of the kernel.
         kernel_size: usize,
         /// Zeros on each side.
@@ -18,6 +22,12 @@ pub enum KernelError {
         height: usize,
         /// Width of the input.
         width: usize,
+    },
+    /// More values than this machine can address.
+    #[error("a batch of {batch} is more than this machine can address")]
+    Batch {
+        /// Number of samples.
+        batch: usize,
     },
     /// A slice of the wrong length.
     #[error("{what} has {found} values, expected {expected}")]

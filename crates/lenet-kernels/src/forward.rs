@@ -88,16 +88,11 @@ impl WithSimd for Forward<'_> {
                 }
                 (Pooling::Max, Layout::Channels(layout)) => {
                     let winners = self.winners.get_mut(start..).unwrap_or_default();
-                    let maps = output
-                        .chunks_exact_mut(map)
-                        .zip(winners.chunks_exact_mut(map));
-                    max_channels(
-                        simd,
-                        layout,
-                        values,
-                        (pooled, found),
-                        maps.take(out_channels),
-                    );
+                    // Inference wants no winners.
+                    let mut winners = winners.chunks_exact_mut(map);
+                    let maps = output.chunks_exact_mut(map).take(out_channels);
+                    let maps = maps.map(|output| (output, winners.next().unwrap_or_default()));
+                    max_channels(simd, layout, values, (pooled, found), maps);
                 }
                 (Pooling::Average, Layout::Windows(layout)) => {
                     let kept = self.activations.get_mut(4 * start..);

@@ -37,6 +37,8 @@ pub(crate) struct Geometry {
 impl Geometry {
     pub(crate) fn new(shape: Shape) -> Result<Self, KernelError> {
         Self::checked(shape).ok_or(KernelError::Shape {
+            in_channels: shape.in_channels,
+            out_channels: shape.out_channels,
             kernel_size: shape.kernel_size,
             padding: shape.padding,
             height: shape.height,
@@ -57,12 +59,18 @@ impl Geometry {
             return None;
         }
         let in_plane = rows.checked_mul(stride)?;
-        // Every buffer of one sample must be addressable, filled up to whole vectors.
-        let widest = in_plane.checked_add(LANES)?.checked_mul(2 * (k + 1))?;
-        let channels = shape.in_channels.max(shape.out_channels);
-        widest
-            .checked_mul(channels.checked_add(LANES)?)?
-            .checked_mul(16)?;
+        // Every buffer of one sample, and the weights, must be addressable, filled up to whole vectors.
+        let [inputs, outputs] = [shape.in_channels, shape.out_channels];
+        if [inputs, outputs, shape.height, shape.width].contains(&0) {
+            return None;
+        }
+        let [padded_inputs, padded_outputs] = [inputs, outputs].map(|n| n.checked_add(LANES));
+        let taps = k.checked_add(LANES)?.checked_pow(2)?.checked_mul(16)?;
+        padded_inputs?
+            .checked_mul(padded_outputs?)?
+            .checked_mul(taps)?;
+        let widest = in_plane.checked_add(LANES)?.checked_mul(taps)?;
+        widest.checked_mul(padded_inputs?.max(padded_outputs?))?;
         Some(Self {
             shape,
             stride,

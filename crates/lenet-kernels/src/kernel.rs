@@ -101,7 +101,7 @@ impl ConvBlockKernel {
     ///
     /// # Errors
     ///
-    /// [`KernelError::Shape`] if nothing is left after the pooling.
+    /// [`KernelError::Shape`] if nothing is left after the pooling, or the shape is too large.
     pub fn new(
         shape: Shape,
         activation: Activation,
@@ -145,11 +145,13 @@ impl ConvBlockKernel {
 
     /// Computes `[batch, out_channels, height', width']` from `input`
     /// `[batch, in_channels, height, width]`, `weight`
-    /// `[out_channels, in_channels, kernel_size, kernel_size]` and `bias` `[out_channels]`.
+    /// `[out_channels, in_channels, kernel_size, kernel_size]` and `bias` `[out_channels]`, and saves what
+    /// [`backward`](Self::backward) needs.
     ///
     /// # Errors
     ///
-    /// [`KernelError::Length`] if a slice has another length.
+    /// [`KernelError::Length`] if a slice has another length; [`KernelError::Batch`] if the output would
+    /// be too large.
     pub fn forward(
         &self,
         batch: usize,
@@ -157,17 +159,45 @@ impl ConvBlockKernel {
         weight: &[f32],
         bias: &[f32],
     ) -> Result<(Vec<f32>, Saved), KernelError> {
+        self.output(batch, input, weight, bias, self.saved_len())
+    }
+
+    /// As [`forward`](Self::forward), and saves nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`forward`](Self::forward).
+    pub fn infer(
+        &self,
+        batch: usize,
+        input: &[f32],
+        weight: &[f32],
+        bias: &[f32],
+    ) -> Result<Vec<f32>, KernelError> {
+        let (output, _) = self.output(batch, input, weight, bias, [0, 0])?;
+        Ok(output)
+    }
+
+    fn output(
+        &self,
+        batch: usize,
+        input: &[f32],
+        weight: &[f32],
+        bias: &[f32],
+        [winners_len, activations_len]: [usize; 2],
+    ) -> Result<(Vec<f32>, Saved), KernelError> {
         let geometry = &self.geometry;
         length("input", batch.checked_mul(geometry.input_len()), input)?;
         length("weight", Some(geometry.weight_len()), weight)?;
         length("bias", Some(geometry.shape.out_channels), bias)?;
 
         let packed = self.layout.pack(weight, bias, self.level.vectors());
-        let [winners_len, activations_len] = self.saved_len();
-        let mut output = vec![0.0; batch * geometry.output_len()];
+        let output_len = batch.checked_mul(geometry.output_len());
+        let mut output = vec![0.0; output_len.ok_or(KernelError::Batch { batch })?];
+        let saved_len = |len: usize| batch.checked_mul(len).ok_or(KernelError::Batch { batch });
         let mut saved = Saved {
-            winners: vec![0; batch * winners_len],
-            activations: vec![0.0; batch * activations_len],
+            winners: vec![0; saved_len(winners_len)?],
+            activations: vec![0.0; saved_len(activations_len)?],
         };
         let groups = batch.div_ceil(GROUP);
         let run = |scratch: &mut ForwardScratch, (((output, input), winners), activations)| {
@@ -183,7 +213,7 @@ impl ConvBlockKernel {
         };
         let scratch = || ForwardScratch::new(self);
         if groups == 1 {
-            // Handing over to the pool would take longer.
+            // One image is done before another thread has heard of it.
             let Saved {
                 winners,
                 activations,

@@ -1,8 +1,9 @@
-//! The backward pass of max pooling, where only the winner of each window carries a gradient.
+//! Gradients by patches of the input.
 //!
-//! The gradient of an output value touches one patch of the input, so the work is one pass over a
-//! patch for each winner: a quarter of what all positions would cost, less where an activation is
-//! flat. Images lie with their channels innermost, so that a row of a patch is contiguous.
+//! The gradient of a value before the pooling touches one patch of the input. In max pooling only the
+//! winner of each window carries one, so the work is a pass over a patch for each winner: a quarter of
+//! what all positions would cost, less where an activation is flat. Images lie with their channels
+//! innermost, so that a row of a patch is contiguous.
 
 use pulp::Simd;
 
@@ -38,6 +39,25 @@ pub(crate) struct PatchGeometry {
 pub(crate) struct Winner {
     pub(crate) patch: usize,
     pub(crate) gradient: f32,
+}
+
+/// Calls a function for the shape of a tile: `R` rows of `V` vectors, as [`PatchGeometry::tiles`] cuts them.
+macro_rules! for_shape {
+    ($function:ident, $simd:expr, $geometry:expr, $tile:expr, $($operand:expr),*) => {
+        for_shape!(
+            @ $function, $simd, $geometry, $tile, ($($operand),*),
+            (6 1)(5 1)(4 1)(3 1)(2 1)(1 1)(5 2)(4 2)(3 2)(2 2)(1 2)(5 3)(4 3)(3 3)(2 3)(1 3)(5 4)(4 4)(3 4)(2 4)(1 4)
+        )
+    };
+    (@ $function:ident, $simd:expr, $geometry:expr, $tile:expr, $operands:tt, $(($r:literal $v:literal))*) => {
+        match $tile.shape {
+            $(($r, $v) => for_shape!(# $function, $r, $v, $simd, $geometry, $tile, $operands),)*
+            shape => unreachable!("no tile has the shape {shape:?}"),
+        }
+    };
+    (# $function:ident, $r:literal, $v:literal, $simd:expr, $geometry:expr, $tile:expr, ($($operand:expr),*)) => {
+        $function::<S, $r, $v>($simd, $geometry, $tile, $($operand),*)
+    };
 }
 
 impl PatchGeometry {
@@ -216,29 +236,7 @@ impl PatchGeometry {
         gradient: &mut [f32],
     ) {
         for tile in self.tiles(S::F32_LANES, S::REGISTER_COUNT) {
-            match tile.shape {
-                (6, 1) => gather::<S, 6, 1>(simd, self, tile, image, winners, gradient),
-                (5, 1) => gather::<S, 5, 1>(simd, self, tile, image, winners, gradient),
-                (4, 1) => gather::<S, 4, 1>(simd, self, tile, image, winners, gradient),
-                (3, 1) => gather::<S, 3, 1>(simd, self, tile, image, winners, gradient),
-                (2, 1) => gather::<S, 2, 1>(simd, self, tile, image, winners, gradient),
-                (5, 2) => gather::<S, 5, 2>(simd, self, tile, image, winners, gradient),
-                (4, 2) => gather::<S, 4, 2>(simd, self, tile, image, winners, gradient),
-                (3, 2) => gather::<S, 3, 2>(simd, self, tile, image, winners, gradient),
-                (2, 2) => gather::<S, 2, 2>(simd, self, tile, image, winners, gradient),
-                (1, 2) => gather::<S, 1, 2>(simd, self, tile, image, winners, gradient),
-                (5, 3) => gather::<S, 5, 3>(simd, self, tile, image, winners, gradient),
-                (4, 3) => gather::<S, 4, 3>(simd, self, tile, image, winners, gradient),
-                (3, 3) => gather::<S, 3, 3>(simd, self, tile, image, winners, gradient),
-                (2, 3) => gather::<S, 2, 3>(simd, self, tile, image, winners, gradient),
-                (1, 3) => gather::<S, 1, 3>(simd, self, tile, image, winners, gradient),
-                (5, 4) => gather::<S, 5, 4>(simd, self, tile, image, winners, gradient),
-                (4, 4) => gather::<S, 4, 4>(simd, self, tile, image, winners, gradient),
-                (3, 4) => gather::<S, 3, 4>(simd, self, tile, image, winners, gradient),
-                (2, 4) => gather::<S, 2, 4>(simd, self, tile, image, winners, gradient),
-                (1, 4) => gather::<S, 1, 4>(simd, self, tile, image, winners, gradient),
-                _ => gather::<S, 1, 1>(simd, self, tile, image, winners, gradient),
-            }
+            for_shape!(gather, simd, self, tile, image, winners, gradient);
         }
     }
 
@@ -253,35 +251,13 @@ impl PatchGeometry {
         image: &mut [f32],
     ) {
         for tile in self.tiles(S::F32_LANES, S::REGISTER_COUNT) {
-            match tile.shape {
-                (6, 1) => scatter::<S, 6, 1>(simd, self, tile, weight, winners, image),
-                (5, 1) => scatter::<S, 5, 1>(simd, self, tile, weight, winners, image),
-                (4, 1) => scatter::<S, 4, 1>(simd, self, tile, weight, winners, image),
-                (3, 1) => scatter::<S, 3, 1>(simd, self, tile, weight, winners, image),
-                (2, 1) => scatter::<S, 2, 1>(simd, self, tile, weight, winners, image),
-                (5, 2) => scatter::<S, 5, 2>(simd, self, tile, weight, winners, image),
-                (4, 2) => scatter::<S, 4, 2>(simd, self, tile, weight, winners, image),
-                (3, 2) => scatter::<S, 3, 2>(simd, self, tile, weight, winners, image),
-                (2, 2) => scatter::<S, 2, 2>(simd, self, tile, weight, winners, image),
-                (1, 2) => scatter::<S, 1, 2>(simd, self, tile, weight, winners, image),
-                (5, 3) => scatter::<S, 5, 3>(simd, self, tile, weight, winners, image),
-                (4, 3) => scatter::<S, 4, 3>(simd, self, tile, weight, winners, image),
-                (3, 3) => scatter::<S, 3, 3>(simd, self, tile, weight, winners, image),
-                (2, 3) => scatter::<S, 2, 3>(simd, self, tile, weight, winners, image),
-                (1, 3) => scatter::<S, 1, 3>(simd, self, tile, weight, winners, image),
-                (5, 4) => scatter::<S, 5, 4>(simd, self, tile, weight, winners, image),
-                (4, 4) => scatter::<S, 4, 4>(simd, self, tile, weight, winners, image),
-                (3, 4) => scatter::<S, 3, 4>(simd, self, tile, weight, winners, image),
-                (2, 4) => scatter::<S, 2, 4>(simd, self, tile, weight, winners, image),
-                (1, 4) => scatter::<S, 1, 4>(simd, self, tile, weight, winners, image),
-                _ => scatter::<S, 1, 1>(simd, self, tile, weight, winners, image),
-            }
+            for_shape!(scatter, simd, self, tile, weight, winners, image);
         }
     }
 
-    /// Adds to the gradient of the input where every value before the pooling carries a gradient:
-    /// `first(window, place)` is where those of all output channels begin, which lie at `channels` from
-    /// there; a channel's weights are laid over the patch, times its gradient.
+    /// Adds to the gradient of the input where every value before the pooling carries a gradient: a
+    /// channel's weights are laid over the patch, times its gradient. Those of a window and place lie at
+    /// `channels` from where the multiples of `window_len` and `place_len` lead.
     #[inline(always)]
     pub(crate) fn add_dense_input_gradient<S: Simd>(
         &self,
@@ -298,29 +274,7 @@ impl PatchGeometry {
                     let gradients = gradients.get(from..).unwrap_or_default();
                     let operands = (weight, gradients, channels);
                     let patch = start + self.place(place);
-                    match tile.shape {
-                        (6, 1) => spread::<S, 6, 1>(simd, self, tile, operands, patch, image),
-                        (5, 1) => spread::<S, 5, 1>(simd, self, tile, operands, patch, image),
-                        (4, 1) => spread::<S, 4, 1>(simd, self, tile, operands, patch, image),
-                        (3, 1) => spread::<S, 3, 1>(simd, self, tile, operands, patch, image),
-                        (2, 1) => spread::<S, 2, 1>(simd, self, tile, operands, patch, image),
-                        (5, 2) => spread::<S, 5, 2>(simd, self, tile, operands, patch, image),
-                        (4, 2) => spread::<S, 4, 2>(simd, self, tile, operands, patch, image),
-                        (3, 2) => spread::<S, 3, 2>(simd, self, tile, operands, patch, image),
-                        (2, 2) => spread::<S, 2, 2>(simd, self, tile, operands, patch, image),
-                        (1, 2) => spread::<S, 1, 2>(simd, self, tile, operands, patch, image),
-                        (5, 3) => spread::<S, 5, 3>(simd, self, tile, operands, patch, image),
-                        (4, 3) => spread::<S, 4, 3>(simd, self, tile, operands, patch, image),
-                        (3, 3) => spread::<S, 3, 3>(simd, self, tile, operands, patch, image),
-                        (2, 3) => spread::<S, 2, 3>(simd, self, tile, operands, patch, image),
-                        (1, 3) => spread::<S, 1, 3>(simd, self, tile, operands, patch, image),
-                        (5, 4) => spread::<S, 5, 4>(simd, self, tile, operands, patch, image),
-                        (4, 4) => spread::<S, 4, 4>(simd, self, tile, operands, patch, image),
-                        (3, 4) => spread::<S, 3, 4>(simd, self, tile, operands, patch, image),
-                        (2, 4) => spread::<S, 2, 4>(simd, self, tile, operands, patch, image),
-                        (1, 4) => spread::<S, 1, 4>(simd, self, tile, operands, patch, image),
-                        _ => spread::<S, 1, 1>(simd, self, tile, operands, patch, image),
-                    }
+                    for_shape!(spread, simd, self, tile, operands, patch, image);
                 }
             }
         }

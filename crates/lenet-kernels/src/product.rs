@@ -54,14 +54,13 @@ impl<'a> Panels<'a> {
         Self::of(packed, rows, columns)
     }
 
-    /// The transpose of a matrix that lies row by row.
-    pub(crate) fn transposed(matrix: &[f32], columns: usize) -> Self {
-        let rows = matrix.len() / columns.max(1);
+    /// The transpose of a matrix of `rows` by `columns` that lies row by row.
+    pub(crate) fn transposed(matrix: &[f32], rows: usize, columns: usize) -> Self {
         let mut packed = Self::packed(columns, rows);
         let blocks = matrix.chunks((PANEL * columns).max(1));
         let all = packed.chunks_exact_mut(panel_len(columns));
         for (panel, block) in all.zip(blocks) {
-            for (column, row) in block.chunks_exact(columns).enumerate() {
+            for (column, row) in block.chunks_exact(columns.max(1)).enumerate() {
                 let (to, _) = panel.as_chunks_mut::<PANEL>();
                 for (to, &from) in to.iter_mut().zip(row) {
                     if let Some(to) = to.get_mut(column) {

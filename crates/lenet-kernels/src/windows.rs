@@ -288,6 +288,7 @@ impl Windows {
             32.. => (4, 5),
             _ => (2, 5),
         };
+        // A square splits into parts of 5, 4 or, for 1×1, 1.
         for channels in parts(out_channels, most_channels) {
             for in_channel in 0..in_channels {
                 for taps in parts(self.taps(), most_taps) {
@@ -300,23 +301,15 @@ impl Windows {
                     match (channels.len(), taps.len()) {
                         (4, 5) => self.gather::<S, 4, 5>(simd, tile, operands),
                         (4, 4) => self.gather::<S, 4, 4>(simd, tile, operands),
-                        (4, 3) => self.gather::<S, 4, 3>(simd, tile, operands),
-                        (4, 2) => self.gather::<S, 4, 2>(simd, tile, operands),
                         (4, _) => self.gather::<S, 4, 1>(simd, tile, operands),
                         (3, 5) => self.gather::<S, 3, 5>(simd, tile, operands),
                         (3, 4) => self.gather::<S, 3, 4>(simd, tile, operands),
-                        (3, 3) => self.gather::<S, 3, 3>(simd, tile, operands),
-                        (3, 2) => self.gather::<S, 3, 2>(simd, tile, operands),
                         (3, _) => self.gather::<S, 3, 1>(simd, tile, operands),
                         (2, 5) => self.gather::<S, 2, 5>(simd, tile, operands),
                         (2, 4) => self.gather::<S, 2, 4>(simd, tile, operands),
-                        (2, 3) => self.gather::<S, 2, 3>(simd, tile, operands),
-                        (2, 2) => self.gather::<S, 2, 2>(simd, tile, operands),
                         (2, _) => self.gather::<S, 2, 1>(simd, tile, operands),
                         (_, 5) => self.gather::<S, 1, 5>(simd, tile, operands),
                         (_, 4) => self.gather::<S, 1, 4>(simd, tile, operands),
-                        (_, 3) => self.gather::<S, 1, 3>(simd, tile, operands),
-                        (_, 2) => self.gather::<S, 1, 2>(simd, tile, operands),
                         (_, _) => self.gather::<S, 1, 1>(simd, tile, operands),
                     }
                 }

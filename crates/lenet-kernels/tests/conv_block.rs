@@ -75,6 +75,8 @@ impl Case {
         let (output, saved) = kernel
             .forward(self.batch, &self.input, &self.weight, &self.bias)
             .unwrap();
+        let inferred = kernel.infer(self.batch, &self.input, &self.weight, &self.bias);
+        assert!(inferred.unwrap() == output);
         let gradients = kernel.backward(BackwardArguments {
             batch: self.batch,
             input: &self.input,
@@ -494,6 +496,30 @@ fn impossible_shapes_are_refused() {
         Shape { height: 5, ..CONV2 },
         Shape {
             padding: usize::MAX,
+            ..CONV2
+        },
+        Shape {
+            in_channels: 0,
+            ..CONV2
+        },
+        Shape {
+            out_channels: 0,
+            ..CONV2
+        },
+        Shape {
+            height: 0,
+            padding: 8,
+            ..CONV2
+        },
+        Shape {
+            width: 0,
+            padding: 8,
+            ..CONV2
+        },
+        Shape {
+            in_channels: 1 << 32,
+            out_channels: 1 << 32,
+            kernel_size: 1,
             ..CONV2
         },
         Shape {

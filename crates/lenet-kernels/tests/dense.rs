@@ -114,17 +114,22 @@ fn the_layers_of_lenet_agree_with_the_definition() {
 
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    let kernel = DenseKernel::new(90, 50, Some(Activation::Tanh));
-    let (input, weight, bias) = (noise(0.0, 61 * 90), noise(1.0, 90 * 50), noise(2.0, 50));
+    // Large enough that every product is worth several threads.
+    let kernel = DenseKernel::new(400, 120, Some(Activation::Tanh));
+    let (input, weight, bias) = (
+        noise(0.0, 128 * 400),
+        noise(1.0, 400 * 120),
+        noise(2.0, 120),
+    );
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .unwrap();
         pool.install(|| {
-            let output = kernel.forward(61, &input, &weight, &bias).unwrap();
+            let output = kernel.forward(128, &input, &weight, &bias).unwrap();
             let gradients = kernel.backward(DenseBackwardArguments {
-                batch: 61,
+                batch: 128,
                 input: &input,
                 weight: &weight,
                 output: &output,

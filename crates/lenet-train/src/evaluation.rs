@@ -49,20 +49,22 @@ pub fn evaluate(
     dataset: &ImageDataset,
     device: &Device,
 ) -> Result<Evaluation, TrainingError> {
-    pool::run(|| evaluate_here(lenet, dataset, device))
+    pool::run(device, |helpers| {
+        evaluate_here(lenet, dataset, device, helpers)
+    })
 }
 
 fn evaluate_here(
     lenet: &LeNet,
     dataset: &ImageDataset,
     device: &Device,
+    helpers: &Helpers,
 ) -> Result<Evaluation, TrainingError> {
     check_fit(lenet.config(), dataset)?;
     let device = device.clone().without_autodiff();
     let lenet = lenet.valid();
 
     // Results stay on the device until the end: one read-back for the whole data set.
-    let helpers = Helpers::default();
     let (mut predictions, mut likelihoods) = (Vec::new(), Vec::new());
     for batch in dataset.batches(BATCH_SIZE, Order::Sequential, &device)? {
         let (prediction, likelihood) = helpers.step(|| {

@@ -3,13 +3,13 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
-use std::time::Duration;
 
-/// Idle looks for work after which a thread begins to sleep: some tenths of a millisecond, longer than
-/// the steps between two kernels that only one thread works on.
+use burn::tensor::Device;
+use lenet_core::runs_on_rayon;
+
+/// Idle looks for work after which a thread stops to help: some tenths of a millisecond, longer than what
+/// only one thread works on between two kernels.
 const IDLE_LOOKS: usize = 1000;
-/// Sleep between two later looks.
-const NAP: Duration = Duration::from_micros(100);
 
 /// Calls for help after which no more are made until some are heard.
 const MOST_UNHEARD: usize = 256;
@@ -17,43 +17,54 @@ const MOST_UNHEARD: usize = 256;
 thread_local! {
     /// Whether this thread is in the middle of a step.
     static IN_STEP: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread helps already.
+    static HELPING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` on a thread of the current pool: from outside, every kernel would hand over to one and
-/// wait for it.
-pub(crate) fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+/// Runs `work` on a thread of the current pool, if it computes there: from outside, every kernel would
+/// hand over to one and wait for it.
+pub(crate) fn run<R: Send>(device: &Device, work: impl FnOnce(&Helpers) -> R + Send) -> R {
+    let helpers = Helpers {
+        unheard: runs_on_rayon(device).then(Arc::default),
+    };
+    if helpers.unheard.is_none() {
+        return work(&helpers);
+    }
     keep_freed_memory();
-    rayon::scope(|_| work())
+    rayon::scope(|_| work(&helpers))
 }
 
 /// Keeps the threads of a pool awake during steps: a kernel takes less than a millisecond, and waking a
 /// sleeping thread for it about as long.
 ///
-/// They help for one step at a time, so that whatever else the pool has to do waits no longer than that,
-/// and nobody waits for them.
-#[derive(Default)]
+/// They help for one step at a time and as long as there is something to do, so that whatever else the
+/// pool has to do waits no longer than that.
 pub(crate) struct Helpers {
-    /// Calls that no thread has heard yet.
-    unheard: Arc<AtomicUsize>,
+    /// Calls that no thread has heard yet; `None` where the pool has nothing to do.
+    unheard: Option<Arc<AtomicUsize>>,
 }
 
 impl Helpers {
     /// Runs one step, within [`run`].
     pub(crate) fn step<R>(&self, work: impl FnOnce() -> R) -> R {
         let threads = rayon::current_num_threads();
+        let Some(unheard) = &self.unheard else {
+            return work();
+        };
         if threads == 1 || IN_STEP.get() {
             return work();
         }
         let done = Arc::new(AtomicBool::new(false));
         // Threads that are busy with something else hear nothing, and need not be called for ever.
-        if self.unheard.load(Ordering::Relaxed) < MOST_UNHEARD {
-            self.unheard.fetch_add(threads, Ordering::Relaxed);
-            let (done, unheard) = (Arc::clone(&done), Arc::clone(&self.unheard));
+        if unheard.load(Ordering::Relaxed) < MOST_UNHEARD {
+            unheard.fetch_add(threads, Ordering::Relaxed);
+            let (done, unheard) = (Arc::clone(&done), Arc::clone(unheard));
             rayon::spawn_broadcast(move |_| {
                 unheard.fetch_sub(1, Ordering::Relaxed);
                 // A thread that waits within a step of its own must not wait for another's.
-                if !IN_STEP.get() {
+                if !IN_STEP.get() && !HELPING.replace(true) {
                     help_until(&done);
+                    HELPING.set(false);
                 }
             });
         }
@@ -63,16 +74,15 @@ impl Helpers {
     }
 }
 
+/// Never waits without an end: the step may wait for what this thread was in the middle of.
 fn help_until(done: &AtomicBool) {
     let mut idle = 0;
-    while !done.load(Ordering::Relaxed) {
-        match rayon::yield_now() {
-            Some(rayon::Yield::Executed) => idle = 0,
-            _ if idle < IDLE_LOOKS => {
-                idle += 1;
-                std::thread::yield_now();
-            }
-            _ => std::thread::sleep(NAP),
+    while idle < IDLE_LOOKS && !done.load(Ordering::Relaxed) {
+        if rayon::yield_now() == Some(rayon::Yield::Executed) {
+            idle = 0;
+        } else {
+            idle += 1;
+            std::thread::yield_now();
         }
     }
 }
@@ -117,8 +127,8 @@ mod tests {
     }
 
     fn sum(steps: u64) -> u64 {
-        let helpers = Helpers::default();
-        run(|| (0..steps).map(|i| helpers.step(|| step_sum(i))).sum())
+        let work = |helpers: &Helpers| (0..steps).map(|i| helpers.step(|| step_sum(i))).sum();
+        run(&Device::flex(), work)
     }
 
     fn step_sum(step: u64) -> u64 {
@@ -142,7 +152,11 @@ mod tests {
     #[test]
     fn a_panic_ends_the_step() {
         let pool = pool(2);
-        let fails = || run(|| Helpers::default().step(|| panic!("on purpose")));
+        let fails = || {
+            run(&Device::flex(), |helpers| {
+                helpers.step(|| panic!("on purpose"))
+            })
+        };
         let found = pool.install(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(fails)));
         assert!(found.is_err());
         assert_eq!(pool.install(|| sum(2)), 19_900);

@@ -50,6 +50,9 @@ pub struct TrainingRun {
 
 /// Trains a network from its seed.
 ///
+/// On Flex the training occupies a thread of the current rayon pool, the observer is called there, and the
+/// pool's other threads help.
+///
 /// `validation`, if given, is judged after every epoch and never learnt from. The test set has no
 /// place here: [`evaluate`] the result with it, once.
 ///
@@ -81,7 +84,11 @@ pub fn train(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<TrainingRun, TrainingError> {
-    pool::run(|| train_here(network, config, train, validation, device, observer))
+    pool::run(device, |helpers| {
+        train_here(
+            network, config, train, validation, device, observer, helpers,
+        )
+    })
 }
 
 fn train_here(
@@ -91,6 +98,7 @@ fn train_here(
     validation: Option<&ImageDataset>,
     device: &Device,
     observer: &mut dyn Observer,
+    helpers: &Helpers,
 ) -> Result<TrainingRun, TrainingError> {
     config.validate()?;
     for dataset in [Some(train), validation].into_iter().flatten() {
@@ -102,7 +110,6 @@ fn train_here(
     let steps = train.len().div_ceil(config.batch_size);
     observer.observe(&Event::started(network, config, train, steps));
 
-    let helpers = Helpers::default();
     let mut epochs = Vec::with_capacity(config.epochs.min(1024));
     for epoch in 0..config.epochs {
         let start = Instant::now();
