@@ -369,15 +369,15 @@ impl Pass<'_> {
             if in_gradient_wanted.is_some() {
                 in_gradient.fill(0.0);
             }
-            let weights = self.packed.chunks_exact(patches.channel_len());
-            let mut weights = weights.map(Some).chain(std::iter::repeat(None));
+            // Empty if the input's gradient is not wanted.
+            let mut weights = self.packed.chunks_exact(patches.channel_len());
             let weight_gradients = weight_gradient.chunks_exact_mut(patches.channel_len());
             for (channel, (weight_gradient, bias)) in weight_gradients.zip(&mut *bias).enumerate() {
                 let index = sample * geometry.shape.out_channels + channel;
                 let buffers = (&mut **scaled, &mut **all_winners);
                 let winners = winners(simd, self.block, index, self.pooled, buffers, bias);
                 patches.add_weight_gradient(simd, image, winners, weight_gradient);
-                if let Some(Some(weight)) = weights.next() {
+                if let Some(weight) = weights.next() {
                     patches.add_input_gradient(simd, weight, winners, in_gradient);
                 }
             }
@@ -405,6 +405,7 @@ const LANE: [u32; LANES] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 
 #[inline(always)]
 fn widen(places: &[u8], to: &mut [u32; LANES]) {
+    // The same loop twice: of a known length it is one instruction.
     match places.first_chunk::<LANES>() {
         Some(places) => {
             for (to, &place) in to.iter_mut().zip(places) {

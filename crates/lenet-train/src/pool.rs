@@ -34,8 +34,8 @@ pub(crate) fn run<R: Send>(device: &Device, work: impl FnOnce(&Helpers) -> R + S
     rayon::scope(|_| work(&helpers))
 }
 
-/// Keeps the threads of a pool awake during steps: a kernel takes less than a millisecond, and waking a
-/// sleeping thread for it about as long.
+/// Keeps the threads of a pool awake during steps: a kernel takes some tenths of a millisecond, and waking
+/// a sleeping thread for it costs a good part of that.
 ///
 /// They help for one step at a time and as long as there is something to do, so that whatever else the
 /// pool has to do waits no longer than that.
