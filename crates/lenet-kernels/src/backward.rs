@@ -5,7 +5,7 @@ use crate::channels::Channels;
 use crate::geometry::LANES;
 use crate::kernel::ConvBlockKernel;
 use crate::layout::Layout;
-use crate::patches::Winner;
+use crate::patches::Winners;
 use crate::pooling::Pooling;
 use crate::windows::Windows;
 
@@ -34,38 +34,36 @@ pub(crate) struct DenseScratch {
 pub(crate) struct PatchScratch {
     image: Aligned,
     in_gradient: Aligned,
-    weight_gradient: Aligned,
     /// Gradients of the windows of a map before the activation.
     scaled: Vec<f32>,
-    winners: Vec<Winner>,
+    winners: Winners,
 }
 
 impl Scratch {
+    /// Whether only winners are looked at. If the input's gradient is not wanted, windows side by side are
+    /// looked at faster.
+    pub(crate) fn is_sparse(block: &ConvBlockKernel, input_gradient: bool) -> bool {
+        let by_windows = matches!(block.layout, Layout::Windows(_));
+        block.pooling == Pooling::Max && (input_gradient || !by_windows)
+    }
+
     pub(crate) fn new(block: &ConvBlockKernel, input_gradient: bool) -> Self {
         let ConvBlockKernel {
             geometry,
             layout,
             patches,
-            pooling,
             ..
         } = block;
-        let is_dense = match pooling {
-            Pooling::Average => true,
-            // Windows side by side are looked at faster than their winners, if that is all.
-            Pooling::Max => matches!(layout, Layout::Windows(_)) && !input_gradient,
+        let in_gradient = match input_gradient {
+            true => patches.image_len(),
+            false => 0,
         };
-        if !is_dense {
-            let windows = patches.windows().len();
+        if Self::is_sparse(block, input_gradient) {
             return Self::Patches(PatchScratch {
                 image: Aligned::zeros(patches.image_len()),
-                in_gradient: Aligned::zeros(if input_gradient {
-                    patches.images_len()
-                } else {
-                    0
-                }),
-                weight_gradient: Aligned::zeros(patches.weight_len()),
-                scaled: vec![0.0; windows],
-                winners: vec![Winner::default(); windows],
+                in_gradient: Aligned::zeros(in_gradient),
+                scaled: vec![0.0; geometry.pooled.iter().product()],
+                winners: Winners::new(patches),
             });
         }
         let (channels, [weight_sums, bias_sums], pooled) = match layout {
@@ -82,11 +80,7 @@ impl Scratch {
             gradients: Aligned::zeros(layout.values_len()),
             weight_sums: Aligned::zeros(weight_sums),
             bias_sums: Aligned::zeros(bias_sums),
-            in_gradient: Aligned::zeros(if input_gradient {
-                patches.image_len()
-            } else {
-                0
-            }),
+            in_gradient: Aligned::zeros(in_gradient),
             channels,
         })
     }
@@ -350,43 +344,40 @@ impl Pass<'_> {
         gradient: &mut [f32],
     ) {
         let ConvBlockKernel {
-            geometry, patches, ..
+            geometry,
+            patches,
+            activation,
+            ..
         } = self.block;
-        let input_len = geometry.input_len();
-        let (weight, bias) = partial.split_at_mut(geometry.weight_len());
         let PatchScratch {
             image,
             in_gradient,
-            weight_gradient,
             scaled,
-            winners: all_winners,
+            winners,
         } = scratch;
-        weight_gradient.fill(0.0);
+        let input_len = geometry.input_len();
+        let (weight, bias) = partial.split_at_mut(patches.weight_len());
         let mut gradients = gradient.chunks_exact_mut(input_len);
         for (sample, input) in self.input.chunks_exact(input_len).enumerate() {
             patches.interleave(input, image);
-            let in_gradient_wanted = gradients.next();
-            if in_gradient_wanted.is_some() {
+            winners.clear();
+            for (channel, bias) in bias.iter_mut().enumerate() {
+                let map = sample * geometry.shape.out_channels + channel;
+                let part = map * scaled.len()..(map + 1) * scaled.len();
+                let outputs = self.pooled.output.get(part.clone()).unwrap_or_default();
+                let from = self.pooled.output_gradient.get(part.clone());
+                activation.scale(from.unwrap_or_default(), outputs, scaled);
+                *bias += sum(simd, scaled);
+                let places = self.pooled.winners.get(part).unwrap_or_default();
+                let found = (channel, places, &**scaled);
+                patches.add_weight_gradient(simd, winners, found, image, weight);
+            }
+            if let Some(gradient) = gradients.next() {
                 in_gradient.fill(0.0);
-            }
-            // Empty if the input's gradient is not wanted.
-            let mut weights = self.packed.chunks_exact(patches.channel_len());
-            let weight_gradients = weight_gradient.chunks_exact_mut(patches.channel_len());
-            for (channel, (weight_gradient, bias)) in weight_gradients.zip(&mut *bias).enumerate() {
-                let index = sample * geometry.shape.out_channels + channel;
-                let buffers = (&mut **scaled, &mut **all_winners);
-                let winners = winners(simd, self.block, index, self.pooled, buffers, bias);
-                patches.add_weight_gradient(simd, image, winners, weight_gradient);
-                if let Some(weight) = weights.next() {
-                    patches.add_input_gradient(simd, weight, winners, in_gradient);
-                }
-            }
-            if let Some(gradient) = in_gradient_wanted {
-                patches.add_up(in_gradient);
+                patches.add_input_gradient(simd, winners, self.packed, in_gradient);
                 patches.separate(in_gradient, gradient);
             }
         }
-        patches.add_unpacked(weight_gradient, weight);
     }
 }
 
@@ -418,39 +409,6 @@ fn widen(places: &[u8], to: &mut [u32; LANES]) {
             }
         }
     }
-}
-
-/// The winners of one map of one sample that carry a gradient; the sum of their gradients is added to
-/// `bias`.
-#[inline(always)]
-fn winners<'a, S: Simd>(
-    simd: S,
-    block: &ConvBlockKernel,
-    map: usize,
-    pooled: Pooled<'_>,
-    (scaled, all): (&mut [f32], &'a mut [Winner]),
-    bias: &mut f32,
-) -> &'a [Winner] {
-    let part = map * scaled.len()..(map + 1) * scaled.len();
-    let outputs = pooled.output.get(part.clone()).unwrap_or_default();
-    let gradients = pooled.output_gradient.get(part.clone()).unwrap_or_default();
-    block.activation.scale(gradients, outputs, scaled);
-    *bias += sum(simd, scaled);
-
-    let places = pooled.winners.get(part).unwrap_or_default();
-    let windows = block.patches.windows().iter().zip(places).zip(&*scaled);
-    let mut found = 0;
-    for ((&window, &place), &gradient) in windows {
-        // Written in any case and kept if it counts: no branch to mispredict.
-        if let Some(to) = all.get_mut(found) {
-            *to = Winner {
-                patch: window + block.patches.place(place),
-                gradient,
-            };
-        }
-        found += usize::from(gradient != 0.0);
-    }
-    all.get(..found).unwrap_or_default()
 }
 
 /// The sum of all values, in an order that only the instruction set decides.

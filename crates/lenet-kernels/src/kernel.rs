@@ -3,7 +3,7 @@ use rayon::prelude::*;
 use crate::aligned::Aligned;
 use crate::backward::{Backward, Pooled, Scratch};
 use crate::forward::{Forward, ForwardScratch};
-use crate::geometry::Geometry;
+use crate::geometry::{Geometry, LANES};
 use crate::layout::Layout;
 use crate::patches::PatchGeometry;
 use crate::{Activation, KernelError, Level, Pooling, Shape};
@@ -111,7 +111,7 @@ impl ConvBlockKernel {
         let level = Level::best();
         Ok(Self {
             layout: Layout::new(&geometry, level.vectors()),
-            patches: PatchGeometry::new(&geometry),
+            patches: PatchGeometry::new(&geometry, level.vectors()),
             geometry,
             activation,
             pooling,
@@ -123,6 +123,7 @@ impl ConvBlockKernel {
     #[must_use]
     pub fn with_level(mut self, level: Level) -> Self {
         self.layout = Layout::new(&self.geometry, level.vectors());
+        self.patches = PatchGeometry::new(&self.geometry, level.vectors());
         self.level = level;
         self
     }
@@ -269,8 +270,13 @@ impl ConvBlockKernel {
             false => Aligned::zeros(0),
         };
         let groups = batch.div_ceil(GROUP);
-        let partial_len = geometry.weight_len() + out_channels;
-        let mut partial = vec![0.0; groups * partial_len];
+        let is_sparse = Scratch::is_sparse(self, input_gradient);
+        let weight_len = match is_sparse {
+            true => self.patches.weight_len(),
+            false => geometry.weight_len(),
+        };
+        let partial_len = (weight_len + out_channels).next_multiple_of(LANES);
+        let mut partial = Aligned::zeros(groups * partial_len);
         let input_len = if input_gradient {
             geometry.input_len()
         } else {
@@ -288,6 +294,7 @@ impl ConvBlockKernel {
             .for_each_init(
                 || Scratch::new(self, input_gradient),
                 |scratch, (group, ((((partial, input), output), output_gradient), gradient))| {
+                    let (partial, _) = partial.split_at_mut(weight_len + out_channels);
                     let part = |len: usize| group * GROUP * len..;
                     self.level.run(Backward {
                         block: self,
@@ -316,10 +323,16 @@ impl ConvBlockKernel {
                 .zip(partial)
                 .for_each(|(total, part)| *total += part);
         }
-        let bias = weight_and_bias.split_off(geometry.weight_len());
+        weight_and_bias.truncate(weight_len + out_channels);
+        let bias = weight_and_bias.split_off(weight_len);
+        let mut weight = weight_and_bias;
+        if is_sparse {
+            let packed = std::mem::replace(&mut weight, vec![0.0; geometry.weight_len()]);
+            self.patches.unpack(&packed, &mut weight);
+        }
         Ok(Gradients {
             input: gradient,
-            weight: weight_and_bias,
+            weight,
             bias,
         })
     }

@@ -8,60 +8,148 @@
 use pulp::Simd;
 
 use crate::aligned::Aligned;
+use crate::channels::parts;
 use crate::geometry::{Geometry, LANES, Shape};
-
-/// Values of a patch up to which a processor waits for the previous one to be written.
-const SMALL: usize = 512;
+use crate::level::Vectors;
 
 /// Where patches lie in an image `[row, column, channel]` with a border of zeros.
 #[derive(Clone, Debug)]
 pub(crate) struct PatchGeometry {
     shape: Shape,
+    lanes: usize,
     /// Values of a pixel.
     pixel: usize,
     /// Values of a row of the image.
     row: usize,
-    /// Values of a row of a patch.
-    patch_row: usize,
-    /// The same, rounded up to whole vectors of any width.
-    weight_row: usize,
     /// Values of an image, and as many more as a vector may reach beyond its end.
     image: usize,
-    /// Images that gradients are added to in turn: patches of neighbouring windows overlap, and what was
-    /// just written is slow to read at another place.
-    copies: usize,
+    /// Parts of a patch whose values fit the registers.
+    tiles: Vec<Tile>,
     /// Where the patch of each pooling window's first value begins.
-    windows: Vec<usize>,
+    windows: Vec<u32>,
 }
 
-/// A winner: where its patch begins in the image, and its gradient.
+/// A part of a patch: some rows of some vectors.
+#[derive(Clone, Copy, Debug)]
+struct Tile {
+    row: usize,
+    /// In values, from the beginning of a row.
+    column: usize,
+    /// Rows and vectors.
+    shape: (usize, usize),
+}
+
+/// The winner of a pooling window.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Winner {
-    pub(crate) patch: usize,
-    pub(crate) gradient: f32,
+struct Winner {
+    /// Where its patch begins, or its output channel.
+    at: u32,
+    gradient: f32,
 }
 
-/// Calls a function for the shape of a tile: `R` rows of `V` vectors, as [`PatchGeometry::tiles`] cuts them.
+/// The winners of a sample whose gradient is not zero.
+pub(crate) struct Winners {
+    /// Those of one channel.
+    of_channel: Vec<Winner>,
+    /// Those of all channels by their patch: for each window and place in it, room for one of each channel.
+    of_patch: Vec<Winner>,
+    /// For each window how many there are at each of its places.
+    counts: Vec<[u32; 4]>,
+    channels: usize,
+}
+
+impl Winners {
+    pub(crate) fn new(geometry: &PatchGeometry) -> Self {
+        let channels = geometry.shape.out_channels;
+        let windows = geometry.windows.len();
+        Self {
+            of_channel: vec![Winner::default(); windows],
+            of_patch: vec![Winner::default(); windows * 4 * channels],
+            counts: vec![[0; 4]; windows],
+            channels,
+        }
+    }
+
+    /// Forgets those of the sample before.
+    pub(crate) fn clear(&mut self) {
+        self.counts.fill([0; 4]);
+    }
+
+    /// Takes in the next channel, given the place and the gradient of each window's winner.
+    #[inline(always)]
+    fn add(
+        &mut self,
+        geometry: &PatchGeometry,
+        channel: usize,
+        places: &[u8],
+        gradients: &[f32],
+    ) -> &[Winner] {
+        let offsets = [0, 1, 2, 3].map(|place| geometry.place(place) as u32);
+        let windows = self.of_patch.chunks_exact_mut(4 * self.channels);
+        let windows = windows.zip(&mut self.counts).zip(&geometry.windows);
+        let mut found = 0;
+        for (((of_patch, counts), &start), (&place, &gradient)) in
+            windows.zip(places.iter().zip(gradients))
+        {
+            let place = usize::from(place);
+            let (Some(count), Some(offset)) = (counts.get_mut(place), offsets.get(place)) else {
+                break;
+            };
+            // Written in any case and kept if it counts: no branch to mispredict.
+            if let Some(to) = of_patch.get_mut(place * self.channels + *count as usize) {
+                let at = channel as u32;
+                *to = Winner { at, gradient };
+            }
+            if let Some(to) = self.of_channel.get_mut(found) {
+                let at = start + offset;
+                *to = Winner { at, gradient };
+            }
+            let counts = gradient != 0.0;
+            *count += u32::from(counts);
+            found += usize::from(counts);
+        }
+        self.of_channel.get(..found).unwrap_or_default()
+    }
+
+    /// Where each patch begins, and its winners.
+    #[inline(always)]
+    fn by_patch<'a>(
+        &'a self,
+        geometry: &'a PatchGeometry,
+    ) -> impl Iterator<Item = (usize, &'a [Winner])> {
+        let patches = geometry.windows.iter();
+        let patches = patches.flat_map(|&start| [0, 1, 2, 3].map(|at| geometry.patch(start, at)));
+        let winners = self.of_patch.chunks_exact(self.channels);
+        let winners = winners.zip(self.counts.as_flattened());
+        let winners = winners.map(|(all, &count)| all.get(..count as usize).unwrap_or_default());
+        patches
+            .zip(winners)
+            .filter(|(_, winners)| !winners.is_empty())
+    }
+}
+
+/// Calls a function for the shape of a tile: `R` rows of `V` vectors.
 macro_rules! for_shape {
-    ($function:ident, $simd:expr, $geometry:expr, $tile:expr, $($operand:expr),*) => {
+    ($function:ident, $tile:expr, $operands:tt) => {
         for_shape!(
-            @ $function, $simd, $geometry, $tile, ($($operand),*),
-            (6 1)(5 1)(4 1)(3 1)(2 1)(1 1)(5 2)(4 2)(3 2)(2 2)(1 2)(5 3)(4 3)(3 3)(2 3)(1 3)(5 4)(4 4)(3 4)(2 4)(1 4)
+            @ $function, $tile, $operands,
+            (7 1)(6 1)(5 1)(4 1)(3 1)(2 1)(1 1)(7 2)(6 2)(5 2)(4 2)(3 2)(2 2)(1 2)
+            (7 3)(6 3)(5 3)(4 3)(3 3)(2 3)(1 3)(6 4)(5 4)(4 4)(3 4)(2 4)(1 4)
         )
     };
-    (@ $function:ident, $simd:expr, $geometry:expr, $tile:expr, $operands:tt, $(($r:literal $v:literal))*) => {
+    (@ $function:ident, $tile:expr, $operands:tt, $(($r:literal $v:literal))*) => {
         match $tile.shape {
-            $(($r, $v) => for_shape!(# $function, $r, $v, $simd, $geometry, $tile, $operands),)*
+            $(($r, $v) => for_shape!(# $function, $r, $v, $operands),)*
             shape => unreachable!("no tile has the shape {shape:?}"),
         }
     };
-    (# $function:ident, $r:literal, $v:literal, $simd:expr, $geometry:expr, $tile:expr, ($($operand:expr),*)) => {
-        $function::<S, $r, $v>($simd, $geometry, $tile, $($operand),*)
+    (# $function:ident, $r:literal, $v:literal, ($($operand:expr),*)) => {
+        $function::<S, $r, $v>($($operand),*)
     };
 }
 
 impl PatchGeometry {
-    pub(crate) fn new(geometry: &Geometry) -> Self {
+    pub(crate) fn new(geometry: &Geometry, vectors: Vectors) -> Self {
         let shape = geometry.shape;
         // Pixels of many channels begin at whole vectors, which is worth the zeros.
         let pixel = match shape.in_channels {
@@ -69,25 +157,19 @@ impl PatchGeometry {
             channels => channels.next_multiple_of(LANES),
         };
         let row = geometry.stride * pixel;
-        let patch_row = shape.kernel_size * pixel;
-        let weight_row = patch_row.next_multiple_of(LANES);
         let rows = shape.height + 2 * shape.padding;
         let [pooled_height, pooled_width] = geometry.pooled;
         let windows = (0..pooled_height)
-            .flat_map(|y| (0..pooled_width).map(move |x| 2 * y * row + 2 * x * pixel));
+            .flat_map(|y| (0..pooled_width).map(move |x| (2 * y * row + 2 * x * pixel) as u32));
+        let patch_row = shape.kernel_size * pixel;
         Self {
+            image: (rows * row + patch_row + LANES).next_multiple_of(LANES),
+            tiles: tiles(shape.kernel_size, patch_row, vectors),
             windows: windows.collect(),
+            lanes: vectors.lanes,
             shape,
             pixel,
             row,
-            patch_row,
-            weight_row,
-            image: (rows * row + weight_row).next_multiple_of(LANES),
-            copies: if patch_row * shape.kernel_size <= SMALL {
-                4
-            } else {
-                1
-            },
         }
     }
 
@@ -96,46 +178,31 @@ impl PatchGeometry {
         self.image
     }
 
-    /// Values of the images that [`add_input_gradient`](Self::add_input_gradient) adds to.
-    pub(crate) fn images_len(&self) -> usize {
-        self.copies * self.image
-    }
-
-    /// Adds all images up in the first one.
-    #[inline(always)]
-    pub(crate) fn add_up(&self, images: &mut [f32]) {
-        let (first, others) = images.split_at_mut(self.image);
-        for other in others.chunks_exact(self.image) {
-            first
-                .iter_mut()
-                .zip(other)
-                .for_each(|(to, &from)| *to += from);
-        }
-    }
-
-    /// Values of one output channel's weights.
-    pub(crate) fn channel_len(&self) -> usize {
-        self.shape.kernel_size * self.weight_row
-    }
-
-    /// Values of all weights.
+    /// Values of all weights as [`pack`](Self::pack) gives them.
     pub(crate) fn weight_len(&self) -> usize {
-        self.shape.out_channels * self.channel_len()
+        self.tiles.iter().map(|&tile| self.tile_len(tile)).sum()
     }
 
-    /// Where the patch of the first value of each pooling window begins.
-    pub(crate) fn windows(&self) -> &[usize] {
-        &self.windows
+    /// Values of all output channels' weights in a tile.
+    fn tile_len(&self, tile: Tile) -> usize {
+        let (rows, vectors) = tile.shape;
+        self.shape.out_channels * rows * vectors * self.lanes
     }
 
     /// How much further the patch of a window's value begins, 0 to 3 in reading order.
     #[inline(always)]
-    pub(crate) fn place(&self, place: u8) -> usize {
-        usize::from(place & 1) * self.pixel + usize::from(place >> 1) * self.row
+    fn place(&self, place: usize) -> usize {
+        (place & 1) * self.pixel + (place >> 1) * self.row
     }
 
-    /// Weights `[out, in, row, column]` as patches lie: `[out, row, column, in]`, rows filled up with
-    /// zeros.
+    /// Where the patch of a window's value begins.
+    #[inline(always)]
+    fn patch(&self, window: u32, place: usize) -> usize {
+        window as usize + self.place(place)
+    }
+
+    /// Weights `[out, in, row, column]` as patches lie, `[row, column, in]`, cut into tiles: for each tile
+    /// those of all output channels, filled up with zeros.
     pub(crate) fn pack(&self, weight: &[f32]) -> Aligned {
         let mut packed = Aligned::zeros(self.weight_len());
         self.for_each_weight(|from, to| {
@@ -146,11 +213,11 @@ impl PatchGeometry {
         packed
     }
 
-    /// The reverse of [`pack`](Self::pack), added to `weight`.
-    pub(crate) fn add_unpacked(&self, packed: &[f32], weight: &mut [f32]) {
+    /// The reverse of [`pack`](Self::pack).
+    pub(crate) fn unpack(&self, packed: &[f32], weight: &mut [f32]) {
         self.for_each_weight(|to, from| {
             if let (Some(to), Some(&from)) = (weight.get_mut(to), packed.get(from)) {
-                *to += from;
+                *to = from;
             }
         });
     }
@@ -163,50 +230,119 @@ impl PatchGeometry {
             kernel_size,
             ..
         } = self.shape;
-        let mut index = 0;
-        for out in 0..out_channels {
-            for channel in 0..in_channels {
-                for row in 0..kernel_size {
-                    let first = (out * kernel_size + row) * self.weight_row + channel;
-                    for column in 0..kernel_size {
-                        call(index, first + column * self.pixel);
-                        index += 1;
+        let mut packed = 0;
+        for tile in &self.tiles {
+            let (rows, vectors) = tile.shape;
+            for out in 0..out_channels {
+                for row in tile.row..tile.row + rows {
+                    let first = (tile.column / self.pixel, tile.column % self.pixel);
+                    let (mut column, mut channel) = first;
+                    for packed in packed..packed + vectors * self.lanes {
+                        if column < kernel_size && channel < in_channels {
+                            let map = (out * in_channels + channel) * kernel_size;
+                            call((map + row) * kernel_size + column, packed);
+                        }
+                        channel += 1;
+                        if channel == self.pixel {
+                            (column, channel) = (column + 1, 0);
+                        }
                     }
+                    packed += vectors * self.lanes;
                 }
             }
         }
     }
 
     /// Copies maps `[channel, row, column]` into an image whose border is zero already.
+    #[inline(always)]
     pub(crate) fn interleave(&self, maps: &[f32], image: &mut [f32]) {
-        self.for_each_row(|channel, from, to| {
-            let pixels = image.get_mut(to..).unwrap_or_default();
-            let pixels = pixels.chunks_exact_mut(self.pixel);
-            let values = maps.get(from..from + self.shape.width).unwrap_or_default();
-            for (pixel, &value) in pixels.zip(values) {
-                if let Some(to) = pixel.get_mut(channel) {
-                    *to = value;
-                }
+        self.for_each_row(|channels, from, to| {
+            let image = image.get_mut(to..).unwrap_or_default();
+            let maps = maps.get(from..).unwrap_or_default();
+            match channels {
+                8 => self.interleave_row::<8>(maps, image),
+                7 => self.interleave_row::<7>(maps, image),
+                6 => self.interleave_row::<6>(maps, image),
+                5 => self.interleave_row::<5>(maps, image),
+                4 => self.interleave_row::<4>(maps, image),
+                3 => self.interleave_row::<3>(maps, image),
+                2 => self.interleave_row::<2>(maps, image),
+                _ => self.interleave_row::<1>(maps, image),
             }
         });
+    }
+
+    /// Copies a row of `C` maps.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "all rows are cut to one length before the loop over it"
+    )]
+    #[inline(always)]
+    fn interleave_row<const C: usize>(&self, maps: &[f32], image: &mut [f32]) {
+        let Shape { height, width, .. } = self.shape;
+        let mut rows: [&[f32]; C] = [&[]; C];
+        for (row, map) in rows.iter_mut().zip(maps.chunks(height * width)) {
+            *row = map.get(..width).unwrap_or_default();
+        }
+        if rows.iter().any(|row| row.len() != width) {
+            return;
+        }
+        for (column, pixel) in (0..width).zip(image.chunks_mut(self.pixel)) {
+            let Some(pixel) = pixel.first_chunk_mut::<C>() else {
+                return;
+            };
+            for (to, row) in pixel.iter_mut().zip(&rows) {
+                *to = row[column];
+            }
+        }
     }
 
     /// Copies an image without its border into maps `[channel, row, column]`.
+    #[inline(always)]
     pub(crate) fn separate(&self, image: &[f32], maps: &mut [f32]) {
-        self.for_each_row(|channel, to, from| {
-            let pixels = image.get(from..).unwrap_or_default();
-            let pixels = pixels.chunks_exact(self.pixel);
-            let values = maps.get_mut(to..to + self.shape.width).unwrap_or_default();
-            for (value, pixel) in values.iter_mut().zip(pixels) {
-                if let Some(&from) = pixel.get(channel) {
-                    *value = from;
-                }
+        self.for_each_row(|channels, to, from| {
+            let image = image.get(from..).unwrap_or_default();
+            let maps = maps.get_mut(to..).unwrap_or_default();
+            match channels {
+                8 => self.separate_row::<8>(image, maps),
+                7 => self.separate_row::<7>(image, maps),
+                6 => self.separate_row::<6>(image, maps),
+                5 => self.separate_row::<5>(image, maps),
+                4 => self.separate_row::<4>(image, maps),
+                3 => self.separate_row::<3>(image, maps),
+                2 => self.separate_row::<2>(image, maps),
+                _ => self.separate_row::<1>(image, maps),
             }
         });
     }
 
-    /// Calls with each channel and row: the channel, where the row begins in the maps, and where in
-    /// the image.
+    /// Copies a row of `C` maps.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "all rows are cut to one length before the loop over it"
+    )]
+    #[inline(always)]
+    fn separate_row<const C: usize>(&self, image: &[f32], maps: &mut [f32]) {
+        let Shape { height, width, .. } = self.shape;
+        let mut rows: [&mut [f32]; C] = std::array::from_fn(|_| [].as_mut_slice());
+        for (row, map) in rows.iter_mut().zip(maps.chunks_mut(height * width)) {
+            *row = map.get_mut(..width).unwrap_or_default();
+        }
+        if rows.iter().any(|row| row.len() != width) {
+            return;
+        }
+        for (column, pixel) in (0..width).zip(image.chunks(self.pixel)) {
+            let Some(pixel) = pixel.first_chunk::<C>() else {
+                return;
+            };
+            for (row, &from) in rows.iter_mut().zip(pixel) {
+                row[column] = from;
+            }
+        }
+    }
+
+    /// Calls with each row of up to eight maps: the number of maps, where the row begins in the first of
+    /// them, and where in the image.
     #[inline(always)]
     fn for_each_row(&self, mut call: impl FnMut(usize, usize, usize)) {
         let Shape {
@@ -216,42 +352,63 @@ impl PatchGeometry {
             padding,
             ..
         } = self.shape;
-        for row in 0..height {
-            for channel in 0..in_channels {
-                let map_row = (channel * height + row) * width;
-                let image_row = (row + padding) * self.row + padding * self.pixel;
-                call(channel, map_row, image_row);
+        for channels in parts(in_channels, 8) {
+            for row in 0..height {
+                let map_row = (channels.start * height + row) * width;
+                let pixel = (row + padding) * self.row + padding * self.pixel;
+                call(channels.len(), map_row, pixel + channels.start);
             }
         }
     }
 
-    /// Adds to the weights' gradient, packed, of one output channel: the sum of all winners' patches,
-    /// each times its gradient.
+    /// Takes the next channel's winners in, and adds to the gradient of its weights, packed, the sum of
+    /// their patches of the input, each times its gradient.
     #[inline(always)]
     pub(crate) fn add_weight_gradient<S: Simd>(
         &self,
         simd: S,
+        winners: &mut Winners,
+        (channel, places, gradients): (usize, &[u8], &[f32]),
         image: &[f32],
-        winners: &[Winner],
-        gradient: &mut [f32],
+        weight_gradient: &mut [f32],
     ) {
-        for tile in self.tiles(S::F32_LANES, S::REGISTER_COUNT) {
-            for_shape!(gather, simd, self, tile, image, winners, gradient);
+        let winners = winners.add(self, channel, places, gradients);
+        let mut rest = weight_gradient;
+        for &tile in &self.tiles {
+            let (sums, next) = rest.split_at_mut(self.tile_len(tile));
+            for_shape!(
+                gather,
+                tile,
+                (simd, self, tile, channel, winners, image, sums)
+            );
+            rest = next;
         }
     }
 
-    /// Adds one output channel's part to the gradient of the input: its weights, packed, times each
-    /// winner's gradient, laid over the winner's patch.
+    /// Adds to the gradient of the input: the winners' weights, packed, times their gradients, laid over
+    /// their patches.
     #[inline(always)]
     pub(crate) fn add_input_gradient<S: Simd>(
         &self,
         simd: S,
+        winners: &Winners,
         weight: &[f32],
-        winners: &[Winner],
         image: &mut [f32],
     ) {
-        for tile in self.tiles(S::F32_LANES, S::REGISTER_COUNT) {
-            for_shape!(scatter, simd, self, tile, weight, winners, image);
+        let mut rest = weight;
+        for &tile in &self.tiles {
+            let (weight, next) = rest.split_at(self.tile_len(tile));
+            for (patch, winners) in winners.by_patch(self) {
+                let gradients = winners
+                    .iter()
+                    .map(|winner| (winner.at as usize, winner.gradient));
+                for_shape!(
+                    spread,
+                    tile,
+                    (simd, self, tile, weight, gradients, patch, image)
+                );
+            }
+            rest = next;
         }
     }
 
@@ -267,151 +424,105 @@ impl PatchGeometry {
         (window_len, place_len): (usize, usize),
         image: &mut [f32],
     ) {
-        for tile in self.tiles(S::F32_LANES, S::REGISTER_COUNT) {
+        let mut rest = weight;
+        for &tile in &self.tiles {
+            let (weight, next) = rest.split_at(self.tile_len(tile));
             for (window, &start) in self.windows.iter().enumerate() {
                 for place in 0..4 {
-                    let from = window * window_len + usize::from(place) * place_len;
-                    let gradients = gradients.get(from..).unwrap_or_default();
-                    let operands = (weight, gradients, channels);
-                    let patch = start + self.place(place);
-                    for_shape!(spread, simd, self, tile, operands, patch, image);
+                    let gradients = gradients.get(window * window_len + place * place_len..);
+                    let gradients = gradients.unwrap_or_default();
+                    let gradients = channels.iter().map_while(|&at| gradients.get(at));
+                    let gradients = gradients.copied().enumerate();
+                    let patch = self.patch(start, place);
+                    for_shape!(
+                        spread,
+                        tile,
+                        (simd, self, tile, weight, gradients, patch, image)
+                    );
                 }
             }
+            rest = next;
         }
     }
+}
 
-    /// Cuts a patch into tiles whose values fit the registers.
-    fn tiles(&self, lanes: usize, registers: usize) -> impl Iterator<Item = Tile> {
-        let kernel_size = self.shape.kernel_size;
-        let vectors = self.patch_row.div_ceil(lanes);
-        (0..vectors).step_by(WIDEST).flat_map(move |vector| {
-            let wide = (vectors - vector).min(WIDEST);
-            let most = match wide {
-                1 => 6,
-                2 => 5,
-                _ if registers >= 32 => 5,
-                _ => 3,
-            };
-            (0..kernel_size).step_by(most).map(move |row| Tile {
-                row,
-                column: vector * lanes,
-                shape: ((kernel_size - row).min(most), wide),
-            })
-        })
+/// Cuts a patch into tiles whose sums leave some of the registers free.
+fn tiles(kernel_size: usize, patch_row: usize, vectors: Vectors) -> Vec<Tile> {
+    let (most, widest) = match vectors.registers {
+        32.. => (24, 4),
+        _ => (12, 4),
+    };
+    let width = patch_row.div_ceil(vectors.lanes);
+    let mut tiles = Vec::new();
+    for columns in parts(width, widest) {
+        for rows in parts(kernel_size, (most / columns.len()).min(7)) {
+            tiles.push(Tile {
+                row: rows.start,
+                column: columns.start * vectors.lanes,
+                shape: (rows.len(), columns.len()),
+            });
+        }
     }
+    tiles
 }
 
-/// Most vectors of a tile's row.
-const WIDEST: usize = 4;
-
-/// A part of a patch: some rows of some vectors.
-#[derive(Clone, Copy)]
-struct Tile {
-    row: usize,
-    /// In values, from the beginning of a row.
-    column: usize,
-    shape: (usize, usize),
-}
-
+/// Adds to a tile of one channel's sums.
 #[inline(always)]
 fn gather<S: Simd, const R: usize, const V: usize>(
     simd: S,
     geometry: &PatchGeometry,
     tile: Tile,
+    channel: usize,
+    winners: &[Winner],
     image: &[f32],
-    winners: &[Winner],
-    gradient: &mut [f32],
+    sums: &mut [f32],
 ) {
     let within = tile.row * geometry.row + tile.column;
-    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    let mut tile_sums = [[simd.splat_f32s(0.0); V]; R];
     for winner in winners {
-        let scale = simd.splat_f32s(winner.gradient);
-        let mut row = winner.patch + within;
-        for sums in &mut sums {
+        let gradient = simd.splat_f32s(winner.gradient);
+        let mut row = winner.at as usize + within;
+        for sums in &mut tile_sums {
             let Some(values) = image.get(row..row + V * S::F32_LANES) else {
-                return;
-            };
-            let values = S::as_simd_f32s(values).0;
-            for (sum, &value) in sums.iter_mut().zip(values) {
-                *sum = simd.mul_add_e_f32s(scale, value, *sum);
-            }
-            row += geometry.row;
-        }
-    }
-    let mut row = tile.row * geometry.weight_row + tile.column;
-    for sums in sums {
-        let values = gradient.get_mut(row..).unwrap_or_default();
-        for (value, sum) in S::as_mut_simd_f32s(values).0.iter_mut().zip(sums) {
-            *value = simd.add_f32s(*value, sum);
-        }
-        row += geometry.weight_row;
-    }
-}
-
-#[inline(always)]
-fn scatter<S: Simd, const R: usize, const V: usize>(
-    simd: S,
-    geometry: &PatchGeometry,
-    tile: Tile,
-    weight: &[f32],
-    winners: &[Winner],
-    image: &mut [f32],
-) {
-    let within = tile.row * geometry.row + tile.column;
-    let start = tile.row * geometry.weight_row + tile.column;
-    let mut weights = [[simd.splat_f32s(0.0); V]; R];
-    for (index, to) in weights.iter_mut().enumerate() {
-        let row = weight.get(start + index * geometry.weight_row..);
-        let row = S::as_simd_f32s(row.unwrap_or_default()).0;
-        let Some(from) = row.first_chunk::<V>() else {
-            return;
-        };
-        *to = *from;
-    }
-    let copies = (0..geometry.copies).cycle();
-    for (winner, copy) in winners.iter().zip(copies) {
-        let scale = simd.splat_f32s(winner.gradient);
-        let mut row = winner.patch + within + copy * geometry.image;
-        for weights in &weights {
-            let Some(values) = image.get_mut(row..row + V * S::F32_LANES) else {
-                return;
-            };
-            let values = S::as_mut_simd_f32s(values).0;
-            for (value, &weight) in values.iter_mut().zip(weights) {
-                *value = simd.mul_add_e_f32s(scale, weight, *value);
-            }
-            row += geometry.row;
-        }
-    }
-}
-
-#[inline(always)]
-fn spread<S: Simd, const R: usize, const V: usize>(
-    simd: S,
-    geometry: &PatchGeometry,
-    tile: Tile,
-    (weight, gradients, channels): (&[f32], &[f32], &[usize]),
-    patch: usize,
-    image: &mut [f32],
-) {
-    let start = tile.row * geometry.weight_row + tile.column;
-    let mut sums = [[simd.splat_f32s(0.0); V]; R];
-    let weights = weight.chunks_exact(geometry.channel_len());
-    for (weights, &channel) in weights.zip(channels) {
-        let Some(&gradient) = gradients.get(channel) else {
-            return;
-        };
-        let gradient = simd.splat_f32s(gradient);
-        let mut row = start;
-        for sums in &mut sums {
-            let Some(values) = weights.get(row..row + V * S::F32_LANES) else {
                 return;
             };
             let values = S::as_simd_f32s(values).0;
             for (sum, &value) in sums.iter_mut().zip(values) {
                 *sum = simd.mul_add_e_f32s(gradient, value, *sum);
             }
-            row += geometry.weight_row;
+            row += geometry.row;
+        }
+    }
+    let sums = sums.chunks_exact_mut(R * V * S::F32_LANES).nth(channel);
+    let sums = S::as_mut_simd_f32s(sums.unwrap_or_default()).0;
+    for (to, &sum) in sums.iter_mut().zip(tile_sums.as_flattened()) {
+        *to = simd.add_f32s(*to, sum);
+    }
+}
+
+/// Adds to a tile of a patch of the image the sum of some channels' weights, each times its gradient.
+#[inline(always)]
+fn spread<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    geometry: &PatchGeometry,
+    tile: Tile,
+    weight: &[f32],
+    gradients: impl Iterator<Item = (usize, f32)>,
+    patch: usize,
+    image: &mut [f32],
+) {
+    let (weight, _) = S::as_simd_f32s(weight).0.as_chunks::<V>();
+    let (weight, _) = weight.as_chunks::<R>();
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    for (channel, gradient) in gradients {
+        let Some(weights) = weight.get(channel) else {
+            return;
+        };
+        let gradient = simd.splat_f32s(gradient);
+        for (sums, weights) in sums.iter_mut().zip(weights) {
+            for (sum, &weight) in sums.iter_mut().zip(weights) {
+                *sum = simd.mul_add_e_f32s(gradient, weight, *sum);
+            }
         }
     }
     let mut row = patch + tile.row * geometry.row + tile.column;
