@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             session.quick,
         ));
         let sets = (&learn, &choose);
-        let result = session.sweep_on("Recipes", &sweep, &args.sweep, sets)?;
+        let result = session.sweep_on("Recipes", &sweep, &args, sets)?;
         session.say(result.conclusion());
         let best = result.best().map(|setting| setting.label.clone());
         let chosen = sweep
@@ -57,7 +57,12 @@ fn main() -> ExitCode {
             chosen.label
         ));
         let training = chosen.training.clone().with_seed(args.recipe.seed);
-        session.train("The chosen recipe", &chosen.network, &training)?;
+        // As the sweep, it goes on where it was stopped.
+        let checkpoints = session.checkpoints(
+            args.checkpoints,
+            args.checkpoints.checkpoint_every.is_some(),
+        );
+        session.train("The chosen recipe", &chosen.network, &training, checkpoints)?;
         session.finish()
     })
 }

@@ -48,7 +48,7 @@ fn initialization(session: &mut Session, args: &CompareArgs) -> anyhow::Result<(
         let network = LeNetConfig::tweakable(session.classes()).with_initializer(initializer);
         sweep = sweep.with_setting(label, index as f64, network, training.clone());
     }
-    let result = session.sweep("Initialisation", &sweep, &args.sweep)?;
+    let result = session.sweep("Initialisation", &sweep, args)?;
     session.say(result.conclusion());
     Ok(())
 }
@@ -62,7 +62,7 @@ fn epochs(session: &mut Session, args: &CompareArgs) -> anyhow::Result<()> {
         .with_scale(Scale::Categories)
         .with_seeds(args.sweep.seeds(args.recipe.seed, 3, session.quick))
         .with_setting("constant rate", 0.0, network, training);
-    let result = session.sweep("Number of epochs", &sweep, &args.sweep)?;
+    let result = session.sweep("Number of epochs", &sweep, args)?;
 
     let Some(setting) = result.settings.first() else {
         return Ok(());
@@ -137,7 +137,7 @@ fn schedule(session: &mut Session, args: &CompareArgs) -> anyhow::Result<()> {
         let training = training.clone().with_schedule(schedule);
         sweep = sweep.with_setting(label, index as f64, network, training);
     }
-    let result = session.sweep("Learning-rate schedule", &sweep, &args.sweep)?;
+    let result = session.sweep("Learning-rate schedule", &sweep, args)?;
     session.say(format!(
         "The step multiplies the rate by 0.3 every {third} epochs; linear and cosine end at 0."
     ));

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             let training = training.clone().with_learning_rate(rate);
             sweep = sweep.with_setting(rate.to_string(), rate, network, training);
         }
-        let result = session.sweep("Modern LeNet", &sweep, &args.sweep)?;
+        let result = session.sweep("Modern LeNet", &sweep, &args)?;
         session.table(by_epoch(&result));
         session.say(result.conclusion());
         session.finish()

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, ValueEnum};
 use lenet::core::DeviceChoice;
-use lenet::train::TrainingConfig;
+use lenet::train::{Interval, TrainingConfig};
 
 /// Parses the command line; `about` is what `--help` says first.
 pub(crate) fn parse<A: Parser>(about: &'static str) -> A {
@@ -17,6 +17,12 @@ pub(crate) struct TrainArgs {
     pub(crate) session: SessionArgs,
     #[command(flatten)]
     pub(crate) recipe: RecipeArgs,
+    #[command(flatten)]
+    pub(crate) checkpoints: CheckpointArgs,
+
+    /// Go on from the last checkpoint of an earlier run
+    #[arg(long)]
+    pub(crate) resume: bool,
 }
 
 /// Flags of an exercise that compares networks.
@@ -28,6 +34,8 @@ pub(crate) struct CompareArgs {
     pub(crate) recipe: RecipeArgs,
     #[command(flatten)]
     pub(crate) sweep: SweepArgs,
+    #[command(flatten)]
+    pub(crate) checkpoints: CheckpointArgs,
 }
 
 /// Flags of an exercise that looks inside a trained network.
@@ -84,6 +92,14 @@ pub(crate) struct RecipeArgs {
     /// Seed of the initial weights and of the order of the images
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(crate) seed: u64,
+}
+
+/// What a run that is stopped leaves behind.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct CheckpointArgs {
+    /// Leave a checkpoint every so many epochs, as 1, or steps, as 500steps
+    #[arg(long, value_name = "N")]
+    pub(crate) checkpoint_every: Option<Interval>,
 }
 
 /// How many networks to compare, and how many at once.

@@ -5,12 +5,16 @@
 pub(crate) mod args;
 mod datasets;
 pub(crate) mod exercise;
+mod interrupt;
 pub(crate) mod machine;
 pub(crate) mod network;
 mod single;
 mod sweep;
 
 use std::process::ExitCode;
+
+use lenet::train::TrainingError;
+use lenet::train::sweep::SweepError;
 
 pub(crate) use exercise::{Exercise, Session};
 pub(crate) use single::train_one;
@@ -21,9 +25,31 @@ pub(crate) fn exit_code(exercise: impl FnOnce() -> anyhow::Result<()>) -> ExitCo
     match exercise() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(hint) = interruption(&error) {
+                eprintln!("{}\n{hint}", with_causes(&error));
+                return ExitCode::from(interrupt::EXIT_CODE);
+            }
             eprintln!("error: {}", with_causes(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// How to go on, if this is the end of a run that Ctrl-C asked for.
+fn interruption(error: &anyhow::Error) -> Option<String> {
+    let command = exercise::command_line();
+    let more = |flag: &str| match command.contains(flag) {
+        true => command.clone(),
+        false if command.contains(" -- ") => format!("{command} {flag}"),
+        false => format!("{command} -- {flag}"),
+    };
+    match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(TrainingError::Interrupted { checkpoint, .. }), _) => Some(match checkpoint {
+            Some(_) => format!("to go on:          {}", more("--resume")),
+            None => format!("to be able to:     {}", more("--checkpoint-every 1")),
+        }),
+        (_, Some(SweepError::Interrupted { .. })) => Some(format!("to go on:          {command}")),
+        _ => None,
     }
 }
 
@@ -42,18 +68,6 @@ fn with_causes(error: &anyhow::Error) -> String {
 /// Writes a file that is there whole or not at all; an older one stays until then.
 pub(crate) fn write_whole(path: &std::path::Path, bytes: &[u8]) -> anyhow::Result<()> {
     use anyhow::Context;
-    let write = || -> anyhow::Result<()> {
-        let folder = path.parent().unwrap_or(std::path::Path::new("."));
-        let mut file = tempfile::Builder::new();
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            file.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let mut file = file.tempfile_in(folder)?;
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("writing {}", path.display()))
+    let written = lenet::core::write_file(path, bytes);
+    written.with_context(|| format!("writing {}", path.display()))
 }

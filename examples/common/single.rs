@@ -5,11 +5,13 @@ use anyhow::{Context, Result};
 use lenet::core::LeNetConfig;
 use lenet::plot::{Block, LossCurve};
 use lenet::train::observer::{JsonLines, ProgressBar, TextLines};
-use lenet::train::{Event, Observer, Table, TrainingConfig, TrainingRun, evaluate, train};
+use lenet::train::{
+    Checkpoints, Event, Interval, Observer, Table, Trainer, TrainingConfig, TrainingRun, evaluate,
+};
 
-use super::args::{TrainArgs, parse};
+use super::args::{CheckpointArgs, TrainArgs, parse};
 use super::exercise::{Exercise, Session};
-use super::{exit_code, write_whole};
+use super::{exit_code, interrupt, write_whole};
 
 /// Trains the preset as the command line says, prints everything and writes the files.
 pub(crate) fn train_one(exercise: &Exercise, preset: fn(usize) -> LeNetConfig) -> ExitCode {
@@ -17,7 +19,13 @@ pub(crate) fn train_one(exercise: &Exercise, preset: fn(usize) -> LeNetConfig) -
     exit_code(|| {
         let mut session = Session::begin(exercise, &args.session)?;
         let config = args.recipe.training(15, session.quick);
-        session.train(exercise.title, &preset(session.classes()), &config)?;
+        let checkpoints = session.checkpoints(args.checkpoints, args.resume);
+        session.train(
+            exercise.title,
+            &preset(session.classes()),
+            &config,
+            checkpoints,
+        )?;
         session.finish()
     })
 }
@@ -31,12 +39,23 @@ pub(crate) fn console() -> Box<dyn Observer> {
 }
 
 impl Session {
+    /// The checkpoints of a single run, if the command line asks for any.
+    pub(crate) fn checkpoints(&self, args: CheckpointArgs, resume: bool) -> Option<Checkpoints> {
+        let interval = match args.checkpoint_every {
+            None if resume => Interval::Epochs(1),
+            interval => interval?,
+        };
+        let checkpoints = Checkpoints::new(self.path("checkpoints"));
+        Some(checkpoints.with_interval(interval).with_resume(resume))
+    }
+
     /// Trains one network, judges it by the test set, and reports both.
     pub(crate) fn train(
         &mut self,
         title: &str,
         network: &LeNetConfig,
         config: &TrainingConfig,
+        checkpoints: Option<Checkpoints>,
     ) -> Result<TrainingRun> {
         println!(
             "training  {} epochs, batch {}, learning rate {}, seed {}",
@@ -49,7 +68,12 @@ impl Session {
         let mut observer = (console(), metrics);
         let (learn, test) = (&self.splits.train, &self.splits.test);
         let device = &self.device.device;
-        let run = train(network, config, learn, None, device, &mut observer)?;
+        let stop = interrupt::flag()?;
+        let mut trainer = Trainer::new(network, config).with_stop(&stop);
+        if let Some(checkpoints) = checkpoints {
+            trainer = trainer.with_checkpoints(checkpoints);
+        }
+        let run = trainer.fit(learn, device, &mut observer)?;
         let result = evaluate(&run.lenet, test, device)?;
         println!();
         observer.observe(&Event::Evaluated {

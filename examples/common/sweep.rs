@@ -7,12 +7,13 @@ use anyhow::{Result, bail};
 use lenet::plot::{AccuracyCurves, Block, SweepChart};
 use lenet::train::TrainingConfig;
 use lenet::train::sweep::{
-    Outcome, Sweep, SweepEvent, SweepLines, SweepObserver, SweepProgress, SweepResult, Worker,
+    Outcome, Sweep, SweepEvent, SweepLines, SweepObserver, SweepProgress, SweepResult, SweepRunner,
+    Worker,
 };
 
-use super::args::{CompareArgs, SweepArgs, parse};
+use super::args::{CompareArgs, parse};
 use super::exercise::{Exercise, Session};
-use super::{exit_code, write_whole};
+use super::{exit_code, interrupt, write_whole};
 
 /// Trains `nets` networks of each setting of the sweep that `build` makes of a recipe of 15 epochs
 /// and the number of classes.
@@ -27,7 +28,7 @@ pub(crate) fn compare(
         let training = args.recipe.training(15, session.quick);
         let seeds = args.sweep.seeds(args.recipe.seed, nets, session.quick);
         let sweep = build(&args, training, session.classes()).with_seeds(seeds);
-        let result = session.sweep(exercise.title, &sweep, &args.sweep)?;
+        let result = session.sweep(exercise.title, &sweep, &args)?;
         session.say(result.conclusion());
         session.finish()
     })
@@ -39,7 +40,7 @@ impl Session {
         &mut self,
         title: &str,
         sweep: &Sweep,
-        args: &SweepArgs,
+        args: &CompareArgs,
     ) -> Result<SweepResult> {
         let (train, test) = (self.splits.train.clone(), self.splits.test.clone());
         self.sweep_on(title, sweep, args, (&train, &test))
@@ -51,12 +52,13 @@ impl Session {
         &mut self,
         title: &str,
         sweep: &Sweep,
-        args: &SweepArgs,
+        args: &CompareArgs,
         (train, held_out): (&lenet::data::ImageDataset, &lenet::data::ImageDataset),
     ) -> Result<SweepResult> {
         let trials = sweep.trials();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let jobs = args
+            .sweep
             .jobs
             .unwrap_or(if self.device.is_cpu { cores } else { 1 });
         let workers = Worker::share_cores(&self.device.device, jobs.min(trials.len()));
@@ -71,7 +73,12 @@ impl Session {
         let file = self.path(&trials_file);
         let earlier = EarlierTrials::default();
         let mut observer = (observer, earlier.clone());
-        let result = sweep.run(train, held_out, &workers, &file, &mut observer)?;
+        let stop = interrupt::flag()?;
+        let mut runner = SweepRunner::new(sweep, &workers).with_stop(&stop);
+        if let Some(interval) = args.checkpoints.checkpoint_every {
+            runner = runner.with_checkpoint_interval(interval);
+        }
+        let result = runner.run(train, held_out, &file, &mut observer)?;
         let earlier = earlier.count();
         println!("\n{result}");
 

@@ -126,6 +126,26 @@ pub enum TensorDifference {
         /// Element type in the file, in the format's own spelling.
         found: String,
     },
+    /// The number of values is not what the shape says.
+    #[error("{name}: expected {expected} values, found {found}")]
+    Length {
+        /// Key of the tensor.
+        name: String,
+        /// Values of the shape.
+        expected: usize,
+        /// Values there are.
+        found: usize,
+    },
+    /// A value is infinite or not a number.
+    #[error("{name}: value {index} is {found}, not a finite number")]
+    NotFinite {
+        /// Key of the tensor.
+        name: String,
+        /// Place of the first such value.
+        index: usize,
+        /// The value.
+        found: String,
+    },
 }
 
 /// Why weights were not saved or loaded.

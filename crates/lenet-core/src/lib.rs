@@ -9,6 +9,8 @@
 //! | create it with known weights | [`LeNetConfig::init`], [`Initializer`], [`BiasInitializer`] |
 //! | run it | [`LeNet::forward`], [`LeNet::forward_with_activations`] |
 //! | keep and exchange weights | [`LeNet::save_safetensors`], [`LeNet::load_safetensors`] |
+//! | take weights out and put them in | [`LeNet::state_dict`], [`LeNet::load_state_dict`] |
+//! | write a file whole or not at all | [`write_file`], [`read_file`] |
 //! | choose a device by name | [`DeviceChoice`] |
 
 mod config;
@@ -16,12 +18,14 @@ mod conv_block;
 mod dense;
 mod device;
 mod error;
+mod file;
 #[cfg(feature = "flex")]
 mod fused;
 mod initializer;
 mod layer_table;
 mod model;
 mod per_layer;
+mod state_dict;
 mod weights;
 
 pub use config::{Activation, LeNetConfig, Pooling};
@@ -29,7 +33,9 @@ pub use conv_block::{ConvBlock, conv_block};
 pub use dense::{Dense, dense};
 pub use device::{DeviceChoice, DeviceError, SelectedDevice, runs_on_rayon};
 pub use error::{ConfigError, InputError, TensorDifference, WeightsError};
+pub use file::{read_file, write_file};
 pub use initializer::{BiasInitializer, Initializer};
 pub use layer_table::{LayerKind, LayerRow, LayerTable};
 pub use model::{LeNet, StageActivation};
 pub use per_layer::PerLayer;
+pub use state_dict::NamedTensor;

@@ -180,6 +180,13 @@ impl Iterator for Batches<'_> {
         Some(batch)
     }
 
+    /// Leaves batches out without making them.
+    fn nth(&mut self, count: usize) -> Option<Batch> {
+        let images = count.saturating_mul(self.batch_size);
+        self.next = self.next.saturating_add(images).min(self.order.len());
+        self.next()
+    }
+
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = (self.order.len() - self.next).div_ceil(self.batch_size);
         (left, Some(left))

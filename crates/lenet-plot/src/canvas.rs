@@ -1,5 +1,5 @@
 use std::fmt::Display;
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -95,24 +95,5 @@ pub(crate) fn write(bytes: &[u8], path: &Path) -> Result<(), PlotError> {
         path: path.to_owned(),
         source,
     };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file = temporary_file().tempfile_in(folder).map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
-    Ok(())
-}
-
-/// A file that anybody may read once it has its name, as any other new file.
-fn temporary_file() -> tempfile::Builder<'static, 'static> {
-    #[allow(unused_mut, reason = "permissions are a matter of Unix")]
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder
+    lenet_core::write_file(path, bytes).map_err(io)
 }

@@ -1,8 +1,10 @@
+use std::path::PathBuf;
+
 use lenet_core::{ConfigError, InputError};
 use lenet_data::DataError;
 use thiserror::Error;
 
-use crate::Schedule;
+use crate::{CheckpointError, Schedule};
 
 /// A value in a [`TrainingConfig`](crate::TrainingConfig) that no training can use.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -80,6 +82,46 @@ pub enum TrainingError {
         loss: f64,
         /// Learning rate of the step.
         learning_rate: f64,
+    },
+    /// A weight became infinite or not a number.
+    #[error(
+        "the weight {name} became {found} in epoch {epoch}, step {step} of {steps}, at learning rate \
+         {learning_rate}: training diverged; try a smaller learning rate"
+    )]
+    NonFiniteWeight {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Step in the epoch, from 1.
+        step: usize,
+        /// Steps of an epoch.
+        steps: usize,
+        /// Key of the tensor.
+        name: String,
+        /// The value.
+        found: f32,
+        /// Learning rate of the step.
+        learning_rate: f64,
+    },
+    /// The checkpoints cannot be resumed from, or a stopped run's could not be written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The run was stopped before its end.
+    #[error(
+        "stopped after {epochs} epochs and {step} of {steps} steps: {}",
+        match checkpoint {
+            Some(path) => format!("resume from {}", path.display()),
+            None => "nothing was saved, as no checkpoints were asked for".to_owned(),
+        }
+    )]
+    Interrupted {
+        /// Epochs that were done.
+        epochs: usize,
+        /// Steps done in the next one.
+        step: usize,
+        /// Steps of an epoch.
+        steps: usize,
+        /// The checkpoint to resume from.
+        checkpoint: Option<PathBuf>,
     },
     /// The device failed.
     #[error("the device failed: {message}")]

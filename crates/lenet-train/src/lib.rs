@@ -5,24 +5,29 @@
 //! | to do this | use |
 //! |---|---|
 //! | train a network | [`train()`], [`TrainingConfig`], [`Schedule`] |
+//! | leave checkpoints, resume, stop | [`Trainer`], [`Checkpoints`] |
 //! | judge it | [`evaluate`], [`Evaluation`], [`ConfusionMatrix`] |
 //! | watch it | [`Observer`] and its implementations in [`observer`] |
 //! | compare many trainings | [`sweep`] |
 //! | print numbers | [`Table`] |
 //! | write your own loop | [`cross_entropy`] |
 
+mod checkpoint;
 mod config;
 mod confusion;
+mod dataset_identity;
 mod differences;
 mod error;
 mod evaluation;
 mod loss;
 pub mod observer;
 mod pool;
+mod sgd;
 pub mod sweep;
 mod table;
 mod training;
 
+pub use checkpoint::{CheckpointError, Checkpoints, Interval, IntervalError};
 pub use config::{Schedule, TrainingConfig};
 pub use confusion::ConfusionMatrix;
 pub use error::{TrainingConfigError, TrainingError};
@@ -30,4 +35,4 @@ pub use evaluation::{Evaluation, evaluate};
 pub use loss::cross_entropy;
 pub use observer::{Event, Observer};
 pub use table::Table;
-pub use training::{EpochMetrics, TrainingRun, train};
+pub use training::{EpochMetrics, Trainer, TrainingRun, train};

@@ -1,18 +1,22 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor};
-use lenet_core::{InputError, LeNet, LeNetConfig};
+use lenet_core::{InputError, LeNet, LeNetConfig, WeightsError};
 use lenet_data::{ImageDataset, Order};
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::{Checkpoint, CheckpointFolder, Progress, RunIdentity};
 use crate::evaluation::to_vec;
 use crate::pool::{self, Helpers};
-use crate::{Evaluation, Event, Observer, TrainingConfig, TrainingError, cross_entropy, evaluate};
+use crate::sgd::Sgd;
+use crate::{
+    CheckpointError, Checkpoints, Evaluation, Event, Observer, TrainingConfig, TrainingError,
+    cross_entropy, evaluate,
+};
 
 /// Steps between two looks at the losses: often enough to stop a diverged run soon, seldom enough
 /// that a GPU never waits.
@@ -48,13 +52,7 @@ pub struct TrainingRun {
     pub epochs: Vec<EpochMetrics>,
 }
 
-/// Trains a network from its seed.
-///
-/// On Flex the training occupies a thread of the current rayon pool, the observer is called there, and the
-/// pool's other threads help.
-///
-/// `validation`, if given, is judged after every epoch and never learnt from. The test set has no
-/// place here: [`evaluate`] the result with it, once.
+/// Trains a network from its seed: a [`Trainer`] with a validation set and nothing else.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -74,8 +72,7 @@ pub struct TrainingRun {
 ///
 /// # Errors
 ///
-/// [`TrainingError`] if the configurations and the data do not fit together, before the first
-/// step; if the loss becomes infinite or not a number; or if the device fails.
+/// As [`Trainer::fit`].
 pub fn train(
     network: &LeNetConfig,
     config: &TrainingConfig,
@@ -84,72 +81,220 @@ pub fn train(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<TrainingRun, TrainingError> {
-    pool::run(device, |helpers| {
-        train_here(
-            network, config, train, validation, device, observer, helpers,
-        )
-    })
+    let mut trainer = Trainer::new(network, config);
+    trainer.validation = validation;
+    trainer.fit(train, device, observer)
 }
 
-fn train_here(
-    network: &LeNetConfig,
-    config: &TrainingConfig,
-    train: &ImageDataset,
-    validation: Option<&ImageDataset>,
-    device: &Device,
-    observer: &mut dyn Observer,
-    helpers: &Helpers,
-) -> Result<TrainingRun, TrainingError> {
-    config.validate()?;
-    for dataset in [Some(train), validation].into_iter().flatten() {
-        check_fit(network, dataset)?;
-    }
-    let device = device.clone().autodiff();
-    let mut lenet = network.init(&device, config.seed)?;
-    let mut optimizer = sgd(config);
-    let steps = train.len().div_ceil(config.batch_size);
-    observer.observe(&Event::started(network, config, train, steps));
+/// A training, and what goes with it.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use lenet_core::LeNetConfig;
+/// use lenet_data::synthetic;
+/// use lenet_train::{Checkpoints, Trainer, TrainingConfig, observer::Silent};
+///
+/// let folder = tempfile::tempdir()?;
+/// let garments = synthetic::garments(256, 0);
+/// let (network, config) = (LeNetConfig::modern(10), TrainingConfig::default().with_epochs(2));
+/// let checkpoints = Checkpoints::new(folder.path()).with_resume(true);
+/// let trainer = Trainer::new(&network, &config).with_checkpoints(checkpoints);
+/// let run = trainer.fit(&garments, &Device::flex(), &mut Silent)?;
+///
+/// // Had it been killed, this would have done what was left; now there is nothing left to do.
+/// let again = trainer.fit(&garments, &Device::flex(), &mut Silent)?;
+/// assert_eq!(again.lenet.state_dict()?, run.lenet.state_dict()?);
+/// assert_eq!(again.epochs, run.epochs);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Trainer<'a> {
+    network: &'a LeNetConfig,
+    config: &'a TrainingConfig,
+    validation: Option<&'a ImageDataset>,
+    checkpoints: Option<Checkpoints>,
+    stop: Option<&'a AtomicBool>,
+}
 
-    let mut epochs = Vec::with_capacity(config.epochs.min(1024));
-    for epoch in 0..config.epochs {
+impl<'a> Trainer<'a> {
+    /// Trains this network by this recipe.
+    pub fn new(network: &'a LeNetConfig, config: &'a TrainingConfig) -> Self {
+        Self {
+            network,
+            config,
+            validation: None,
+            checkpoints: None,
+            stop: None,
+        }
+    }
+
+    /// Sets images that the network is judged by after every epoch and never learns from. The test set has
+    /// no place here: [`evaluate`] the result with it, once.
+    #[must_use]
+    pub fn with_validation(mut self, validation: &'a ImageDataset) -> Self {
+        self.validation = Some(validation);
+        self
+    }
+
+    /// Leaves checkpoints on the way, or resumes from them.
+    #[must_use]
+    pub fn with_checkpoints(mut self, checkpoints: Checkpoints) -> Self {
+        self.checkpoints = Some(checkpoints);
+        self
+    }
+
+    /// Stops after the step during which this becomes true, with a checkpoint if there are any.
+    #[must_use]
+    pub fn with_stop(mut self, stop: &'a AtomicBool) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
+    /// Trains from the seed, or from the last checkpoint, to the end.
+    ///
+    /// On Flex the training occupies a thread of the current rayon pool, the observer is called there, and
+    /// the pool's other threads help. An observer that panics is told nothing more; a checkpoint that
+    /// cannot be written is told to the observer, and the training goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError`] before the first step if the configurations and the data do not fit together, or
+    /// the checkpoints are another run's; if the loss or a weight becomes infinite or not a number; if the
+    /// run is stopped; or if the device fails.
+    pub fn fit(
+        &self,
+        train: &ImageDataset,
+        device: &Device,
+        observer: &mut dyn Observer,
+    ) -> Result<TrainingRun, TrainingError> {
+        pool::run(device, |helpers| {
+            self.fit_here(train, device, observer, helpers)
+        })
+    }
+
+    fn fit_here(
+        &self,
+        train: &ImageDataset,
+        device: &Device,
+        observer: &mut dyn Observer,
+        helpers: &Helpers,
+    ) -> Result<TrainingRun, TrainingError> {
+        let (network, config) = (self.network, self.config);
+        config.validate()?;
+        for dataset in [Some(train), self.validation].into_iter().flatten() {
+            check_fit(network, dataset)?;
+        }
+        let steps = train.len().div_ceil(config.batch_size);
+        let mut observer = Guarded(Some(observer));
+        let (folder, checkpoint) = match &self.checkpoints {
+            Some(checkpoints) => {
+                let identity = RunIdentity::new(network, config, train, self.validation);
+                let (folder, checkpoint) = CheckpointFolder::open(checkpoints, identity)?;
+                (Some(folder), checkpoint)
+            }
+            None => (None, None),
+        };
+        let device = device.clone().autodiff();
+        let mut run = Run {
+            lenet: network.init(&device, config.seed)?,
+            sgd: Sgd::new(config),
+            progress: Progress::default(),
+            folder,
+        };
+        let resumed = match checkpoint {
+            Some(checkpoint) => {
+                let path = checkpoint.path.clone();
+                run = run.resume(checkpoint, config)?;
+                Some(path)
+            }
+            None => None,
+        };
+        observer.observe(&Event::started(network, config, train, steps));
+        if let Some(path) = &resumed {
+            observer.observe(&Event::Resumed {
+                checkpoint: path,
+                step: run.progress.step,
+                steps,
+                epochs: &run.progress.epochs,
+            });
+        }
+        while run.progress.epoch() < config.epochs {
+            run = self.epoch(run, train, &device, &mut observer, helpers)?;
+        }
+        observer.observe(&Event::Finished);
+        Ok(TrainingRun {
+            lenet: run.lenet.valid(),
+            epochs: run.progress.epochs,
+        })
+    }
+
+    /// What is left of an epoch.
+    fn epoch<'f>(
+        &self,
+        mut run: Run<'f>,
+        train: &ImageDataset,
+        device: &Device,
+        observer: &mut Guarded<'_>,
+        helpers: &Helpers,
+    ) -> Result<Run<'f>, TrainingError> {
+        let config = self.config;
+        let steps = train.len().div_ceil(config.batch_size);
+        let epoch = run.progress.epoch();
+        let (first_step, earlier) = (run.progress.step, run.progress.seconds);
         let start = Instant::now();
-        let mut losses = Losses::new(epoch, steps);
+        let mut losses = Losses::new(&run.progress, steps);
         let order = Order::Shuffled {
             seed: config.seed,
             epoch: epoch as u64,
         };
-        let mut batches = train
-            .batches(config.batch_size, order, &device)?
-            .with_augmentation(config.augmentation);
-        for step in 0..steps {
+        let batches = train.batches(config.batch_size, order, device)?;
+        let batches = batches.with_augmentation(config.augmentation);
+        let mut batches = batches.skip(first_step);
+        for step in first_step..steps {
             let rate = config.schedule.learning_rate(
                 config.learning_rate,
                 epoch * steps + step,
                 steps,
                 config.epochs.saturating_mul(steps),
             );
-            lenet = helpers.step(|| -> Result<_, TrainingError> {
+            let Run { lenet, mut sgd, .. } = run;
+            run.lenet = helpers.step(|| -> Result<_, TrainingError> {
                 let Some(batch) = batches.next() else {
                     return Ok(lenet);
                 };
                 let images = batch.len();
                 let loss = cross_entropy(lenet.forward(batch.images), batch.labels);
-                let gradients = GradientsParams::from_grads(loss.backward(), &lenet);
-                let lenet = optimizer.step(rate, lenet, gradients);
+                let lenet = sgd.step(rate, lenet, loss.backward());
                 losses.push(loss.inner(), images, rate)?;
                 Ok(lenet)
             })?;
+            run.sgd = sgd;
             observer.observe(&Event::Step {
                 epoch: epoch + 1,
                 step: step + 1,
                 steps,
                 loss: losses.latest,
             });
+            // The end of an epoch comes below.
+            if step + 1 < steps {
+                run.progress.step = step + 1;
+                let stop = self.is_stopped();
+                if stop || run.is_checkpoint_due() {
+                    losses.read()?;
+                    losses.tell(&mut run.progress);
+                    run.progress.seconds = earlier + start.elapsed().as_secs_f64();
+                    let checkpoint = run.checkpoint(rate, steps, observer)?;
+                    if stop {
+                        return Err(run.interrupted(checkpoint, steps));
+                    }
+                }
+            }
         }
         let (mean_loss, learning_rate) = losses.finish()?;
-        let seconds = start.elapsed().as_secs_f64();
-        let validated: Option<Evaluation> = validation
-            .map(|dataset| evaluate(&lenet, dataset, &device))
+        let seconds = earlier + start.elapsed().as_secs_f64();
+        let validated: Option<Evaluation> = self
+            .validation
+            .map(|dataset| evaluate(&run.lenet, dataset, device))
             .transpose()?;
         let metrics = EpochMetrics {
             epoch: epoch + 1,
@@ -164,28 +309,143 @@ fn train_here(
             metrics: &metrics,
             epochs: config.epochs,
         });
+        let mut epochs = std::mem::take(&mut run.progress.epochs);
         epochs.push(metrics);
+        run.progress = Progress {
+            epochs,
+            ..Progress::default()
+        };
+        let is_last = run.progress.epoch() == config.epochs;
+        let stop = self.is_stopped() && !is_last;
+        if stop || is_last || run.is_checkpoint_due() {
+            let checkpoint = run.checkpoint(learning_rate, steps, observer)?;
+            if stop {
+                return Err(run.interrupted(checkpoint, steps));
+            }
+        }
+        Ok(run)
     }
-    observer.observe(&Event::Finished);
-    Ok(TrainingRun {
-        lenet: lenet.valid(),
-        epochs,
-    })
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
 }
 
-fn sgd(config: &TrainingConfig) -> ModuleOptimizer {
-    let mut sgd = SgdConfig::new();
-    if config.momentum > 0.0 {
-        let momentum = MomentumConfig::new()
-            .with_momentum(config.momentum)
-            .with_dampening(0.0);
-        sgd = sgd.with_momentum(Some(momentum));
+/// A run between two steps.
+struct Run<'f> {
+    lenet: LeNet,
+    sgd: Sgd,
+    progress: Progress,
+    folder: Option<CheckpointFolder<'f>>,
+}
+
+impl Run<'_> {
+    fn resume(
+        mut self,
+        checkpoint: Checkpoint,
+        config: &TrainingConfig,
+    ) -> Result<Self, CheckpointError> {
+        let weights = |source| CheckpointError::Weights {
+            path: checkpoint.path.clone(),
+            source,
+        };
+        let velocity = checkpoint.velocity;
+        let is_fresh = checkpoint.progress == Progress::default();
+        if config.momentum > 0.0 && !is_fresh {
+            let inner = self.lenet.valid();
+            self.sgd
+                .set_velocity(inner.load_state_dict(velocity).map_err(weights)?);
+        }
+        let lenet = self.lenet.load_state_dict(checkpoint.weights);
+        self.lenet = lenet.map_err(weights)?;
+        self.progress = checkpoint.progress;
+        Ok(self)
     }
-    if config.weight_decay > 0.0 {
-        sgd = sgd.with_weight_decay(Some(WeightDecayConfig::new(config.weight_decay)));
+
+    fn is_checkpoint_due(&self) -> bool {
+        let folder = self.folder.as_ref();
+        folder.is_some_and(|folder| folder.is_due(&self.progress))
     }
-    sgd.with_gradient_clipping(config.gradient_clipping.map(GradientClippingConfig::Norm))
-        .init()
+
+    /// Writes a checkpoint, if there are any to be written. The weights must be finite.
+    fn checkpoint(
+        &self,
+        rate: f64,
+        steps: usize,
+        observer: &mut Guarded<'_>,
+    ) -> Result<Saved, TrainingError> {
+        let (epoch, step) = match self.progress.step {
+            0 => (self.progress.epoch(), steps),
+            step => (self.progress.epoch() + 1, step),
+        };
+        for tensor in self.lenet.state_dict().map_err(device_error)? {
+            if let Some(found) = tensor.values.iter().find(|value| !value.is_finite()) {
+                return Err(TrainingError::NonFiniteWeight {
+                    epoch,
+                    step,
+                    steps,
+                    name: tensor.name,
+                    found: *found,
+                    learning_rate: rate,
+                });
+            }
+        }
+        let Some(folder) = &self.folder else {
+            return Ok(Saved::NotWanted);
+        };
+        let velocity = self.sgd.velocity(&self.lenet);
+        match folder.save(&self.lenet, velocity.as_ref(), &self.progress) {
+            Ok(path) => {
+                observer.observe(&Event::Checkpoint { path: &path });
+                Ok(Saved::At(path))
+            }
+            Err(error) => {
+                let message = error.to_string();
+                observer.observe(&Event::CheckpointFailed { message: &message });
+                Ok(Saved::Failed(error))
+            }
+        }
+    }
+
+    fn interrupted(&self, saved: Saved, steps: usize) -> TrainingError {
+        let checkpoint = match saved {
+            Saved::At(path) => Some(path),
+            Saved::NotWanted => None,
+            Saved::Failed(error) => return error.into(),
+        };
+        TrainingError::Interrupted {
+            epochs: self.progress.epoch(),
+            step: self.progress.step,
+            steps,
+            checkpoint,
+        }
+    }
+}
+
+/// What became of a checkpoint.
+enum Saved {
+    NotWanted,
+    At(PathBuf),
+    Failed(CheckpointError),
+}
+
+/// An observer that may panic: it is then told nothing more, and costs no weights.
+struct Guarded<'a>(Option<&'a mut dyn Observer>);
+
+impl Guarded<'_> {
+    fn observe(&mut self, event: &Event<'_>) {
+        if let Some(observer) = &mut self.0
+            && catch_unwind(AssertUnwindSafe(|| observer.observe(event))).is_err()
+        {
+            self.0 = None;
+        }
+    }
+}
+
+fn device_error(error: WeightsError) -> TrainingError {
+    TrainingError::Device {
+        message: error.to_string(),
+    }
 }
 
 /// The losses of an epoch; those of the last few steps are still on the device.
@@ -208,17 +468,25 @@ struct Pending {
 }
 
 impl Losses {
-    fn new(epoch: usize, steps: usize) -> Self {
+    /// Those of the epoch that the run is in.
+    fn new(progress: &Progress, steps: usize) -> Self {
         Self {
-            epoch,
+            epoch: progress.epoch(),
             steps,
-            done: 0,
+            done: progress.step,
             pending: Vec::with_capacity(STEPS_PER_READ),
-            weighted_sum: 0.0,
-            images: 0,
+            weighted_sum: progress.weighted_loss,
+            images: progress.images,
             rate: 0.0,
-            latest: None,
+            latest: progress.latest_loss,
         }
+    }
+
+    /// Notes what was read.
+    fn tell(&self, progress: &mut Progress) {
+        progress.weighted_loss = self.weighted_sum;
+        progress.images = self.images;
+        progress.latest_loss = self.latest;
     }
 
     fn push(&mut self, loss: Tensor<1>, images: usize, rate: f64) -> Result<(), TrainingError> {

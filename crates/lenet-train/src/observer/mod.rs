@@ -4,6 +4,8 @@ mod json_lines;
 mod progress_bar;
 mod text_lines;
 
+use std::path::Path;
+
 use lenet_core::LeNetConfig;
 use lenet_data::ImageDataset;
 use serde::Serialize;
@@ -36,6 +38,17 @@ pub enum Event<'a> {
         /// Version of this crate.
         version: &'static str,
     },
+    /// The run goes on from a checkpoint.
+    Resumed {
+        /// The file.
+        checkpoint: &'a Path,
+        /// Steps done in the epoch after those that are done.
+        step: usize,
+        /// Steps of an epoch.
+        steps: usize,
+        /// The epochs that are done.
+        epochs: &'a [EpochMetrics],
+    },
     /// A step is done.
     Step {
         /// The epoch, from 1.
@@ -54,6 +67,16 @@ pub enum Event<'a> {
         metrics: &'a EpochMetrics,
         /// Epochs of the run.
         epochs: usize,
+    },
+    /// A checkpoint is on disk.
+    Checkpoint {
+        /// The file.
+        path: &'a Path,
+    },
+    /// A checkpoint could not be written; the training goes on.
+    CheckpointFailed {
+        /// Why not.
+        message: &'a str,
     },
     /// Training is done.
     Finished,

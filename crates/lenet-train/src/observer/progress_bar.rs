@@ -51,6 +51,17 @@ impl Observer for ProgressBar {
                     self.bar.set_style(style);
                 }
             }
+            Event::Resumed {
+                step,
+                steps,
+                epochs,
+                ..
+            } => {
+                let done = (epochs.len() * steps + step) as u64;
+                self.bar.set_position(done);
+                // Else the time left would count what was not done now.
+                self.bar.reset_eta();
+            }
             Event::Step {
                 epoch,
                 step,
@@ -58,7 +69,7 @@ impl Observer for ProgressBar {
                 loss,
             } => {
                 self.bar.set_position(((epoch - 1) * steps + step) as u64);
-                if *step == 1 {
+                if *step == 1 || self.bar.prefix().is_empty() {
                     self.bar.set_prefix(format!("epoch {epoch}"));
                 }
                 if let Some(loss) = loss.filter(|_| step % 50 == 0) {

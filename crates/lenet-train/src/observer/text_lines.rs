@@ -51,6 +51,19 @@ pub(super) fn line(event: &Event<'_>) -> Option<String> {
                 metrics.seconds,
             ))
         }
+        Event::Resumed {
+            checkpoint,
+            step,
+            steps,
+            epochs,
+        } => Some(format!(
+            "resumed after {} epochs and {step} of {steps} steps from {}",
+            epochs.len(),
+            checkpoint.display()
+        )),
+        Event::CheckpointFailed { message } => Some(format!(
+            "warning: no checkpoint could be written: {message}"
+        )),
         Event::Evaluated { split, evaluation } => Some(format!(
             "{split} accuracy {:.4}, loss {:.4} ({} images)",
             evaluation.accuracy, evaluation.mean_loss, evaluation.images

@@ -94,6 +94,22 @@ pub enum SweepError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The sweep was stopped before its end; the finished trials are on disk.
+    #[error(
+        "stopped after {finished} of {trials} nets, which are on disk: run the same command again to go on{}",
+        match has_checkpoints {
+            true => "; those under way left checkpoints",
+            false => "; those under way begin anew, as no checkpoints were asked for",
+        }
+    )]
+    Interrupted {
+        /// Trials that were finished.
+        finished: usize,
+        /// Trials of the sweep.
+        trials: usize,
+        /// Whether the others left checkpoints.
+        has_checkpoints: bool,
+    },
     /// A worker could not get its threads.
     #[error("a worker could not start its threads: {message}")]
     Threads {

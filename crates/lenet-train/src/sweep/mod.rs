@@ -41,7 +41,7 @@ use crate::TrainingConfig;
 pub use error::SweepError;
 pub use observer::{SilentSweep, SweepEvent, SweepLines, SweepObserver, SweepProgress};
 pub use result::{Outcome, SettingResult, SweepResult, TrialResult};
-pub use run::Worker;
+pub use run::{SweepRunner, Worker};
 
 /// An experiment: every setting trained once with every seed.
 #[derive(Clone, Debug, PartialEq)]

@@ -91,6 +91,18 @@ impl Estimate {
             }
             SweepEvent::Training { trial, event } => match event {
                 Event::Started { images, .. } => self.images = *images,
+                Event::Resumed {
+                    step,
+                    steps,
+                    epochs,
+                    ..
+                } => {
+                    // What an earlier run has done is no work of this one.
+                    let all = trial.setting.training.epochs.saturating_mul(*steps).max(1);
+                    let part = (epochs.len() * steps + step) as f64 / all as f64;
+                    let done = (trial.work(self.images) as f64 * part) as u64;
+                    self.total = self.total.saturating_sub(done);
+                }
                 Event::Step { steps, .. } => {
                     let epochs = trial.setting.training.epochs;
                     self.done += trial.work(self.images) as f64
@@ -201,6 +213,11 @@ impl<W: Write + Send> SweepObserver for SweepLines<W> {
                 }
                 self.write(&line);
             }
+            SweepEvent::Training { trial, event } => {
+                if let Some(warning) = warning(trial, event) {
+                    self.write(&warning);
+                }
+            }
             _ => {}
         }
     }
@@ -290,6 +307,17 @@ impl SweepProgress {
     }
 }
 
+/// The line about a checkpoint that could not be written.
+fn warning(trial: &Trial<'_>, event: &Event<'_>) -> Option<String> {
+    match event {
+        Event::CheckpointFailed { message } => Some(format!(
+            "warning: {}, seed {}: no checkpoint could be written: {message}",
+            trial.setting.label, trial.seed
+        )),
+        _ => None,
+    }
+}
+
 fn key(trial: &Trial<'_>) -> (String, u64) {
     (trial.setting.label.clone(), trial.seed)
 }
@@ -329,7 +357,12 @@ impl SweepObserver for SweepProgress {
                 self.running
                     .insert(key(trial), self.bars.add(bar.with_prefix(name)));
             }
-            SweepEvent::Training { trial, event } => self.training(trial, event),
+            SweepEvent::Training { trial, event } => {
+                if let Some(warning) = warning(trial, event) {
+                    self.print(&warning);
+                }
+                self.training(trial, event);
+            }
             SweepEvent::TrialFinished { trial, result } => {
                 if let Some(bar) = self.running.remove(&key(trial)) {
                     bar.finish_and_clear();

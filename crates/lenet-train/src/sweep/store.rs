@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Outcome, Scale, Setting, Sweep, SweepError, TrialResult};
+use crate::dataset_identity::DatasetIdentity;
 
 const FORMAT: &str = "lenet-sweep";
 const VERSION: u32 = 1;
@@ -35,24 +36,6 @@ struct Header {
     training_set: DatasetIdentity,
     held_out_set: DatasetIdentity,
     settings: Vec<Setting>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct DatasetIdentity {
-    name: String,
-    images: usize,
-    /// SHA-256 of shape, labels and pixels.
-    digest: String,
-}
-
-impl From<&ImageDataset> for DatasetIdentity {
-    fn from(dataset: &ImageDataset) -> Self {
-        Self {
-            name: dataset.name().to_owned(),
-            images: dataset.len(),
-            digest: dataset.digest(),
-        }
-    }
 }
 
 impl Store {

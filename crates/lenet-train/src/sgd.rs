@@ -1,0 +1,116 @@
+use burn::grad_clipping::{GradientClipping, GradientClippingConfig};
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Gradients, Tensor};
+use lenet_core::LeNet;
+
+use crate::TrainingConfig;
+
+/// Stochastic gradient descent with momentum, as PyTorch defines it: the velocity begins as the first
+/// gradient and is not damped.
+pub(crate) struct Sgd {
+    momentum: Option<f64>,
+    weight_decay: Option<f32>,
+    clipping: Option<GradientClipping>,
+    /// One for each parameter, in the order of the network, flat; empty before the first step and without
+    /// momentum.
+    velocities: Vec<Tensor<1>>,
+}
+
+impl Sgd {
+    pub(crate) fn new(config: &TrainingConfig) -> Self {
+        let norm = |norm| GradientClippingConfig::Norm(norm).init();
+        Self {
+            momentum: Some(config.momentum).filter(|&momentum| momentum > 0.0),
+            weight_decay: Some(config.weight_decay).filter(|&penalty| penalty > 0.0),
+            clipping: config.gradient_clipping.map(norm),
+            velocities: Vec::new(),
+        }
+    }
+
+    pub(crate) fn step(&mut self, rate: f64, lenet: LeNet, gradients: Gradients) -> LeNet {
+        let velocities = std::mem::take(&mut self.velocities);
+        lenet.map(&mut Step {
+            velocities: velocities.into_iter(),
+            sgd: self,
+            rate,
+            gradients,
+        })
+    }
+
+    /// The velocities as a network's parameters, if there are any.
+    pub(crate) fn velocity(&self, lenet: &LeNet) -> Option<LeNet> {
+        let mut velocities = Velocities {
+            values: self.velocities.iter(),
+        };
+        let some = !self.velocities.is_empty();
+        some.then(|| lenet.valid().map(&mut velocities))
+    }
+
+    /// Goes on with velocities that [`velocity`](Self::velocity) gave.
+    pub(crate) fn set_velocity(&mut self, velocity: LeNet) {
+        self.velocities.clear();
+        velocity.map(&mut Collect(&mut self.velocities));
+    }
+}
+
+struct Step<'a> {
+    sgd: &'a mut Sgd,
+    /// Of the step before.
+    velocities: std::vec::IntoIter<Tensor<1>>,
+    rate: f64,
+    gradients: Gradients,
+}
+
+impl ModuleMapper for Step<'_> {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = parameter.consume();
+        let Some(mut gradient) = tensor.grad_remove(&mut self.gradients) else {
+            return Param::from_mapped_value(id, tensor, mapper);
+        };
+        let requires_gradient = tensor.is_require_grad();
+        let tensor = tensor.inner();
+        if let Some(clipping) = &self.sgd.clipping {
+            gradient = clipping.clip_gradient(gradient);
+        }
+        if let Some(penalty) = self.sgd.weight_decay {
+            gradient = tensor.clone().mul_scalar(penalty).add(gradient);
+        }
+        if let Some(momentum) = self.sgd.momentum {
+            if let Some(velocity) = self.velocities.next() {
+                let velocity = velocity.reshape(gradient.dims());
+                gradient = gradient.add(velocity.mul_scalar(momentum as f32));
+            }
+            self.sgd.velocities.push(gradient.clone().flatten(0, D - 1));
+        }
+        let mut tensor = Tensor::from_inner(tensor - gradient.mul_scalar(self.rate));
+        if requires_gradient {
+            tensor = tensor.require_grad();
+        }
+        Param::from_mapped_value(id, tensor, mapper)
+    }
+}
+
+/// Puts velocities in place of parameters.
+struct Velocities<'a> {
+    values: std::slice::Iter<'a, Tensor<1>>,
+}
+
+impl ModuleMapper for Velocities<'_> {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = parameter.consume();
+        let tensor = match self.values.next() {
+            Some(velocity) => velocity.clone().reshape(tensor.dims()),
+            None => tensor,
+        };
+        Param::from_mapped_value(id, tensor, mapper)
+    }
+}
+
+struct Collect<'a>(&'a mut Vec<Tensor<1>>);
+
+impl ModuleMapper for Collect<'_> {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        self.0.push(parameter.val().inner().flatten(0, D - 1));
+        parameter
+    }
+}

@@ -1,0 +1,372 @@
+//! Runs that are stopped and resumed, and files that are no checkpoints.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::tensor::Device;
+use lenet_core::LeNetConfig;
+use lenet_data::{Augmentation, ImageDataset, synthetic};
+use lenet_train::observer::Silent;
+use lenet_train::sweep::{SilentSweep, Sweep, SweepError, SweepEvent, SweepObserver, SweepRunner};
+use lenet_train::{
+    CheckpointError, Checkpoints, Event, Interval, Observer, Schedule, Trainer, TrainingConfig,
+    TrainingError, TrainingRun,
+};
+
+const STEPS: usize = 5;
+
+fn network() -> LeNetConfig {
+    LeNetConfig::modern(10)
+}
+
+/// Everything that has a state or depends on the step.
+fn config() -> TrainingConfig {
+    TrainingConfig::default()
+        .with_epochs(3)
+        .with_batch_size(32)
+        .with_momentum(0.9)
+        .with_learning_rate(0.02)
+        .with_weight_decay(1e-4)
+        .with_gradient_clipping(1.0)
+        .with_schedule(Schedule::Cosine { final_rate: 0.001 })
+        .with_augmentation(Augmentation::default().with_max_shift(2))
+        .with_seed(3)
+}
+
+fn images() -> ImageDataset {
+    synthetic::garments(32 * STEPS - 7, 0)
+}
+
+/// Sets the flag after so many steps, counted over all runs.
+struct StopAfter<'a> {
+    stop: &'a AtomicBool,
+    left: usize,
+}
+
+impl Observer for StopAfter<'_> {
+    fn observe(&mut self, event: &Event<'_>) {
+        if let Event::Step { .. } = event {
+            self.left = self.left.saturating_sub(1);
+            self.stop.store(self.left == 0, Ordering::Relaxed);
+        }
+    }
+}
+
+fn fit(checkpoints: Option<Checkpoints>, stop_after: usize) -> Result<TrainingRun, TrainingError> {
+    let (network, config, validation) = (network(), config(), synthetic::garments(50, 1));
+    let stop = AtomicBool::new(false);
+    let mut observer = StopAfter {
+        stop: &stop,
+        left: stop_after,
+    };
+    let mut trainer = Trainer::new(&network, &config)
+        .with_validation(&validation)
+        .with_stop(&stop);
+    if let Some(checkpoints) = checkpoints {
+        trainer = trainer.with_checkpoints(checkpoints);
+    }
+    trainer.fit(&images(), &Device::flex(), &mut observer)
+}
+
+/// All but the seconds.
+fn outcome(run: &TrainingRun) -> (Vec<u8>, Vec<[u64; 5]>) {
+    let epochs = run.epochs.iter().map(|epoch| {
+        [
+            epoch.mean_loss,
+            epoch.last_batch_loss,
+            epoch.learning_rate,
+            epoch.validation_accuracy.unwrap(),
+            epoch.validation_loss.unwrap(),
+        ]
+        .map(f64::to_bits)
+    });
+    (run.lenet.to_safetensors().unwrap(), epochs.collect())
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name != "lock").collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_run_that_is_stopped_after_any_step_ends_as_one_that_is_not() {
+    let expected = outcome(&fit(None, usize::MAX).unwrap());
+    for steps in [1, 2, 5, 7] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stops = 0;
+        let run = loop {
+            let checkpoints = Checkpoints::new(folder.path()).with_resume(true);
+            match fit(Some(checkpoints), steps) {
+                Ok(run) => break run,
+                Err(TrainingError::Interrupted {
+                    epochs,
+                    step,
+                    checkpoint,
+                    ..
+                }) => {
+                    stops += 1;
+                    assert_eq!(epochs * STEPS + step, stops * steps);
+                    assert!(checkpoint.unwrap().exists());
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert_eq!(stops, (3 * STEPS - 1) / steps);
+        assert!(outcome(&run) == expected, "stopped every {steps} steps");
+    }
+}
+
+#[test]
+fn the_last_few_are_kept_and_the_end_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::new(folder.path());
+    let every = |interval| checkpoints.clone().with_interval(interval);
+    let run = fit(Some(every(Interval::Steps(4)).with_kept(2)), usize::MAX).unwrap();
+    assert_eq!(
+        files(folder.path()),
+        [
+            "checkpoint-000000012.safetensors",
+            "checkpoint-000000015.safetensors"
+        ]
+    );
+
+    // The same run again has nothing left to do.
+    let again = every(Interval::Epochs(2)).with_resume(true);
+    assert!(outcome(&fit(Some(again), 1).unwrap()) == outcome(&run));
+
+    // Without being asked to go on, it must not mix its checkpoints with these.
+    let error = fit(Some(checkpoints), usize::MAX).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("resume it, or remove its folder"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_run_without_checkpoints_can_be_stopped_too() {
+    let error = fit(None, 7).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "stopped after 1 epochs and 2 of 5 steps: nothing was saved, as no checkpoints were asked for"
+    );
+}
+
+#[test]
+fn another_run_is_refused_with_all_that_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::new(folder.path()).with_resume(true);
+    fit(Some(checkpoints.clone()), 4).unwrap_err();
+    let network = network().with_kernel_size(3);
+    let config = config().with_seed(4).with_momentum(0.5);
+    let trainer = Trainer::new(&network, &config).with_checkpoints(checkpoints);
+    let error = trainer.fit(&synthetic::garments(100, 0), &Device::flex(), &mut Silent);
+    let Err(TrainingError::Checkpoint(CheckpointError::OtherRun { differences, .. })) = error
+    else {
+        panic!("{error:?}");
+    };
+    for what in [
+        "network.kernel_size",
+        "training.momentum: 0.9 in the file, 0.5 now",
+        "training.seed: 3 in the file, 4 now",
+        "training_set.images: 153 in the file, 100 now",
+        "training_set.digest",
+        "validation_set",
+    ] {
+        let found = differences.iter().any(|line| line.starts_with(what));
+        assert!(found, "{what} is not in {differences:#?}");
+    }
+}
+
+#[test]
+fn a_folder_has_one_run_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = fs::File::create(folder.path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let error = fit(Some(Checkpoints::new(folder.path())), 1).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("another run writes its checkpoints here")
+    );
+}
+
+/// A checkpoint in the middle of an epoch.
+fn checkpoint(folder: &Path) -> PathBuf {
+    match fit(Some(Checkpoints::new(folder)), 7) {
+        Err(TrainingError::Interrupted { checkpoint, .. }) => checkpoint.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn resume(folder: &Path) -> CheckpointError {
+    match fit(Some(Checkpoints::new(folder).with_resume(true)), 1) {
+        Err(TrainingError::Checkpoint(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_damaged_file_is_an_error_that_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = checkpoint(folder.path());
+    let whole = fs::read(&path).unwrap();
+    for length in [0, 1, 7, 8, 9, 100, 1000, whole.len() / 2, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).unwrap();
+        let error = resume(folder.path());
+        let is_format = matches!(error, CheckpointError::Format { .. });
+        assert!(is_format, "{length} bytes: {error}");
+        assert!(
+            error
+                .to_string()
+                .contains("remove it to resume from an earlier one")
+        );
+    }
+    let changed = |from: &str, to: &str| {
+        assert_eq!(from.len(), to.len());
+        let found = whole.windows(from.len()).position(|w| w == from.as_bytes());
+        let at = found.unwrap();
+        let mut bytes = whole.clone();
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        fs::write(&path, bytes).unwrap();
+        resume(folder.path()).to_string()
+    };
+    let escaped = |text: &str| text.replace('"', "\\\"");
+    let version = changed(&escaped("\"version\":1"), &escaped("\"version\":9"));
+    assert!(version.contains("version 9 of the checkpoint format, this program reads 1"));
+    let step = changed(&escaped("\"step\":2"), &escaped("\"step\":5"));
+    assert!(
+        step.contains("after epoch 1 of 3 and step 5 of 5"),
+        "{step}"
+    );
+    let epoch = changed(&escaped("\"epoch\":1,"), &escaped("\"epoch\":2,"));
+    assert!(
+        epoch.contains("'epochs' has 6 values, expected 12"),
+        "{epoch}"
+    );
+    let format = changed("lenet-checkpoint", "lenet-weightfile");
+    assert!(format.contains("its format is"), "{format}");
+}
+
+#[test]
+fn what_cannot_be_written_costs_no_training() {
+    struct Remove(PathBuf, Vec<String>);
+    impl Observer for Remove {
+        fn observe(&mut self, event: &Event<'_>) {
+            match event {
+                Event::Step { step: 2, .. } => drop(fs::remove_dir_all(&self.0)),
+                Event::CheckpointFailed { message } => self.1.push((*message).to_owned()),
+                _ => {}
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("checkpoints");
+    let (network, config) = (network(), config());
+    let trainer = Trainer::new(&network, &config).with_checkpoints(Checkpoints::new(&folder));
+    let mut observer = Remove(folder, Vec::new());
+    let run = trainer
+        .fit(&images(), &Device::flex(), &mut observer)
+        .unwrap();
+    assert_eq!(run.epochs.len(), 3);
+    assert_eq!(observer.1.len(), 3, "{:?}", observer.1);
+}
+
+#[test]
+fn an_observer_that_panics_costs_no_training() {
+    struct Panics(usize);
+    impl Observer for Panics {
+        fn observe(&mut self, event: &Event<'_>) {
+            if let Event::Step { step: 3, .. } = event {
+                self.0 += 1;
+                panic!("on purpose");
+            }
+        }
+    }
+    let (network, config) = (network(), config());
+    let trainer = Trainer::new(&network, &config);
+    let mut observer = Panics(0);
+    let run = trainer
+        .fit(&images(), &Device::flex(), &mut observer)
+        .unwrap();
+    assert_eq!(run.epochs.len(), 3);
+    assert_eq!(observer.0, 1);
+}
+
+/// Sets the flag when the first trial of a run is in the middle of its second epoch.
+struct StopSweep<'a>(&'a AtomicBool);
+
+impl SweepObserver for StopSweep<'_> {
+    fn observe(&mut self, event: &SweepEvent<'_>) {
+        if let SweepEvent::Training { event, .. } = event
+            && matches!(
+                event,
+                Event::Step {
+                    epoch: 2,
+                    step: 3,
+                    ..
+                }
+            )
+        {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn a_sweep_that_is_stopped_goes_on_inside_its_trials() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sweep = Sweep::new("sizes", "kernel size").with_seeds(0..2);
+    for size in [3, 5] {
+        let network = LeNetConfig::tweakable(10).with_kernel_size(size);
+        sweep = sweep.with_setting(size.to_string(), size as f64, network, config());
+    }
+    let (train, test) = (images(), synthetic::garments(50, 1));
+    let workers = [lenet_train::sweep::Worker::new(Device::flex(), 1)];
+    let plain = folder.path().join("plain.jsonl");
+    let expected = sweep
+        .run(&train, &test, &workers, &plain, &mut SilentSweep)
+        .unwrap();
+
+    let file = folder.path().join("trials.jsonl");
+    let checkpoints = folder.path().join("trials.checkpoints");
+    let mut stops = 0;
+    let result = loop {
+        let stop = AtomicBool::new(false);
+        let runner = SweepRunner::new(&sweep, &workers)
+            .with_checkpoint_interval(Interval::Epochs(1))
+            .with_stop(&stop);
+        match runner.run(&train, &test, &file, &mut StopSweep(&stop)) {
+            Ok(result) => break result,
+            Err(SweepError::Interrupted {
+                finished, trials, ..
+            }) => {
+                assert_eq!((finished, trials), (stops, 4));
+                assert_eq!(files(&checkpoints).len(), 1);
+                stops += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(stops, 4);
+    assert!(!checkpoints.exists());
+    let losses = |result: &lenet_train::sweep::SweepResult| -> Vec<f64> {
+        let trials = result.settings.iter().flat_map(|setting| &setting.trials);
+        let epochs = trials.flat_map(|trial| &trial.epochs);
+        epochs.map(|epoch| epoch.mean_loss).collect()
+    };
+    assert_eq!(losses(&result), losses(&expected));
+    assert_eq!(losses(&result).len(), 4 * 3);
+}
