@@ -7,10 +7,12 @@
     reason = "a test fails by panicking"
 )]
 
-use std::path::{Path, PathBuf};
+mod common;
 
-use assert_cmd::Command;
+use std::path::Path;
+
 use assert_cmd::assert::Assert;
+use common::{binary, example, files};
 use lenet::core::LeNetConfig;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -31,38 +33,6 @@ const COMPARING: [(&str, &[(&str, usize)]); 7] = [
     ),
     ("q3_mnist", &[("rates", 2)]),
 ];
-
-/// `cargo test` puts examples beside the folder of its test binaries.
-fn binary(example: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let path = test
-        .parent()
-        .unwrap()
-        .parent()
-        .unwrap()
-        .join("examples")
-        .join(example);
-    assert!(
-        path.is_file(),
-        "{} is missing: run `cargo build --release --examples`",
-        path.display()
-    );
-    path
-}
-
-/// The example in an empty folder, without network, data or cache.
-fn example(example: &str, folder: &Path) -> Command {
-    let mut command = Command::new(binary(example));
-    command
-        .current_dir(folder)
-        .env_remove("LENET_DATA_DIR")
-        .env("LENET_OFFLINE", "1")
-        .env("XDG_CACHE_HOME", folder.join("cache"))
-        .env("HOME", folder)
-        // `report` must not call cargo in the middle of a test.
-        .env_remove("CARGO");
-    command
-}
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
@@ -85,17 +55,6 @@ fn test_accuracy(stdout: &str) -> f64 {
         .unwrap()
         .parse()
         .unwrap()
-}
-
-fn files(folder: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return vec![];
-    };
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 #[test]

@@ -1,34 +1,41 @@
-use std::fs::File;
-use std::io::{Read, Write};
-use std::path::Path;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ureq::Agent;
+use ureq::http::header::{CONTENT_RANGE, RANGE};
+use ureq::http::{Response, StatusCode};
 
 use crate::{DownloadProgress, KnownDataset, KnownFile, loader};
 
 /// No compressed file of the family is half as large.
 const MAX_BYTES: u64 = 64 << 20;
 
+/// Fewer bytes than this until a timeout or a broken connection are not worth another try.
+const WORTH_ANOTHER_TRY: u64 = 64 << 10;
+
 /// Fetches the four files into `folder`, each from the first mirror that gives the published one.
 ///
-/// A file takes its name only after its digest is proven. A lock keeps a second process waiting
-/// until this one is done; it then finds the files there.
+/// A file takes its name only after its digest is proven. What came before a connection broke waits in a
+/// file beside it, and only the rest is asked for. A lock keeps a second process waiting until this one is
+/// done; it then finds the files there.
 pub(crate) fn fetch(
     dataset: KnownDataset,
     mirrors: &[String],
+    timeout: Duration,
     folder: &Path,
     progress: &dyn DownloadProgress,
 ) -> Result<(), String> {
-    let at_folder = |error: std::io::Error| format!("{}: {error}", folder.display());
-    std::fs::create_dir_all(folder).map_err(at_folder)?;
+    let at_folder = |error: io::Error| format!("{}: {error}", folder.display());
+    fs::create_dir_all(folder).map_err(at_folder)?;
     let lock = File::create(folder.join(".lock")).map_err(at_folder)?;
     lock.lock().map_err(at_folder)?;
 
     let agent: Agent = Agent::config_builder()
-        .timeout_connect(Some(Duration::from_secs(10)))
-        .timeout_recv_response(Some(Duration::from_secs(30)))
-        .timeout_recv_body(Some(Duration::from_secs(600)))
+        .timeout_connect(Some(timeout.min(Duration::from_secs(10))))
+        .timeout_recv_response(Some(timeout))
+        .timeout_recv_body(Some(timeout))
         .user_agent(concat!("lenet-data/", env!("CARGO_PKG_VERSION")))
         .build()
         .into();
@@ -38,10 +45,18 @@ pub(crate) fn fetch(
         if path.exists() {
             continue;
         }
+        let download = Download {
+            agent: &agent,
+            dataset,
+            file: &file,
+            part: folder.join(format!("{}.gz.part", file.name)),
+            path: &path,
+            progress,
+        };
         let mut failures = Vec::new();
         let fetched = mirrors.iter().any(|mirror| {
             let url = format!("{mirror}{}.gz", file.name);
-            match fetch_one(&agent, dataset, &file, &url, &path, progress) {
+            match download.from_mirror(&url) {
                 Ok(()) => true,
                 Err(reason) => {
                     tracing::warn!(url, reason, "download failed");
@@ -61,40 +76,141 @@ pub(crate) fn fetch(
     Ok(())
 }
 
-fn fetch_one(
-    agent: &Agent,
+/// One file on its way.
+struct Download<'a> {
+    agent: &'a Agent,
     dataset: KnownDataset,
-    file: &KnownFile,
-    url: &str,
-    path: &Path,
-    progress: &dyn DownloadProgress,
-) -> Result<(), String> {
-    let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
-    let total = response.body().content_length();
-    let mut reader = response.body_mut().as_reader();
-    let mut raw = Vec::new();
-    let mut piece = vec![0; 64 << 10];
-    loop {
-        let n = reader.read(&mut piece).map_err(|error| error.to_string())?;
-        let Some(bytes) = piece.get(..n).filter(|bytes| !bytes.is_empty()) else {
-            break;
-        };
-        raw.extend_from_slice(bytes);
-        if raw.len() as u64 > MAX_BYTES {
-            return Err(format!("more than {MAX_BYTES} bytes"));
+    file: &'a KnownFile,
+    path: &'a Path,
+    /// Where it grows.
+    part: PathBuf,
+    progress: &'a dyn DownloadProgress,
+}
+
+/// How one transfer ended.
+enum Transfer {
+    /// The server says that this was all; whether an earlier part was gone on with.
+    Complete { resumed: bool },
+    /// The connection broke.
+    Cut {
+        /// Bytes that came until then.
+        received: u64,
+        reason: String,
+    },
+}
+
+impl Download<'_> {
+    /// Tries again as long as it gets further.
+    fn from_mirror(&self, url: &str) -> Result<(), String> {
+        loop {
+            match self.transfer(url)? {
+                Transfer::Cut { received, .. } if received >= WORTH_ANOTHER_TRY => {}
+                Transfer::Cut { reason, .. } => return Err(reason),
+                Transfer::Complete { resumed } => {
+                    let Err(reason) = self.keep() else {
+                        return Ok(());
+                    };
+                    fs::remove_file(&self.part).map_err(|error| self.at_part(&error))?;
+                    // The part may have been another mirror's, or damaged.
+                    if !resumed {
+                        return Err(reason);
+                    }
+                }
+            }
         }
-        progress.received(file.name, raw.len() as u64, total);
     }
 
-    loader::verify(dataset, file, Path::new(file.name), &raw).map_err(|error| error.to_string())?;
+    /// Asks for what is missing, and appends it to the part.
+    fn transfer(&self, url: &str) -> Result<Transfer, String> {
+        let at_part = |error: io::Error| self.at_part(&error);
+        let mut part = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.part)
+            .map_err(at_part)?;
+        let mut len = part.seek(SeekFrom::End(0)).map_err(at_part)?;
+        let mut request = self.agent.get(url);
+        if len > 0 {
+            request = request.header(RANGE, format!("bytes={len}-"));
+        }
+        let mut response = match request.call() {
+            // There is nothing after the part, so it may be whole.
+            Err(ureq::Error::StatusCode(416)) if len > 0 => {
+                return Ok(Transfer::Complete { resumed: true });
+            }
+            Err(error) => {
+                self.forget_if_empty(len);
+                return Err(error.to_string());
+            }
+            Ok(response) => response,
+        };
+        let resumed = len > 0 && continues(&response, len);
+        if !resumed {
+            part.set_len(0).map_err(at_part)?;
+            len = 0;
+        }
+        let length = response.body().content_length();
+        let total = length.map(|length| len.saturating_add(length));
+        let before = len;
+        let mut reader = response.body_mut().as_reader();
+        let mut piece = vec![0; 64 << 10];
+        loop {
+            let bytes = match reader.read(&mut piece) {
+                Ok(n) => piece.get(..n).unwrap_or_default(),
+                Err(error) => {
+                    self.forget_if_empty(len);
+                    return Ok(Transfer::Cut {
+                        received: len - before,
+                        reason: error.to_string(),
+                    });
+                }
+            };
+            if bytes.is_empty() {
+                break;
+            }
+            len += bytes.len() as u64;
+            if len > MAX_BYTES {
+                fs::remove_file(&self.part).map_err(at_part)?;
+                return Err(format!("more than {MAX_BYTES} bytes"));
+            }
+            if let Err(error) = part.write_all(bytes) {
+                // A full disk is not made better by a part that nobody can go on with.
+                drop(part);
+                let _ = fs::remove_file(&self.part);
+                return Err(self.at_part(&error));
+            }
+            self.progress.received(self.file.name, len, total);
+        }
+        part.sync_all().map_err(at_part)?;
+        Ok(Transfer::Complete { resumed })
+    }
 
-    let at_path = |error: std::io::Error| format!("{}: {error}", path.display());
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut partial = tempfile::NamedTempFile::new_in(folder).map_err(at_path)?;
-    partial.write_all(&raw).map_err(at_path)?;
-    partial.as_file().sync_all().map_err(at_path)?;
-    partial
-        .persist(path)
-        .map_err(|error| at_path(error.error))?;
-    Ok(())
+    /// Gives the part its name, if it is the published file.
+    fn keep(&self) -> Result<(), String> {
+        let raw = fs::read(&self.part).map_err(|error| self.at_part(&error))?;
+        let name = Path::new(self.file.name);
+        loader::verify(self.dataset, self.file, name, &raw).map_err(|error| error.to_string())?;
+        fs::rename(&self.part, self.path)
+            .map_err(|error| format!("{}: {error}", self.path.display()))
+    }
+
+    fn forget_if_empty(&self, len: u64) {
+        if len == 0 {
+            // Whether or not it can be removed, the next try writes over it.
+            let _ = fs::remove_file(&self.part);
+        }
+    }
+
+    fn at_part(&self, error: &io::Error) -> String {
+        format!("{}: {error}", self.part.display())
+    }
+}
+
+/// Whether this is the rest of a file after `len` bytes.
+fn continues<B>(response: &Response<B>, len: u64) -> bool {
+    let range = response.headers().get(CONTENT_RANGE);
+    let range = range.and_then(|range| range.to_str().ok());
+    let start = range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next());
+    response.status() == StatusCode::PARTIAL_CONTENT
+        && start.and_then(|start| start.parse().ok()) == Some(len)
 }

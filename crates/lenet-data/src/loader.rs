@@ -1,11 +1,20 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use crate::idx::{self, Header};
 use crate::{DataError, ImageDataset, KnownDataset, KnownFile, SearchedPlace, Splits};
+
+/// How long a mirror may be silent or slow.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Largest file that is read: more than the largest of the family before compression.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// Told of every piece of a download.
 pub trait DownloadProgress {
@@ -45,6 +54,8 @@ pub struct Loader<'a> {
     #[cfg_attr(not(feature = "download"), allow(dead_code))]
     mirrors: Vec<String>,
     #[cfg_attr(not(feature = "download"), allow(dead_code))]
+    timeout: Duration,
+    #[cfg_attr(not(feature = "download"), allow(dead_code))]
     download: Option<&'a dyn DownloadProgress>,
 }
 
@@ -60,6 +71,7 @@ impl<'a> Loader<'a> {
                 .iter()
                 .map(|&url| url.to_owned())
                 .collect(),
+            timeout: TIMEOUT,
             download: None,
         }
     }
@@ -83,6 +95,14 @@ impl<'a> Loader<'a> {
     #[must_use]
     pub fn with_mirrors<S: Into<String>>(mut self, mirrors: impl IntoIterator<Item = S>) -> Self {
         self.mirrors = mirrors.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Gives a mirror this long to answer and, each time, to send a piece of a file worth going on with, in
+    /// place of a minute.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -142,7 +162,7 @@ impl<'a> Loader<'a> {
             (Some(progress), Some(cache)) => (progress, cache),
         };
         let folder = cache.join(self.dataset.name());
-        match crate::download::fetch(self.dataset, &self.mirrors, &folder, progress) {
+        match crate::download::fetch(self.dataset, &self.mirrors, self.timeout, &folder, progress) {
             Ok(()) => self.read_splits(&folder),
             Err(reason) => Err(missing(searched, reason)),
         }
@@ -202,9 +222,9 @@ impl<'a> Loader<'a> {
     }
 
     fn read_splits(&self, folder: &Path) -> Result<Splits, DataError> {
-        let read = |file: KnownFile| {
+        let load = |file: KnownFile| {
             let path = find(folder, &file).unwrap_or_else(|| folder.join(file.name));
-            let raw = std::fs::read(&path).map_err(|source| DataError::Io {
+            let raw = read(&path).map_err(|source| DataError::Io {
                 path: path.clone(),
                 source,
             })?;
@@ -224,9 +244,23 @@ impl<'a> Loader<'a> {
         };
         let [train_images, train_labels, test_images, test_labels] = self.dataset.files();
         Ok(Splits {
-            train: part(read(train_images)?, read(train_labels)?)?,
-            test: part(read(test_images)?, read(test_labels)?)?,
+            train: part(load(train_images)?, load(train_labels)?)?,
+            test: part(load(test_images)?, load(test_labels)?)?,
         })
+    }
+}
+
+/// Reads a file that is not absurdly large, whatever the file system says of its size.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut raw = Vec::new();
+    let file = File::open(path)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut raw)?;
+    match raw.len() as u64 {
+        ..=MAX_BYTES => Ok(raw),
+        _ => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("more than {MAX_BYTES} bytes: no file of the family is that large"),
+        )),
     }
 }
 
