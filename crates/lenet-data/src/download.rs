@@ -12,7 +12,7 @@ use crate::{DownloadProgress, KnownDataset, KnownFile, loader};
 /// No compressed file of the family is half as large.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Fewer bytes than this until a timeout or a broken connection are not worth another try.
+/// Getting no further than this until a timeout or a broken connection is not worth another try.
 const WORTH_ANOTHER_TRY: u64 = 64 << 10;
 
 /// Fetches the four files into `folder`, each from the first mirror that gives the published one.
@@ -56,7 +56,7 @@ pub(crate) fn fetch(
         let mut failures = Vec::new();
         let fetched = mirrors.iter().any(|mirror| {
             let url = format!("{mirror}{}.gz", file.name);
-            match download.from_mirror(&url) {
+            match download.run(&url) {
                 Ok(()) => true,
                 Err(reason) => {
                     tracing::warn!(url, reason, "download failed");
@@ -93,18 +93,19 @@ enum Transfer {
     Complete { resumed: bool },
     /// The connection broke.
     Cut {
-        /// Bytes that came until then.
-        received: u64,
+        /// Bytes there are now.
+        len: u64,
         reason: String,
     },
 }
 
 impl Download<'_> {
     /// Tries again as long as it gets further.
-    fn from_mirror(&self, url: &str) -> Result<(), String> {
+    fn run(&self, url: &str) -> Result<(), String> {
+        let mut furthest = fs::metadata(&self.part).map_or(0, |part| part.len());
         loop {
             match self.transfer(url)? {
-                Transfer::Cut { received, .. } if received >= WORTH_ANOTHER_TRY => {}
+                Transfer::Cut { len, .. } if len >= furthest + WORTH_ANOTHER_TRY => furthest = len,
                 Transfer::Cut { reason, .. } => return Err(reason),
                 Transfer::Complete { resumed } => {
                     let Err(reason) = self.keep() else {
@@ -151,7 +152,6 @@ impl Download<'_> {
         }
         let length = response.body().content_length();
         let total = length.map(|length| len.saturating_add(length));
-        let before = len;
         let mut reader = response.body_mut().as_reader();
         let mut piece = vec![0; 64 << 10];
         loop {
@@ -160,7 +160,7 @@ impl Download<'_> {
                 Err(error) => {
                     self.forget_if_empty(len);
                     return Ok(Transfer::Cut {
-                        received: len - before,
+                        len,
                         reason: error.to_string(),
                     });
                 }

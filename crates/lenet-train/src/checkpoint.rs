@@ -515,7 +515,7 @@ fn read(path: PathBuf, identity: &RunIdentity) -> Result<Checkpoint, CheckpointE
 
 /// Why bytes are no checkpoint of a run.
 #[derive(Debug)]
-enum Refusal {
+pub(crate) enum Refusal {
     Format(String),
     Version(u64),
     OtherRun(Vec<String>),
@@ -527,9 +527,10 @@ impl<E: std::error::Error> From<E> for Refusal {
     }
 }
 
-type Parts = (Progress, Vec<NamedTensor>, Vec<NamedTensor>);
+pub(crate) type Parts = (Progress, Vec<NamedTensor>, Vec<NamedTensor>);
 
-fn parse(bytes: &[u8], run: &Value) -> Result<Parts, Refusal> {
+/// Reads a checkpoint of this run.
+pub(crate) fn parse(bytes: &[u8], run: &Value) -> Result<Parts, Refusal> {
     let file = SafeTensors::deserialize(bytes)?;
     let (_, metadata) = SafeTensors::read_metadata(bytes)?;
     let metadata = metadata.metadata().as_ref().and_then(|m| m.get(KEY));

@@ -36,3 +36,13 @@ pub use loss::cross_entropy;
 pub use observer::{Event, Observer};
 pub use table::Table;
 pub use training::{EpochMetrics, Trainer, TrainingRun, train};
+
+/// What fuzz targets look at and users do not.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Whether these bytes are a checkpoint of the run that `metadata` describes.
+    pub fn is_checkpoint(bytes: &[u8], run: &serde_json::Value) -> bool {
+        crate::checkpoint::parse(bytes, run).is_ok()
+    }
+}

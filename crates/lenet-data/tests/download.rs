@@ -1,0 +1,464 @@
+//! Downloads from servers that misbehave in every way.
+
+#![cfg(feature = "download")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::cell::Cell;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{BLANK, gzip};
+use lenet_data::{DataError, DownloadProgress, KnownDataset, Loader, Splits};
+use tempfile::TempDir;
+
+/// What a mirror does, by the first part of the path. Each serves the blank files.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    /// Serves a file whole, and a range of it.
+    None,
+    /// The same, without saying how long it is.
+    NoLength,
+    NotFound,
+    ServerError,
+    /// To a good one.
+    Redirect,
+    RedirectLoop,
+    /// A page in place of the file.
+    Html,
+    /// Half of the file, as if it were all.
+    Half,
+    /// Announces more than it sends.
+    Truncated,
+    /// Announces less than it has.
+    ShortLength,
+    /// Half of what is asked for, then the connection ends; goes on when asked to.
+    Cut,
+    /// Half of the file, then the connection is reset.
+    Reset,
+    /// A byte now and then.
+    Trickle,
+    /// Zeros without an end.
+    Endless,
+    /// A file of the right shape that inflates without an end.
+    Bomb,
+    /// Says that it goes on, and sends something else.
+    WrongRest,
+}
+
+const FAULTS: [Fault; 16] = [
+    Fault::None,
+    Fault::NoLength,
+    Fault::NotFound,
+    Fault::ServerError,
+    Fault::Redirect,
+    Fault::RedirectLoop,
+    Fault::Html,
+    Fault::Half,
+    Fault::Truncated,
+    Fault::ShortLength,
+    Fault::Cut,
+    Fault::Reset,
+    Fault::Trickle,
+    Fault::Endless,
+    Fault::Bomb,
+    Fault::WrongRest,
+];
+
+/// A server, until the test ends.
+struct Server {
+    address: SocketAddr,
+    /// The ranges that were asked for.
+    ranges: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let ranges = Arc::new(Mutex::new(Vec::new()));
+        let asked = Arc::clone(&ranges);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let asked = Arc::clone(&asked);
+                // A client that goes away in the middle is what most of this is about.
+                thread::spawn(move || drop(answer(stream.unwrap(), &asked)));
+            }
+        });
+        Self { address, ranges }
+    }
+
+    fn mirror(&self, fault: Fault) -> String {
+        format!("http://{}/{fault:?}/", self.address)
+    }
+}
+
+fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    let mut head = vec![0; 4096];
+    let n = stream.peek(&mut head)?;
+    let head = String::from_utf8_lossy(&head[..n]).into_owned();
+    let path = head.split(' ').nth(1).unwrap_or_default();
+    let (fault, name) = path
+        .trim_start_matches('/')
+        .split_once('/')
+        .unwrap_or_default();
+    let fault = FAULTS.into_iter().find(|f| format!("{f:?}") == fault);
+    let file = BLANK.iter().find(|(file, _)| name == format!("{file}.gz"));
+    let (Some(fault), Some((file, bytes))) = (fault, file) else {
+        return stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    };
+    let range = head.lines().find_map(|line| {
+        let (key, value) = line.split_once(": ")?;
+        key.eq_ignore_ascii_case("range").then_some(value)
+    });
+    if let Some(range) = range {
+        asked.lock().unwrap().push(range.to_owned());
+    }
+    let start = range.and_then(|range| {
+        range
+            .strip_prefix("bytes=")?
+            .strip_suffix('-')?
+            .parse()
+            .ok()
+    });
+    let start = start.unwrap_or(0_usize);
+
+    let whole = bytes.len();
+    let status = |status: &str, headers: &str| {
+        format!("HTTP/1.1 {status}\r\nConnection: close\r\n{headers}\r\n")
+    };
+    let length = |length: usize| status("200 OK", &format!("Content-Length: {length}\r\n"));
+    let rest = || match start {
+        0 => length(whole),
+        _ => status(
+            "206 Partial Content",
+            &format!(
+                "Content-Length: {}\r\nContent-Range: bytes {start}-{}/{whole}\r\n",
+                whole - start,
+                whole - 1
+            ),
+        ),
+    };
+    let location = |to: Fault| format!("Location: /{to:?}/{file}.gz\r\nContent-Length: 0\r\n");
+    let (head, body): (String, &[u8]) = match fault {
+        Fault::None if start >= whole => (
+            status("416 Range Not Satisfiable", "Content-Length: 0\r\n"),
+            &[],
+        ),
+        Fault::None => (rest(), &bytes[start..]),
+        Fault::NoLength => (status("200 OK", ""), bytes),
+        Fault::NotFound => (status("404 Not Found", "Content-Length: 0\r\n"), &[]),
+        Fault::ServerError => (
+            status("500 Internal Server Error", "Content-Length: 0\r\n"),
+            &[],
+        ),
+        Fault::Redirect => (status("302 Found", &location(Fault::None)), &[]),
+        Fault::RedirectLoop => (status("302 Found", &location(Fault::RedirectLoop)), &[]),
+        Fault::Html => (length(13), b"<html></html>"),
+        Fault::Half => (length(whole / 2), &bytes[..whole / 2]),
+        Fault::Truncated => (length(whole + 1000), bytes),
+        Fault::ShortLength => (length(whole - 1000), bytes),
+        Fault::Cut => (rest(), &bytes[start..][..(whole - start) / 2]),
+        Fault::Reset => (length(whole), &bytes[..whole / 2]),
+        Fault::WrongRest => (rest(), &bytes[..whole - start]),
+        Fault::Trickle | Fault::Endless | Fault::Bomb => (status("200 OK", ""), &[]),
+    };
+    if fault != Fault::Reset {
+        // Closing before everything was read resets the connection.
+        let mut request = vec![0; n];
+        stream.read_exact(&mut request)?;
+    }
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)?;
+    match fault {
+        Fault::Trickle => {
+            for byte in bytes {
+                stream.write_all(&[*byte])?;
+                thread::sleep(Duration::from_millis(100));
+            }
+        }
+        Fault::Endless => loop {
+            stream.write_all(&[0; 1 << 16])?;
+        },
+        Fault::Bomb => {
+            // The header of the file, then zeros: a mebibyte, a thousand in memory.
+            let shape = KnownDataset::Kmnist.files()[0].shape;
+            let mut header = vec![0, 0, 8, 3];
+            header.extend(shape.iter().flat_map(|&d| (d as u32).to_be_bytes()));
+            stream.write_all(&gzip(&header))?;
+            stream.write_all(&gzip(&vec![0; 1 << 24]).repeat(64))?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Received(Cell<u64>);
+
+impl DownloadProgress for Received {
+    fn received(&self, _file: &str, received: u64, _total: Option<u64>) {
+        self.0.set(self.0.get().max(received));
+    }
+}
+
+/// KMNIST, unlike the others, is verified by shape.
+fn fetch(cache: &Path, mirrors: &[String]) -> Result<Splits, DataError> {
+    fetch_known(KnownDataset::Kmnist, cache, mirrors)
+}
+
+fn fetch_known(
+    dataset: KnownDataset,
+    cache: &Path,
+    mirrors: &[String],
+) -> Result<Splits, DataError> {
+    let (progress, empty) = (Received::default(), TempDir::new().unwrap());
+    let loader = Loader::new(dataset)
+        .with_directory(empty.path())
+        .with_cache_directory(cache)
+        .with_mirrors(mirrors)
+        .with_timeout(Duration::from_secs(2))
+        .with_download(&progress);
+    loader.load()
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name != ".lock").collect();
+    names.sort();
+    names
+}
+
+fn all_files() -> Vec<String> {
+    let mut names: Vec<String> = BLANK.iter().map(|(name, _)| format!("{name}.gz")).collect();
+    names.sort();
+    names
+}
+
+/// A port on which nobody listens.
+fn refusing() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}/", listener.local_addr().unwrap())
+}
+
+fn part(cache: &Path) -> PathBuf {
+    cache.join("kmnist").join(format!("{}.gz.part", BLANK[0].0))
+}
+
+#[test]
+fn what_a_server_does_wrong_is_told_and_never_kept() {
+    let server = Server::start();
+    let cases = [
+        (refusing(), "refused"),
+        (server.mirror(Fault::NotFound), "404"),
+        (server.mirror(Fault::ServerError), "500"),
+        (server.mirror(Fault::RedirectLoop), "redirect"),
+        (server.mirror(Fault::Html), "not an IDX file"),
+        (server.mirror(Fault::Half), "damaged gzip"),
+        (server.mirror(Fault::ShortLength), "damaged gzip"),
+        (server.mirror(Fault::Trickle), "timeout"),
+        (server.mirror(Fault::Endless), "more than 67108864 bytes"),
+        (server.mirror(Fault::Bomb), "oversized"),
+    ];
+    for (mirror, reason) in &cases {
+        let cache = TempDir::new().unwrap();
+        // A good file that was there before stays as it is.
+        let folder = cache.path().join("kmnist");
+        fs::create_dir_all(&folder).unwrap();
+        let (name, bytes) = &BLANK[3];
+        let good = folder.join(format!("{name}.gz"));
+        fs::write(&good, bytes).unwrap();
+
+        let begun = Instant::now();
+        let error = fetch(cache.path(), std::slice::from_ref(mirror)).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(reason), "{reason} of {mirror}:\n{text}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{mirror}");
+        assert!(fs::read(&good).unwrap() == *bytes);
+        let mut left = files(&folder);
+        left.retain(|name| !name.ends_with(".part"));
+        assert_eq!(left, [format!("{name}.gz")], "{mirror}");
+    }
+
+    let mut mirrors: Vec<String> = cases.into_iter().map(|(mirror, _)| mirror).collect();
+    mirrors.push(server.mirror(Fault::None));
+    let cache = TempDir::new().unwrap();
+    let splits = fetch(cache.path(), &mirrors).unwrap();
+    assert_eq!(splits.train.len(), 60_000);
+    assert_eq!(files(&cache.path().join("kmnist")), all_files());
+    // Now they are there: no mirror is needed.
+    assert_eq!(fetch(cache.path(), &[]).unwrap().test.len(), 10_000);
+}
+
+#[test]
+fn what_a_server_may_do_is_no_fault() {
+    let server = Server::start();
+    for fault in [
+        Fault::None,
+        Fault::NoLength,
+        Fault::Redirect,
+        Fault::Truncated,
+    ] {
+        let cache = TempDir::new().unwrap();
+        let mut mirrors = vec![server.mirror(fault)];
+        // Here all came, but the server promised more: the next one confirms that there is none.
+        if fault == Fault::Truncated {
+            mirrors.push(server.mirror(Fault::None));
+        }
+        fetch(cache.path(), &mirrors).unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+        assert_eq!(
+            files(&cache.path().join("kmnist")),
+            all_files(),
+            "{fault:?}"
+        );
+    }
+}
+
+#[test]
+fn a_broken_connection_is_gone_on_with() {
+    let (name, bytes) = &BLANK[0];
+    let half = bytes.len() / 2;
+    assert!(half > 100_000, "{name} has {} bytes", bytes.len());
+
+    // Halves of what is left, until they are not worth it; then the next mirror sends the rest.
+    for first in [Fault::Cut, Fault::Reset] {
+        let (server, cache) = (Server::start(), TempDir::new().unwrap());
+        fetch(
+            cache.path(),
+            &[server.mirror(first), server.mirror(Fault::None)],
+        )
+        .unwrap();
+        assert_eq!(files(&cache.path().join("kmnist")), all_files());
+        let ranges = server.ranges.lock().unwrap();
+        assert!(!ranges.is_empty(), "{first:?} was not gone on with");
+        assert!(
+            first != Fault::Cut || ranges.contains(&format!("bytes={half}-")),
+            "{ranges:?}"
+        );
+    }
+
+    // A later process goes on, too.
+    let (server, cache) = (Server::start(), TempDir::new().unwrap());
+    fetch(cache.path(), &[server.mirror(Fault::Cut)]).unwrap_err();
+    let left = fs::metadata(part(cache.path())).unwrap().len();
+    assert!(left > half as u64);
+    server.ranges.lock().unwrap().clear();
+    fetch(cache.path(), &[server.mirror(Fault::None)]).unwrap();
+    assert_eq!(server.ranges.lock().unwrap()[0], format!("bytes={left}-"));
+    assert_eq!(files(&cache.path().join("kmnist")), all_files());
+}
+
+#[test]
+fn a_part_of_something_else_costs_a_second_transfer_only() {
+    let (name, bytes) = &BLANK[0];
+    let (server, cache) = (Server::start(), TempDir::new().unwrap());
+    let folder = cache.path().join("kmnist");
+    let parts = [
+        vec![7; 1000],
+        vec![7; bytes.len()],
+        vec![7; 2 * bytes.len()],
+        bytes.clone(),
+    ];
+    for left in parts {
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(part(cache.path()), left).unwrap();
+        fetch(cache.path(), &[server.mirror(Fault::None)]).unwrap();
+        assert!(fs::read(folder.join(format!("{name}.gz"))).unwrap() == *bytes);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(part(cache.path()), &bytes[..1000]).unwrap();
+    let mirrors = [server.mirror(Fault::WrongRest), server.mirror(Fault::None)];
+    fetch(cache.path(), &mirrors).unwrap();
+    assert_eq!(files(&folder), all_files());
+}
+
+#[test]
+fn two_at_once_share_one_download() {
+    let (server, cache) = (Server::start(), TempDir::new().unwrap());
+    let mirrors = [server.mirror(Fault::None)];
+    thread::scope(|scope| {
+        let both = [(), ()].map(|()| scope.spawn(|| fetch(cache.path(), &mirrors).unwrap()));
+        for one in both {
+            assert_eq!(one.join().unwrap().train.len(), 60_000);
+        }
+    });
+    assert_eq!(files(&cache.path().join("kmnist")), all_files());
+}
+
+/// Again in a process where this variable is not set, or a limit is.
+fn in_another_process(test: &str, prefix: &str) {
+    let binary = std::env::current_exe().unwrap();
+    let command = format!("{prefix} exec '{}' --exact {test}", binary.display());
+    let output = std::process::Command::new("sh")
+        .args(["-c", &command])
+        .env_remove("LENET_DATA_DIR")
+        .env("LENET_TEST_CHILD", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+}
+
+fn is_child() -> bool {
+    std::env::var_os("LENET_TEST_CHILD").is_some()
+}
+
+/// The right shape is not enough where the digest is known.
+#[test]
+fn a_foreign_file_is_not_kept() {
+    // Where the real set is at hand nothing would be fetched: test in a process that has none.
+    if !is_child() {
+        return in_another_process("a_foreign_file_is_not_kept", "");
+    }
+    let (server, cache) = (Server::start(), TempDir::new().unwrap());
+    let mirrors = [server.mirror(Fault::None)];
+    let error = fetch_known(KnownDataset::Mnist, cache.path(), &mirrors).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("not the published mnist file"), "{text}");
+    assert!(files(&cache.path().join("mnist")).is_empty());
+}
+
+/// A process that may write no more than 64 KiB to a file stands for a disk without room.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_told_and_nothing_is_left_on_it() {
+    if !is_child() {
+        let limit = "trap '' XFSZ; ulimit -f 128;";
+        return in_another_process("a_full_disk_is_told_and_nothing_is_left_on_it", limit);
+    }
+    let (server, cache) = (Server::start(), TempDir::new().unwrap());
+    let error = fetch(cache.path(), &[server.mirror(Fault::None)]).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("gz.part: File too large"), "{text}");
+    assert!(files(&cache.path().join("kmnist")).is_empty());
+}
+
+#[test]
+fn an_unwritable_cache_is_told() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("a file");
+    fs::write(&file, b"").unwrap();
+    let text = fetch(&file, &[]).unwrap_err().to_string();
+    assert!(
+        text.contains("It was not downloaded") && text.contains("a file"),
+        "{text}"
+    );
+    assert!(fs::read(&file).unwrap().is_empty());
+}
