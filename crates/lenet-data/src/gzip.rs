@@ -29,10 +29,10 @@ pub(crate) fn inflate_idx(bytes: &[u8], limit: usize) -> Result<Vec<u8>, IdxErro
     }
     // A promise beyond what so short a stream can hold is not worth a reservation.
     let possible = bytes.len().saturating_mul(MAX_RATIO);
-    out.reserve(header.total.min(possible).saturating_sub(out.len()));
-
     // One byte more than promised tells an oversized file; reaching the end checks the CRC.
-    read_to(&mut decoder, &mut out, header.total.saturating_add(1))?;
+    let wanted = header.total.saturating_add(1);
+    out.reserve(wanted.min(possible).saturating_sub(out.len()));
+    read_to(&mut decoder, &mut out, wanted)?;
     header.check_len(out.len())?;
     Ok(out)
 }

@@ -13,8 +13,8 @@ use crate::{DataError, ImageDataset, KnownDataset, KnownFile, SearchedPlace, Spl
 /// How long a mirror may be silent or slow.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Largest file that is read: more than the largest of the family before compression.
-const MAX_BYTES: u64 = 256 << 20;
+/// Largest file that is read, and most bytes that it is inflated to: the largest of the family has 47 MB.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// Told of every piece of a download.
 pub trait DownloadProgress {
@@ -285,7 +285,7 @@ pub(crate) fn verify<'a>(
         path: path.to_owned(),
         source,
     };
-    let bytes = idx::decode(raw, idx::MAX_DECOMPRESSED).map_err(idx_error)?;
+    let bytes = idx::decode(raw, MAX_BYTES as usize).map_err(idx_error)?;
     let header = Header::parse(&bytes).map_err(idx_error)?;
     header.check_len(bytes.len()).map_err(idx_error)?;
     if header.shape != file.shape {

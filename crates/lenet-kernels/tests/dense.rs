@@ -93,6 +93,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes hours; a small layer does the same")]
     fn random_layers_agree_with_the_definition(
         batch in 0_usize..40,
         inputs in 1_usize..70,
@@ -105,7 +106,16 @@ proptest! {
     }
 }
 
+/// Small enough for an interpreter that checks every access (`cargo +nightly miri test`).
 #[test]
+fn small_layers_agree_with_the_definition() {
+    check(3, 7, 5, Some(Activation::Sigmoid));
+    check(9, 3, 33, Some(Activation::Relu));
+    check(1, 5, 40, None);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "takes hours; a small layer does the same")]
 fn the_layers_of_lenet_agree_with_the_definition() {
     check(128, 400, 120, Some(Activation::Sigmoid));
     check(1, 120, 84, Some(Activation::Relu));
@@ -113,6 +123,7 @@ fn the_layers_of_lenet_agree_with_the_definition() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes hours; a small layer does the same")]
 fn the_number_of_threads_changes_nothing() {
     // Large enough that every product is worth several threads.
     let kernel = DenseKernel::new(400, 120, Some(Activation::Tanh));
