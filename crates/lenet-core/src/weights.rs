@@ -11,9 +11,6 @@ use crate::{LeNet, LeNetConfig, WeightsError};
 /// Key under which a file's metadata holds the configuration as JSON.
 const CONFIG_KEY: &str = "lenet_config";
 
-/// Most bytes of a weights file: a hundred times what the largest network of the exercises needs.
-const MAX_BYTES: u64 = 1 << 30;
-
 impl LeNet {
     /// Saves the weights as safetensors, with the configuration in the file's metadata.
     ///
@@ -87,7 +84,7 @@ impl LeNet {
     /// same activation, pooling and padding, which shapes do not tell.
     pub fn load_safetensors(self, path: impl AsRef<Path>) -> Result<Self, WeightsError> {
         let path = path.as_ref();
-        let bytes = read_file(path, MAX_BYTES).map_err(|source| WeightsError::Io {
+        let bytes = read_file(path, self.largest_file()).map_err(|source| WeightsError::Io {
             path: path.to_owned(),
             source,
         })?;
@@ -115,6 +112,13 @@ impl LeNet {
                 other => Err(format!("{other:?}")),
             },
         }))
+    }
+
+    /// Most bytes of a weights file: what four float32 files of this network and much else would need.
+    fn largest_file(&self) -> u64 {
+        let table = self.config().layer_table();
+        let parameters = table.map_or(0, |table| table.parameters()) as u64;
+        16 * parameters + (64 << 20)
     }
 
     /// Whether the configuration in the file's metadata, if there is one, computes the same.

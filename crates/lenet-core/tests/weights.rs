@@ -148,3 +148,43 @@ fn loaded_weights_have_gradients() {
     assert!(loaded.conv[0].weight.grad(&gradients).is_some());
     assert!(loaded.dense[2].bias.grad(&gradients).is_some());
 }
+
+#[test]
+fn weights_that_are_not_finite_are_refused() {
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut state = lenet(0).state_dict().unwrap();
+        state[1].values[3] = value;
+        let error = lenet(1).load_state_dict(state).unwrap_err().to_string();
+        let expected = format!("net.0.bias: value 3 is {value}, not a finite number");
+        assert!(error.ends_with(&expected), "{error}");
+    }
+}
+
+#[test]
+fn a_tensor_that_comes_twice_or_has_too_few_values_is_refused() {
+    let mut state = lenet(0).state_dict().unwrap();
+    let mut second = state[0].clone();
+    second.name = "0.weight".to_owned();
+    state.push(second);
+    state[2].values.pop();
+    let error = lenet(1).load_state_dict(state).unwrap_err().to_string();
+    assert!(
+        error.contains("net.3.weight: expected 2400 values, found 2399"),
+        "{error}"
+    );
+    assert!(
+        error.contains("net.0.weight: not part of this network"),
+        "{error}"
+    );
+}
+
+/// A file without an end takes neither for ever nor all memory.
+#[cfg(unix)]
+#[test]
+fn an_endless_file_is_refused() {
+    let error = lenet(0).load_safetensors("/dev/zero").unwrap_err();
+    assert!(
+        error.to_string().starts_with("/dev/zero: more than "),
+        "{error}"
+    );
+}

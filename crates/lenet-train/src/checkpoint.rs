@@ -42,8 +42,6 @@ const COLUMNS: [&str; 6] = [
     "validation_accuracy",
     "validation_loss",
 ];
-/// Largest file that is read, in bytes.
-const MAX_BYTES: u64 = 1 << 30;
 
 /// How often something happens in a run.
 ///
@@ -256,6 +254,13 @@ impl RunIdentity {
         self.training_set
             .images
             .div_ceil(self.training.batch_size.max(1))
+    }
+
+    /// Most bytes of a checkpoint: weights and velocity in float32, and much else.
+    fn largest_file(&self) -> u64 {
+        let table = self.network.layer_table();
+        let parameters = table.map_or(0, |table| table.parameters()) as u64;
+        8 * parameters + (64 << 20)
     }
 
     /// Whether a run of this kind can be there.
@@ -487,7 +492,7 @@ fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
 
 /// Reads a checkpoint of this run.
 fn read(path: PathBuf, identity: &RunIdentity) -> Result<Checkpoint, CheckpointError> {
-    let bytes = read_file(&path, MAX_BYTES).map_err(io_at(&path))?;
+    let bytes = read_file(&path, identity.largest_file()).map_err(io_at(&path))?;
     let expected = serde_json::to_string(identity).and_then(|text| serde_json::from_str(&text));
     let parsed = match expected {
         Ok(expected) => parse(&bytes, &expected),
