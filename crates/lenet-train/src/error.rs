@@ -102,6 +102,19 @@ pub enum TrainingError {
         /// Learning rate of the step.
         learning_rate: f64,
     },
+    /// The network gives no probabilities for some images.
+    #[error(
+        "the network's output for {found} of {images} images of '{dataset}' is infinite or not a number: its \
+         weights are too large; train with a smaller learning rate"
+    )]
+    NonFiniteOutput {
+        /// The data set's name.
+        dataset: String,
+        /// Its images.
+        images: usize,
+        /// Those without a finite output.
+        found: usize,
+    },
     /// The checkpoints cannot be resumed from, or a stopped run's could not be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

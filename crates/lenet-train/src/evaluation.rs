@@ -43,7 +43,8 @@ pub struct Evaluation {
 ///
 /// # Errors
 ///
-/// [`TrainingError`] if the images do not fit the network, there are none, or the device fails.
+/// [`TrainingError`] if the images do not fit the network, there are none, the network's output is infinite
+/// or not a number, or the device fails.
 pub fn evaluate(
     lenet: &LeNet,
     dataset: &ImageDataset,
@@ -81,6 +82,15 @@ fn evaluate_here(
             .map(|class| usize::try_from(class).unwrap_or(usize::MAX))
             .collect();
     let likelihoods: Vec<f32> = to_vec(Tensor::cat(likelihoods, 0).try_into_data_as::<f32>())?;
+
+    let lost = likelihoods.iter().filter(|l| !l.is_finite()).count();
+    if lost > 0 {
+        return Err(TrainingError::NonFiniteOutput {
+            dataset: dataset.name().to_owned(),
+            images: dataset.len(),
+            found: lost,
+        });
+    }
 
     let labels: Vec<usize> = dataset.labels().iter().map(|&label| label.into()).collect();
     let confusion = ConfusionMatrix::new(dataset.class_names(), &labels, &predictions);

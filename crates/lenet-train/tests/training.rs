@@ -271,6 +271,36 @@ fn a_diverged_run_ends_early_and_says_where() {
     }
 }
 
+/// One step that leaves weights too large for any output, and one that leaves none at all.
+#[test]
+fn weights_that_diverged_in_the_last_step_are_told() {
+    let images = synthetic::garments(50, 0);
+    let config = |rate| {
+        TrainingConfig::default()
+            .with_epochs(1)
+            .with_learning_rate(rate)
+    };
+    let large = run(&config(1e38), &images).unwrap();
+    let error = evaluate(&large.lenet, &images, &Device::flex()).unwrap_err();
+    assert!(
+        matches!(error, TrainingError::NonFiniteOutput { images: 50, found, .. } if found > 0),
+        "{error}"
+    );
+    let error = run(&config(1e300), &images).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            TrainingError::NonFiniteWeight {
+                epoch: 1,
+                step: 1,
+                steps: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
 #[test]
 fn schedules_start_and_end_where_they_should() {
     let rate = |schedule: Schedule, step| schedule.learning_rate(0.1, step, 10, 100);

@@ -411,7 +411,9 @@ impl TrialRun<'_, '_> {
             Ok(Ok(_)) => Outcome::Finished,
             Ok(Err(TrainingError::Interrupted { .. })) => return None,
             Ok(Err(error)) => match error {
-                TrainingError::NonFiniteLoss { .. } | TrainingError::NonFiniteWeight { .. } => {
+                TrainingError::NonFiniteLoss { .. }
+                | TrainingError::NonFiniteWeight { .. }
+                | TrainingError::NonFiniteOutput { .. } => {
                     let message = error.to_string();
                     Outcome::Diverged { message }
                 }
