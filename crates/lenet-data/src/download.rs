@@ -7,10 +7,8 @@ use ureq::Agent;
 use ureq::http::header::{CONTENT_RANGE, RANGE};
 use ureq::http::{Response, StatusCode};
 
-use crate::{DownloadProgress, KnownDataset, KnownFile, loader};
-
-/// No compressed file of the family is half as large.
-const MAX_BYTES: u64 = 64 << 20;
+use crate::loader::{self, MAX_BYTES};
+use crate::{DownloadProgress, KnownDataset, KnownFile};
 
 /// Getting no further than this until a timeout or a broken connection is not worth another try.
 const WORTH_ANOTHER_TRY: u64 = 64 << 10;

@@ -13,8 +13,8 @@ use crate::{DataError, ImageDataset, KnownDataset, KnownFile, SearchedPlace, Spl
 /// How long a mirror may be silent or slow.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Largest file that is read, and most bytes that it is inflated to: the largest of the family has 47 MB.
-const MAX_BYTES: u64 = 64 << 20;
+/// Largest file that is read or fetched, and most bytes that it is inflated to: the largest of the family has 47 MB.
+pub(crate) const MAX_BYTES: u64 = 64 << 20;
 
 /// Told of every piece of a download.
 pub trait DownloadProgress {

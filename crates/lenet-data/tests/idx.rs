@@ -7,17 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
-use std::io::Write;
+mod common;
 
-use flate2::{Compression, write::GzEncoder};
+use common::gzip;
 use lenet_data::idx::{ElementType, Header, Idx, IdxError, MAX_DECOMPRESSED, Values, decode};
 use proptest::prelude::*;
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
 
 fn header(code: u8, dimensions: &[u32]) -> Vec<u8> {
     let mut bytes = vec![0, 0, code, dimensions.len() as u8];

@@ -71,6 +71,8 @@ impl Geometry {
             .checked_mul(taps)?;
         let widest = in_plane.checked_add(LANES)?.checked_mul(taps)?;
         widest.checked_mul(padded_inputs?.max(padded_outputs?))?;
+        // Places in an image, and channels, are noted in 32 bits.
+        u32::try_from(in_plane.checked_mul(padded_inputs?)?.max(outputs)).ok()?;
         Some(Self {
             shape,
             stride,

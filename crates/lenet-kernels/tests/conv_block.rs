@@ -528,6 +528,12 @@ fn impossible_shapes_are_refused() {
     };
     for shape in [
         Shape {
+            in_channels: 17,
+            height: 20_000,
+            width: 20_000,
+            ..CONV2
+        },
+        Shape {
             kernel_size: 0,
             ..CONV2
         },

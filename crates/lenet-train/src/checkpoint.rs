@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use lenet_core::{LeNet, LeNetConfig, NamedTensor, WeightsError, read_file, write_file};
+use lenet_core::{LeNetConfig, NamedTensor, WeightsError, read_file, write_file};
 use lenet_data::ImageDataset;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -215,7 +215,7 @@ pub enum CheckpointError {
         /// What differs, a line each.
         differences: Vec<String>,
     },
-    /// The weights could not be taken from the device or put there.
+    /// Weights or velocity are not those of the network.
     #[error("{path}: {source}", path = path.display())]
     Weights {
         /// The checkpoint.
@@ -377,12 +377,10 @@ impl<'a> CheckpointFolder<'a> {
 
     /// Whether a checkpoint is due where the run is.
     pub(crate) fn is_due(&self, progress: &Progress) -> bool {
-        let at_end = progress.epoch() == self.identity.training.epochs;
-        let is_due = match self.config.interval {
+        match self.config.interval {
             Interval::Epochs(count) => progress.step == 0 && progress.epoch().is_multiple_of(count),
             Interval::Steps(count) => self.steps_done(progress).is_multiple_of(count),
-        };
-        is_due || at_end
+        }
     }
 
     fn steps_done(&self, progress: &Progress) -> usize {
@@ -392,13 +390,13 @@ impl<'a> CheckpointFolder<'a> {
     /// Writes a checkpoint, then removes those that are one too many.
     pub(crate) fn save(
         &self,
-        lenet: &LeNet,
-        velocity: Option<&LeNet>,
+        weights: &[NamedTensor],
+        velocity: &[NamedTensor],
         progress: &Progress,
     ) -> Result<PathBuf, CheckpointError> {
         let name = format!("{PREFIX}{:09}{SUFFIX}", self.steps_done(progress));
         let path = self.config.folder.join(name);
-        let bytes = self.to_bytes(lenet, velocity, progress, &path)?;
+        let bytes = self.to_bytes(weights, velocity, progress, &path)?;
         write_file(&path, &bytes).map_err(io_at(&path))?;
         let mut all = files(&self.config.folder)?;
         for (_, old) in all.drain(..all.len().saturating_sub(self.config.kept)) {
@@ -409,22 +407,17 @@ impl<'a> CheckpointFolder<'a> {
 
     fn to_bytes(
         &self,
-        lenet: &LeNet,
-        velocity: Option<&LeNet>,
+        weights: &[NamedTensor],
+        velocity: &[NamedTensor],
         progress: &Progress,
         path: &Path,
     ) -> Result<Vec<u8>, CheckpointError> {
-        let weights_error = |source| CheckpointError::Weights {
-            path: path.to_owned(),
-            source,
-        };
         let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
-        for (prefix, lenet) in [("", Some(lenet)), (VELOCITY, velocity)] {
-            let state = lenet.map(LeNet::state_dict).transpose();
-            for tensor in state.map_err(weights_error)?.unwrap_or_default() {
+        for (prefix, state) in [("", weights), (VELOCITY, velocity)] {
+            for tensor in state {
                 let bytes = tensor.values.iter().flat_map(|v| v.to_le_bytes());
                 let name = format!("{prefix}{}", tensor.name);
-                tensors.push((name, Dtype::F32, tensor.shape, bytes.collect()));
+                tensors.push((name, Dtype::F32, tensor.shape.clone(), bytes.collect()));
             }
         }
         let doubles = |values: &[f64]| values.iter().flat_map(|v| v.to_le_bytes()).collect();

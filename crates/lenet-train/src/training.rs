@@ -350,8 +350,7 @@ impl Run<'_> {
             source,
         };
         let velocity = checkpoint.velocity;
-        let is_fresh = checkpoint.progress == Progress::default();
-        if config.momentum > 0.0 && !is_fresh {
+        if config.momentum > 0.0 {
             let inner = self.lenet.valid();
             self.sgd
                 .set_velocity(inner.load_state_dict(velocity).map_err(weights)?);
@@ -378,13 +377,14 @@ impl Run<'_> {
             0 => (self.progress.epoch(), steps),
             step => (self.progress.epoch() + 1, step),
         };
-        for tensor in self.lenet.state_dict().map_err(device_error)? {
+        let weights = self.lenet.state_dict().map_err(device_error)?;
+        for tensor in &weights {
             if let Some(found) = tensor.values.iter().find(|value| !value.is_finite()) {
                 return Err(TrainingError::NonFiniteWeight {
                     epoch,
                     step,
                     steps,
-                    name: tensor.name,
+                    name: tensor.name.clone(),
                     found: *found,
                     learning_rate: rate,
                 });
@@ -394,7 +394,9 @@ impl Run<'_> {
             return Ok(Saved::NotWanted);
         };
         let velocity = self.sgd.velocity(&self.lenet);
-        match folder.save(&self.lenet, velocity.as_ref(), &self.progress) {
+        let velocity = velocity.map(|velocity| velocity.state_dict()).transpose();
+        let velocity = velocity.map_err(device_error)?.unwrap_or_default();
+        match folder.save(&weights, &velocity, &self.progress) {
             Ok(path) => {
                 observer.observe(&Event::Checkpoint { path: &path });
                 Ok(Saved::At(path))
