@@ -42,6 +42,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         .with_hidden_dims([3]);
     let lenet = small.init(&device, 0)?;
     write("weights", "small", &lenet.to_safetensors()?)?;
+    let record = tempfile::NamedTempFile::new()?;
+    lenet.save_record(record.path())?;
+    write("weights", "record", &fs::read(record.path())?)?;
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/lenet-core/tests/fixtures");
+    for name in ["tiny.pt", "tiny_legacy.pt"] {
+        write("pytorch", name, &fs::read(fixtures.join(name))?)?;
+    }
+
+    let trial = br#"{"label":"a","seed":0,"outcome":{"status":"finished"},"epochs":[],"seconds":0.5,"threads":1}"#;
+    write("sweep", "trial", &[&[0], &trial[..], b"\n"].concat())?;
 
     let network = LeNetConfig::modern(10)
         .with_out_channels([1, 1])

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use assert_cmd::assert::Assert;
 use common::{binary, example, files};
-use lenet::core::LeNetConfig;
+use lenet::core::{LeNetConfig, Weights};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -113,7 +113,7 @@ fn each_example_trains_and_leaves_its_files() {
         };
         let lenet = config.init(&burn::tensor::Device::flex(), 5).unwrap();
         lenet
-            .load_safetensors(out.join("weights.safetensors"))
+            .load_weights(Weights::open(out.join("weights.safetensors")).unwrap())
             .unwrap();
     }
 }
@@ -761,4 +761,27 @@ fn digits_have_no_coats() {
         ])
         .assert();
     assert!(stderr(&run.code(1)).contains("synthetic digits has no class 'coat'"));
+}
+
+#[test]
+fn burns_learner_trains_the_network_too() {
+    let folder = TempDir::new().unwrap();
+    let run = || {
+        let mut command = example("burn_learner", folder.path());
+        command.args(["--dataset", "synthetic", "--quick", "--device", "flex"]);
+        command.args(["--epochs", "2", "--out", "out"]);
+        stdout(&command.assert().success())
+    };
+    let shown = run();
+    for name in ["burn's Learner", "lenet-train"] {
+        let rows = shown
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(name));
+        let numbers = rows.filter_map(|row| row.split_whitespace().next()?.parse::<f64>().ok());
+        let accuracy: Vec<f64> = numbers.collect();
+        assert!(accuracy.len() == 1 && accuracy[0] > 0.3, "{name}: {shown}");
+    }
+    // A second run begins anew beside the files of the first.
+    run();
+    assert!(files(&folder.path().join("out")).contains(&"weights.safetensors".to_owned()));
 }

@@ -11,7 +11,7 @@
 
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use lenet::core::{LeNet, LeNetConfig};
+use lenet::core::{LeNet, LeNetConfig, Weights};
 use lenet::train::cross_entropy;
 use safetensors::SafeTensors;
 
@@ -64,7 +64,7 @@ fn with_pytorch_weights(config: &LeNetConfig, device: &Device) -> LeNet {
     config
         .init(device, 99)
         .unwrap()
-        .from_safetensors(WEIGHTS)
+        .load_weights(Weights::from_bytes(WEIGHTS).unwrap())
         .unwrap()
 }
 

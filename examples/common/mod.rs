@@ -17,7 +17,7 @@ use lenet::train::TrainingError;
 use lenet::train::sweep::SweepError;
 
 pub(crate) use exercise::{Exercise, Session};
-pub(crate) use single::train_one;
+pub(crate) use single::{console, train_one};
 pub(crate) use sweep::compare;
 
 /// Runs an exercise; an error is printed and becomes exit code 1.

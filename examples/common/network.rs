@@ -1,6 +1,6 @@
 use anyhow::{Context, Result};
 use burn::tensor::Tensor;
-use lenet::core::{LeNet, LeNetConfig};
+use lenet::core::{LeNet, LeNetConfig, Weights};
 use lenet::plot::{ActivationGrid, Block};
 use lenet::train::{evaluate, train};
 
@@ -19,7 +19,9 @@ impl Session {
         let lenet = match &args.weights {
             Some(path) => {
                 println!("weights   {}\n", path.display());
-                network.init(device, 0)?.load_safetensors(path)?
+                network
+                    .init(device, 0)?
+                    .load_weights(Weights::open(path)?)?
             }
             None => {
                 let config = args.recipe.training(15, self.quick);

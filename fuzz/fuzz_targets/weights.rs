@@ -1,30 +1,21 @@
-//! Any bytes as the weights of a small network: what is accepted is finite and is saved again.
+//! Any bytes as a safetensors file or a burn record: what is accepted is finite and is saved again.
 
 #![no_main]
 
 use burn::tensor::Device;
-use lenet_core::{LeNet, LeNetConfig};
+use lenet_core::{LeNet, LeNetConfig, Weights};
 use libfuzzer_sys::fuzz_target;
 
-fn network() -> LeNet {
-    let config = LeNetConfig::modern(2)
-        .with_image_size([8, 8])
-        .with_out_channels([1, 2])
-        .with_kernel_size(3)
-        .with_padding(1)
-        .with_hidden_dims([3]);
-    config.init(&Device::flex(), 0).expect("a network as the seeds have it")
-}
-
-thread_local! {
-    static NETWORK: LeNet = network();
-}
-
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(lenet) = NETWORK.with(Clone::clone).from_safetensors(bytes) {
+    let like = LeNetConfig::modern(2).with_image_size([8, 8]);
+    let lenet = Weights::from_bytes(bytes)
+        .and_then(|weights| LeNet::from_weights(weights, &like, &Device::flex()));
+    if let Ok(lenet) = lenet {
         let state = lenet.state_dict().expect("weights on the host");
         assert!(state.iter().flat_map(|tensor| &tensor.values).all(|value| value.is_finite()));
         let again = lenet.to_safetensors().expect("weights on the host");
-        assert!(lenet.from_safetensors(&again).is_ok());
+        let again = Weights::from_bytes(again).expect("as it was saved");
+        assert_eq!(again.config(), Some(lenet.config()));
+        assert!(lenet.load_weights(again).is_ok());
     }
 });

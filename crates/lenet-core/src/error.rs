@@ -146,6 +146,14 @@ pub enum TensorDifference {
         /// The value.
         found: String,
     },
+    /// The file does not hold the values that it lists.
+    #[error("{name}: {reason}")]
+    Unreadable {
+        /// Key of the tensor.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 /// Why weights were not saved or loaded.
@@ -160,12 +168,39 @@ pub enum WeightsError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// The bytes are no safetensors file.
-    #[error("not a safetensors file: {source}")]
-    Format {
-        /// What the parser said.
-        source: safetensors::SafeTensorError,
+    /// What is wrong with a file.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<WeightsError>,
     },
+    /// The file begins as no weights file does.
+    #[error(
+        "not a weights file: expected safetensors, a burn record or a PyTorch file, found one that begins with {start:02x?}"
+    )]
+    UnknownFormat {
+        /// The first bytes, at most eight.
+        start: Vec<u8>,
+    },
+    /// The file is damaged, or of a kind that cannot be read.
+    #[error("not a readable {format} file: {reason}")]
+    Format {
+        /// The format that the file begins as.
+        format: &'static str,
+        /// What the parser said.
+        reason: String,
+    },
+    /// The file says no configuration, and none follows from its tensors.
+    #[error("the weights are of no LeNet: {reason}")]
+    Shapes {
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// The configuration in the file describes no possible network.
+    #[error("the configuration in the file: {0}")]
+    Config(#[from] ConfigError),
     /// The file holds the weights of another network.
     #[error("the weights are of another network:{}", list(differences))]
     Mismatch {

@@ -1,3 +1,4 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 //!
 //! # Map of the crate
@@ -8,7 +9,10 @@
 //! | see every layer's shape and cost | [`LeNetConfig::layer_table`], [`LayerTable`] |
 //! | create it with known weights | [`LeNetConfig::init`], [`Initializer`], [`BiasInitializer`] |
 //! | run it | [`LeNet::forward`], [`LeNet::forward_with_activations`] |
-//! | keep and exchange weights | [`LeNet::save_safetensors`], [`LeNet::load_safetensors`] |
+//! | keep weights | [`LeNet::save_safetensors`], [`LeNet::save_record`] |
+//! | read weights of burn, PyTorch and safetensors | [`Weights`], [`LeNet::from_weights`], [`LeNet::load_weights`] |
+//! | have one that is trained already | `LeNet::pretrained`, with the feature `pretrained` |
+//! | train it in burn's `Learner` | its `TrainStep`, with the feature `learner` |
 //! | take weights out and put them in | [`LeNet::state_dict`], [`LeNet::load_state_dict`] |
 //! | write a file whole or not at all | [`write_file`], [`read_file`] |
 //! | choose a device by name | [`DeviceChoice`] |
@@ -23,8 +27,12 @@ mod file;
 mod fused;
 mod initializer;
 mod layer_table;
+#[cfg(feature = "learner")]
+mod learner;
 mod model;
 mod per_layer;
+#[cfg(feature = "pretrained")]
+mod pretrained;
 mod state_dict;
 mod weights;
 
@@ -38,4 +46,7 @@ pub use initializer::{BiasInitializer, Initializer};
 pub use layer_table::{LayerKind, LayerRow, LayerTable};
 pub use model::{LeNet, StageActivation};
 pub use per_layer::PerLayer;
+#[cfg(feature = "pretrained")]
+pub use pretrained::{Pretrained, UnknownPretrained};
 pub use state_dict::NamedTensor;
+pub use weights::Weights;

@@ -1,9 +1,7 @@
-use std::collections::HashMap;
-
 use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 
-use crate::{LeNet, TensorDifference, WeightsError};
+use crate::{ConfigError, LayerKind, LeNet, LeNetConfig, Weights, WeightsError};
 
 /// A parameter as files and PyTorch know it.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,13 +12,6 @@ pub struct NamedTensor {
     pub shape: Vec<usize>,
     /// The values, the last dimension first.
     pub values: Vec<f32>,
-}
-
-/// A tensor of a file: its values, or what they are instead of 32-bit floats.
-pub(crate) struct FoundTensor {
-    pub(crate) name: String,
-    pub(crate) shape: Vec<usize>,
-    pub(crate) values: Result<Vec<f32>, String>,
 }
 
 impl LeNet {
@@ -56,7 +47,7 @@ impl LeNet {
             read.push(host(dense.weight.val()).map(|v| transpose(&v, inputs, outputs)));
             read.push(host(dense.bias.val()));
         }
-        let shapes = self.parameter_shapes().into_iter();
+        let shapes = self.config().parameter_shapes()?.into_iter();
         let tensors = shapes
             .zip(read)
             .map(|((name, shape), values)| match values {
@@ -70,61 +61,18 @@ impl LeNet {
         tensors.collect()
     }
 
-    /// This network with these parameters, on the same device. The names may lack the prefix `net.`.
+    /// This network with these parameters, on the same device: [`load_weights`](Self::load_weights).
     ///
     /// # Errors
     ///
     /// [`WeightsError::Mismatch`] with everything that is missing, superfluous, of another shape, or not a
     /// finite number.
     pub fn load_state_dict(self, state: Vec<NamedTensor>) -> Result<Self, WeightsError> {
-        self.load(state.into_iter().map(|tensor| FoundTensor {
-            name: tensor.name,
-            shape: tensor.shape,
-            values: Ok(tensor.values),
-        }))
+        self.load_weights(Weights::from(state))
     }
 
-    pub(crate) fn load(
-        mut self,
-        tensors: impl Iterator<Item = FoundTensor>,
-    ) -> Result<Self, WeightsError> {
-        let mut differences = Vec::new();
-        let mut unexpected = Vec::new();
-        let mut found = HashMap::new();
-        for tensor in tensors {
-            let name = match tensor.name.starts_with("net.") {
-                true => tensor.name.clone(),
-                false => format!("net.{}", tensor.name),
-            };
-            // The second one of a name is none of the network's.
-            if let Some(second) = found.insert(name, tensor) {
-                unexpected.push(second);
-            }
-        }
-        let mut values = Vec::new();
-        for (name, expected) in self.parameter_shapes() {
-            match found.remove(&name) {
-                None => differences.push(TensorDifference::Missing { name, expected }),
-                Some(tensor) => match check(name, expected, tensor) {
-                    Ok(numbers) => values.push(numbers),
-                    Err(difference) => differences.push(difference),
-                },
-            }
-        }
-        unexpected.extend(found.into_values());
-        unexpected.sort_by(|a, b| a.name.cmp(&b.name));
-        differences.extend(
-            unexpected
-                .into_iter()
-                .map(|tensor| TensorDifference::Unexpected {
-                    name: tensor.name,
-                    found: tensor.shape,
-                }),
-        );
-        if !differences.is_empty() {
-            return Err(WeightsError::Mismatch { differences });
-        }
-
+    /// This network with these values in its parameters, already proven to be of the right number.
+    pub(crate) fn with_values(mut self, values: Vec<Vec<f32>>) -> Self {
         let mut values = values.into_iter();
         let mut next = || values.next().unwrap_or_default();
         for block in &mut self.conv {
@@ -136,62 +84,38 @@ impl LeNet {
             replace(&mut dense.weight, transpose(&next(), outputs, inputs));
             replace(&mut dense.bias, next());
         }
-        Ok(self)
+        self
     }
 
-    /// Every parameter's name and PyTorch shape, in the order of the network.
-    fn parameter_shapes(&self) -> Vec<(String, Vec<usize>)> {
-        let conv = self.conv.iter().enumerate().map(|(index, block)| {
-            let (weight, bias) = (block.weight.dims().to_vec(), block.bias.dims().to_vec());
-            (3 * index, weight, bias)
-        });
-        let first_dense = 3 * self.conv.len() + 1;
-        let dense = self.dense.iter().enumerate().map(|(index, dense)| {
-            let [inputs, outputs] = dense.weight.dims();
-            let module = first_dense + 2 * index;
-            (module, vec![outputs, inputs], vec![outputs])
-        });
-        let parameters = conv.chain(dense).flat_map(|(module, weight, bias)| {
-            [
-                (format!("net.{module}.weight"), weight),
-                (format!("net.{module}.bias"), bias),
-            ]
-        });
-        parameters.collect()
+    /// The configuration as files keep it.
+    pub(crate) fn config_json(&self) -> String {
+        serde_json::to_string(self.config()).unwrap_or_default()
     }
 }
 
-fn check(
-    name: String,
-    expected: Vec<usize>,
-    tensor: FoundTensor,
-) -> Result<Vec<f32>, TensorDifference> {
-    let values = match tensor.values {
-        _ if tensor.shape != expected => {
-            return Err(TensorDifference::Shape {
-                name,
-                expected,
-                found: tensor.shape,
-            });
+impl LeNetConfig {
+    /// Every parameter's name and PyTorch shape, in the order of the network.
+    pub(crate) fn parameter_shapes(&self) -> Result<Vec<(String, Vec<usize>)>, ConfigError> {
+        let mut shapes = Vec::new();
+        // Its number in the notebook's `nn.Sequential`, which has no layer of the table left out.
+        for (module, row) in self.layer_table()?.rows().iter().enumerate() {
+            let (weight, outputs) = match row.kind {
+                LayerKind::Convolution {
+                    in_channels,
+                    out_channels,
+                    kernel_size,
+                    ..
+                } => (
+                    vec![out_channels, in_channels, kernel_size, kernel_size],
+                    out_channels,
+                ),
+                LayerKind::Dense { inputs, outputs } => (vec![outputs, inputs], outputs),
+                LayerKind::Activation(_) | LayerKind::Pooling(_) | LayerKind::Flatten => continue,
+            };
+            shapes.push((format!("net.{module}.weight"), weight));
+            shapes.push((format!("net.{module}.bias"), vec![outputs]));
         }
-        Err(found) => return Err(TensorDifference::ElementType { name, found }),
-        Ok(values) => values,
-    };
-    let len = expected.iter().product();
-    if values.len() != len {
-        return Err(TensorDifference::Length {
-            name,
-            expected: len,
-            found: values.len(),
-        });
-    }
-    match values.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err(TensorDifference::NotFinite {
-            name,
-            index,
-            found: values.get(index).copied().unwrap_or(f32::NAN).to_string(),
-        }),
-        None => Ok(values),
+        Ok(shapes)
     }
 }
 
@@ -215,7 +139,7 @@ fn replace<const D: usize>(parameter: &mut Param<Tensor<D>>, values: Vec<f32>) {
 }
 
 /// A `rows × columns` matrix, transposed.
-fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+pub(crate) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns)
         .flat_map(|column| {
             let column = values.iter().skip(column).step_by(columns.max(1));

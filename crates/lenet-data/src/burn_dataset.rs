@@ -1,6 +1,6 @@
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::{Dataset, DatasetError};
-use burn::tensor::Device;
+use burn::tensor::{Device, Int, Tensor};
 
 use crate::batch::scale;
 use crate::{Batch, ImageDataset, IndexError};
@@ -43,12 +43,12 @@ impl Dataset<ImageItem> for ImageDataset {
 /// ```
 /// use burn::data::dataloader::batcher::Batcher;
 /// use burn::data::dataset::Dataset;
-/// use burn::tensor::Device;
-/// use lenet_data::{ImageBatcher, synthetic};
+/// use burn::tensor::{Device, Int, Tensor};
+/// use lenet_data::{Batch, ImageBatcher, synthetic};
 ///
 /// let digits = synthetic::digits(8, 0);
 /// let items = vec![digits.get(0)?, digits.get(5)?];
-/// let batch = ImageBatcher.batch(items, &Device::flex());
+/// let batch: Batch = ImageBatcher.batch(items, &Device::flex());
 /// assert_eq!(batch.images.dims(), [2, 1, 28, 28]);
 /// # Ok::<(), burn::data::dataset::DatasetError>(())
 /// ```
@@ -68,5 +68,13 @@ impl Batcher<ImageItem, Batch> for ImageBatcher {
             labels.push(i32::from(item.label));
         }
         Batch::from_host(pixels, labels, [height, width], device)
+    }
+}
+
+/// Images and labels as a tuple, as the steps of a `LeNet` in burn's `Learner` take them.
+impl Batcher<ImageItem, (Tensor<4>, Tensor<1, Int>)> for ImageBatcher {
+    fn batch(&self, items: Vec<ImageItem>, device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
+        let Batch { images, labels } = self.batch(items, device);
+        (images, labels)
     }
 }

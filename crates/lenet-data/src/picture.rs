@@ -157,6 +157,20 @@ impl Picture {
         Ok(fit(grey, image_size, polarity))
     }
 
+    /// [`open`](Self::open) for a file in memory; errors call it `-`, as standard input.
+    ///
+    /// # Errors
+    ///
+    /// [`PictureError`] if it is no picture, or absurdly large.
+    pub fn from_bytes(
+        bytes: &[u8],
+        image_size: [usize; 2],
+        polarity: Polarity,
+    ) -> Result<Self, PictureError> {
+        let grey = decode(Path::new("-"), bytes)?;
+        Ok(fit(grey, image_size, polarity))
+    }
+
     /// The pixels, `[height, width]`, 0 is black.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels

@@ -9,12 +9,13 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
-use burn::data::dataloader::DataLoaderBuilder;
+use burn::data::dataloader::{DataLoader, DataLoaderBuilder};
 use burn::data::dataset::Dataset;
 use burn::tensor::Device;
 use lenet_data::idx::Values;
-use lenet_data::{DataError, ImageBatcher, ImageDataset, Order, synthetic};
+use lenet_data::{Batch, DataError, ImageBatcher, ImageDataset, Order, synthetic};
 use proptest::prelude::*;
 
 /// `count` images of 2×3 pixels, each filled with its own index.
@@ -115,7 +116,7 @@ fn a_validation_split_takes_each_image_once() {
 
 #[test]
 fn burns_loader_gives_every_image() {
-    let loader = DataLoaderBuilder::new(ImageBatcher)
+    let loader: Arc<dyn DataLoader<Batch>> = DataLoaderBuilder::new(ImageBatcher)
         .batch_size(8)
         .build(numbered(20));
     let sizes: Vec<usize> = loader.iter().map(|batch| batch.unwrap().len()).collect();

@@ -1,3 +1,4 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 //!
 //! # Map of the crate
@@ -44,5 +45,14 @@ pub mod fuzzing {
     /// Whether these bytes are a checkpoint of the run that `metadata` describes.
     pub fn is_checkpoint(bytes: &[u8], run: &serde_json::Value) -> bool {
         crate::checkpoint::parse(bytes, run).is_ok()
+    }
+
+    /// The number of finished trials in a file of results of this sweep on these images.
+    pub fn finished_trials(
+        path: &std::path::Path,
+        sweep: &crate::sweep::Sweep,
+        images: &lenet_data::ImageDataset,
+    ) -> Option<usize> {
+        crate::sweep::finished_trials(path, sweep, images).ok()
     }
 }

@@ -213,3 +213,14 @@ impl Sweep {
         Ok(())
     }
 }
+
+/// The number of finished trials in a file of results.
+#[cfg(fuzzing)]
+pub(crate) fn finished_trials(
+    path: &std::path::Path,
+    sweep: &Sweep,
+    images: &lenet_data::ImageDataset,
+) -> Result<usize, SweepError> {
+    let (_, finished) = store::Store::open(path, sweep, images, images)?;
+    Ok(finished.len())
+}

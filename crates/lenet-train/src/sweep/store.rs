@@ -12,6 +12,9 @@ use crate::dataset_identity::DatasetIdentity;
 const FORMAT: &str = "lenet-sweep";
 const VERSION: u32 = 1;
 
+/// Most bytes of a file: a trial takes about a kilobyte.
+const MAX_BYTES: u64 = 256 << 20;
+
 /// A file of finished trials: a line that says of what, then a line for each trial.
 ///
 /// A line counts once its newline is on disk; what a killed process left after the last newline is
@@ -50,7 +53,7 @@ impl Store {
             path: path.to_owned(),
             source,
         };
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
@@ -67,7 +70,14 @@ impl Store {
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(io)?;
+        let limited = (&file).take(MAX_BYTES + 1).read_to_end(&mut bytes);
+        limited.map_err(io)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(io(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("more than {MAX_BYTES} bytes, the most that sweep results can have"),
+            )));
+        }
 
         let wanted = Header {
             format: FORMAT.to_owned(),

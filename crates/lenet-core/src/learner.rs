@@ -1,0 +1,50 @@
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::tensor::{Int, Tensor};
+use burn::train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
+
+use crate::LeNet;
+
+/// Images `[batch, channel, height, width]` and labels `[batch]`, as burn's `DataLoader` hands them over.
+type Labelled = (Tensor<4>, Tensor<1, Int>);
+
+/// A step of burn's `Learner` on images `[batch, channel, height, width]` and labels `[batch]`: forward, mean
+/// cross-entropy, backward.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use burn::train::TrainStep;
+/// use lenet_core::LeNetConfig;
+///
+/// let device = Device::flex().autodiff();
+/// let lenet = LeNetConfig::modern(10).init(&device, 0)?;
+/// let images = Tensor::zeros([2, 1, 28, 28], &device);
+/// let output = TrainStep::step(&lenet, (images, Tensor::from_ints([3, 8], &device)));
+/// assert_eq!(output.item.output.dims(), [2, 10]);
+/// # Ok::<(), lenet_core::ConfigError>(())
+/// ```
+impl TrainStep for LeNet {
+    type Input = Labelled;
+    type Output = ClassificationOutput;
+
+    fn step(&self, batch: Labelled) -> TrainOutput<ClassificationOutput> {
+        let output = classify(self, batch);
+        TrainOutput::new(self, output.loss.backward(), output)
+    }
+}
+
+/// The logits and the loss of a batch, without gradients.
+impl InferenceStep for LeNet {
+    type Input = Labelled;
+    type Output = ClassificationOutput;
+
+    fn step(&self, batch: Labelled) -> ClassificationOutput {
+        classify(self, batch)
+    }
+}
+
+fn classify(lenet: &LeNet, (images, labels): Labelled) -> ClassificationOutput {
+    let logits = lenet.forward(images);
+    let loss = CrossEntropyLossConfig::new().init(&logits.device());
+    let loss = loss.forward(logits.clone(), labels.clone());
+    ClassificationOutput::new(loss, logits, labels)
+}

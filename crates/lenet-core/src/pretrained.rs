@@ -1,0 +1,128 @@
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::Device;
+use thiserror::Error;
+
+use crate::{LeNet, LeNetConfig, Weights, WeightsError};
+
+/// A network that is already trained, inside the program: 62 thousand parameters, 242 KiB.
+///
+/// Each has a model card: how it was trained, how well it does on the test images, what it confuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Pretrained {
+    #[doc = include_str!("../pretrained/fashion-mnist-classic.md")]
+    FashionMnistClassic,
+    #[doc = include_str!("../pretrained/fashion-mnist-modern.md")]
+    FashionMnistModern,
+    #[doc = include_str!("../pretrained/mnist-classic.md")]
+    MnistClassic,
+    #[doc = include_str!("../pretrained/mnist-modern.md")]
+    MnistModern,
+}
+
+impl Pretrained {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::FashionMnistClassic,
+        Self::FashionMnistModern,
+        Self::MnistClassic,
+        Self::MnistModern,
+    ];
+
+    /// The name, as parsed and printed: the data set and the preset, as `fashion-mnist-modern`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FashionMnistClassic => "fashion-mnist-classic",
+            Self::FashionMnistModern => "fashion-mnist-modern",
+            Self::MnistClassic => "mnist-classic",
+            Self::MnistModern => "mnist-modern",
+        }
+    }
+
+    /// The name of the data set it was trained on, as `fashion-mnist`.
+    pub fn dataset(self) -> &'static str {
+        match self {
+            Self::FashionMnistClassic | Self::FashionMnistModern => "fashion-mnist",
+            Self::MnistClassic | Self::MnistModern => "mnist",
+        }
+    }
+
+    /// The model card: recipe, command, seed, test accuracy, confusion matrix, licence of the images; in
+    /// Markdown.
+    pub fn model_card(self) -> &'static str {
+        match self {
+            Self::FashionMnistClassic => include_str!("../pretrained/fashion-mnist-classic.md"),
+            Self::FashionMnistModern => include_str!("../pretrained/fashion-mnist-modern.md"),
+            Self::MnistClassic => include_str!("../pretrained/mnist-classic.md"),
+            Self::MnistModern => include_str!("../pretrained/mnist-modern.md"),
+        }
+    }
+
+    /// The weights as a safetensors file with the configuration in its metadata.
+    pub fn safetensors(self) -> &'static [u8] {
+        match self {
+            Self::FashionMnistClassic => {
+                include_bytes!("../pretrained/fashion-mnist-classic.safetensors")
+            }
+            Self::FashionMnistModern => {
+                include_bytes!("../pretrained/fashion-mnist-modern.safetensors")
+            }
+            Self::MnistClassic => include_bytes!("../pretrained/mnist-classic.safetensors"),
+            Self::MnistModern => include_bytes!("../pretrained/mnist-modern.safetensors"),
+        }
+    }
+}
+
+impl fmt::Display for Pretrained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// There is no pretrained network of this name.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("no pretrained network is called '{found}': there are {}", Pretrained::ALL.map(Pretrained::name).join(", "))]
+pub struct UnknownPretrained {
+    /// The name given.
+    pub found: String,
+}
+
+impl FromStr for Pretrained {
+    type Err = UnknownPretrained;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|pretrained| pretrained.name() == name)
+            .ok_or_else(|| UnknownPretrained {
+                found: name.to_owned(),
+            })
+    }
+}
+
+impl LeNet {
+    /// A network that is already trained, on `device`.
+    ///
+    /// It takes images `[batch, 1, 28, 28]` from 0 (black) to 1 and gives logits `[batch, 10]` in the order of
+    /// the data set's labels.
+    ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use lenet_core::{LeNet, Pretrained};
+    ///
+    /// let device = Device::flex();
+    /// let lenet = LeNet::pretrained(Pretrained::MnistModern, &device)?;
+    /// let logits = lenet.forward(Tensor::zeros([1, 1, 28, 28], &device));
+    /// assert_eq!(logits.dims(), [1, 10]);
+    /// # Ok::<(), lenet_core::WeightsError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] if the device does not take the weights.
+    pub fn pretrained(pretrained: Pretrained, device: &Device) -> Result<Self, WeightsError> {
+        let weights = Weights::from_bytes(pretrained.safetensors())?;
+        Self::from_weights(weights, &LeNetConfig::modern(10), device)
+    }
+}

@@ -1,0 +1,134 @@
+//! Networks that PyTorch saved compute here what they compute there.
+//!
+//! `fixtures/pytorch_files.py` writes the files.
+
+#![cfg(feature = "pytorch")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::path::PathBuf;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use lenet_core::{LeNet, LeNetConfig, TensorDifference, Weights, WeightsError};
+use safetensors::SafeTensors;
+
+const EXPECTED: &[u8] = include_bytes!("fixtures/expected.safetensors");
+
+fn fixture(name: &str) -> PathBuf {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+    PathBuf::from(folder).join(format!("{name}.pt"))
+}
+
+fn expected(name: &str) -> Vec<f32> {
+    let file = SafeTensors::deserialize(EXPECTED).unwrap();
+    let (numbers, _) = file.tensor(name).unwrap().data().as_chunks::<4>();
+    numbers.iter().map(|&b| f32::from_le_bytes(b)).collect()
+}
+
+/// Largest difference of the logits.
+fn difference(lenet: &LeNet, name: &str) -> f32 {
+    let images = TensorData::new(expected("images"), [8, 1, 28, 28]);
+    let logits = lenet.forward(Tensor::from_data(images, &Device::flex()));
+    let logits = logits.into_data().try_into_vec::<f32>().unwrap();
+    let expected = expected(&format!("{name}.logits"));
+    assert_eq!(logits.len(), expected.len());
+    let pairs = logits.iter().zip(&expected);
+    pairs.fold(0.0, |largest, (a, b)| f32::max(largest, (a - b).abs()))
+}
+
+/// The dense layers of the fixtures.
+fn narrow(config: LeNetConfig) -> LeNetConfig {
+    config.with_hidden_dims([16, 12])
+}
+
+fn networks() -> [(&'static str, LeNetConfig); 5] {
+    let tweakable = || narrow(LeNetConfig::tweakable(10));
+    [
+        ("classic", narrow(LeNetConfig::classic(10))),
+        ("modern", narrow(LeNetConfig::modern(10))),
+        ("kernel3", tweakable().with_kernel_size(3)),
+        ("kernel7", tweakable().with_kernel_size(7)),
+        (
+            "four_convolutions",
+            tweakable().with_out_channels([4, 6, 8, 10]),
+        ),
+    ]
+}
+
+#[test]
+fn every_way_of_torch_save_gives_pytorchs_logits() {
+    for (name, config) in networks() {
+        let fresh = config.init(&Device::flex(), 0).unwrap();
+        assert!(
+            difference(&fresh, name) > 1e-2,
+            "{name}: nothing to tell apart"
+        );
+        let lenet = fresh.load_weights(Weights::open(fixture(name)).unwrap());
+        let difference = difference(&lenet.unwrap(), name);
+        assert!(difference < 1e-4, "{name}: logits differ by {difference}");
+        println!("{name}: logits differ by at most {difference:.1e}");
+    }
+}
+
+/// Channels, kernels and layers come from the shapes, the rest from the preset.
+#[test]
+fn the_configuration_follows_from_the_shapes() {
+    for (name, config) in networks() {
+        let like = match name {
+            "classic" => LeNetConfig::classic(99),
+            _ => LeNetConfig::modern(99),
+        };
+        let weights = Weights::open(fixture(name)).unwrap();
+        assert_eq!(weights.config(), None);
+        let found = weights.config_like(&like).unwrap();
+        assert_eq!(found.layer_table().unwrap(), config.layer_table().unwrap());
+        let lenet = LeNet::from_weights(weights, &like, &Device::flex()).unwrap();
+        assert!(difference(&lenet, name) < 1e-4, "{name}");
+    }
+}
+
+#[test]
+fn a_file_of_another_network_is_refused_with_all_that_differs() {
+    let lenet = LeNetConfig::modern(10).init(&Device::flex(), 0).unwrap();
+    let error = lenet.load_weights(Weights::open(fixture("kernel3")).unwrap());
+    insta::assert_snapshot!(error.unwrap_err().to_string());
+
+    let weights = Weights::open(fixture("float64")).unwrap();
+    let [.., (_, config)] = networks();
+    let error = config
+        .init(&Device::flex(), 0)
+        .unwrap()
+        .load_weights(weights);
+    let Err(WeightsError::Mismatch { differences }) = error else {
+        panic!("float64 taken for float32");
+    };
+    assert_eq!(differences.len(), 14);
+    assert!(
+        matches!(&differences[0], TensorDifference::ElementType { found, .. } if found == "F64")
+    );
+}
+
+#[test]
+fn damaged_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.pt");
+    for name in ["classic", "modern"] {
+        let bytes = std::fs::read(fixture(name)).unwrap();
+        for len in [2, 60, 300, bytes.len() / 2, bytes.len() - 1] {
+            std::fs::write(&path, &bytes[..len]).unwrap();
+            let result = Weights::open(&path).and_then(|weights| {
+                let like = LeNetConfig::modern(10);
+                LeNet::from_weights(weights, &like, &Device::flex())
+            });
+            let error = result.unwrap_err().to_string();
+            assert!(
+                error.contains("damaged.pt") || error.contains("net."),
+                "{error}"
+            );
+        }
+    }
+}

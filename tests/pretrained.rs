@@ -1,0 +1,62 @@
+//! The pretrained networks do on the whole test sets what their model cards say.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use burn::tensor::Device;
+use lenet::core::{LeNet, Pretrained};
+use lenet::data::{KnownDataset, Loader};
+use lenet::train::evaluate;
+
+/// The accuracy that a model card tells.
+fn told(card: &str) -> f64 {
+    let row = card
+        .lines()
+        .find(|line| line.starts_with("| test accuracy |"));
+    let value = row.unwrap().trim_start_matches("| test accuracy |").trim();
+    value.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn names_lead_to_networks_and_other_names_to_an_error() {
+    for pretrained in Pretrained::ALL {
+        assert_eq!(pretrained.name().parse(), Ok(pretrained));
+        let lenet = LeNet::pretrained(pretrained, &Device::flex()).unwrap();
+        assert_eq!(lenet.config().classes, 10);
+        assert!(lenet.config().layer_table().unwrap().parameters() == 61_706);
+        assert!(told(pretrained.model_card()) > 0.85);
+    }
+    let error = "resnet".parse::<Pretrained>().unwrap_err().to_string();
+    assert!(
+        error.contains("'resnet'") && error.contains("mnist-modern"),
+        "{error}"
+    );
+}
+
+#[test]
+fn each_recognises_what_its_model_card_says() {
+    let device = Device::flex();
+    for pretrained in Pretrained::ALL {
+        let dataset: KnownDataset = pretrained.dataset().parse().unwrap();
+        let Ok(splits) = Loader::new(dataset).load() else {
+            println!("{pretrained}: {dataset:?} is not at hand, nothing verified");
+            continue;
+        };
+        let lenet = LeNet::pretrained(pretrained, &device).unwrap();
+        let result = evaluate(&lenet, &splits.test, &device).unwrap();
+        let told = told(pretrained.model_card());
+        println!(
+            "{pretrained}: {:.4} of {} images",
+            result.accuracy, result.images
+        );
+        // Another machine's last bits may turn an image or two.
+        let found = result.accuracy;
+        assert!(
+            (found - told).abs() < 5e-4,
+            "{pretrained}: {found}, told {told}"
+        );
+    }
+}
