@@ -129,7 +129,7 @@ fn card(
         .into_iter()
         .find(|known| known.name() == train.name());
     let terms = known.map_or("drawn by this program".to_owned(), |known| {
-        format!("{} ({})", known.licence(), known.homepage())
+        format!("{} (<{}>)", known.licence(), known.homepage())
     });
     let warning = session
         .warning()
