@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::io::{ErrorKind, IsTerminal, stdout};
+use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -105,13 +105,11 @@ fn with_learner(
         .shuffle(config.seed)
         .build(learn.clone());
     let validate = loader(device.clone()).build(validate.clone());
-    // Of an earlier run: burn's Learner would add to its metrics.
+    // burn's Learner would add to the metrics of an earlier run, whose log tells that the folder is its.
     let folder = session.path("learner");
-    match std::fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("removing {}", folder.display()));
-        }
-        _ => {}
+    if folder.join("experiment.log").is_file() {
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("removing {}", folder.display()))?;
     }
     let mut training = SupervisedTraining::new(folder, learn, validate)
         .metrics((AccuracyMetric::new(), LossMetric::new()))

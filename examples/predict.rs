@@ -21,6 +21,9 @@ use serde_json::json;
 /// Pictures that go through the network together.
 const BATCH: usize = 256;
 
+/// Largest height and width that a network of somebody else's can ask for.
+const MAX_SIDE: usize = 1 << 10;
+
 /// Largest picture read from standard input, in bytes.
 const MAX_STDIN: u64 = 64 << 20;
 
@@ -100,6 +103,11 @@ fn run(args: &Args) -> Result<()> {
         "the network takes images of {} channels, but pictures are read as grey",
         config.in_channels
     );
+    let [height, width] = config.image_size;
+    ensure!(
+        height <= MAX_SIDE && width <= MAX_SIDE,
+        "the network takes images of {height}×{width}: more than {MAX_SIDE} to a side are not made"
+    );
     let names = class_names(args, config.classes)?;
 
     // A picture that cannot be read is told, and the others are answered all the same.
@@ -114,7 +122,6 @@ fn run(args: &Args) -> Result<()> {
         }
     }
 
-    let [height, width] = config.image_size;
     let mut table = Table::new(["picture", "class", "probability"]);
     for batch in pictures.chunks(BATCH) {
         let pixels = batch.iter().flat_map(|(_, picture)| picture.pixels());

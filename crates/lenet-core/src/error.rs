@@ -67,6 +67,14 @@ pub enum ConfigError {
         /// The limit, for the parameters of a network and for the values of one feature map.
         limit: usize,
     },
+    /// The network is deeper than any LeNet can usefully be.
+    #[error("the network has {found} convolutions and dense layers: at most {limit} are possible")]
+    TooManyLayers {
+        /// The most there may be.
+        limit: usize,
+        /// The number given.
+        found: usize,
+    },
     /// The standard deviation of [`Initializer::Normal`](crate::Initializer::Normal) is unusable.
     #[error("the initializer's standard deviation is {found}: it must be finite and above 0")]
     StandardDeviation {
@@ -192,6 +200,12 @@ pub enum WeightsError {
         /// What the parser said.
         reason: String,
     },
+    /// The configuration in the file's metadata is none that this version knows.
+    #[error("the configuration in the file cannot be read: {reason}")]
+    Metadata {
+        /// What the parser said.
+        reason: String,
+    },
     /// The file says no configuration, and none follows from its tensors.
     #[error("the weights are of no LeNet: {reason}")]
     Shapes {
@@ -227,9 +241,16 @@ pub enum WeightsError {
     },
 }
 
+/// Differences listed in a message; all are in the error.
+const LISTED: usize = 50;
+
 fn list(differences: &[TensorDifference]) -> String {
-    differences
-        .iter()
+    let shown = differences.iter().take(LISTED);
+    let mut lines: String = shown
         .map(|difference| format!("\n  {difference}"))
-        .collect()
+        .collect();
+    if let Some(more @ 1..) = differences.len().checked_sub(LISTED) {
+        lines.push_str(&format!("\n  and {more} more"));
+    }
+    lines
 }

@@ -5,6 +5,9 @@ use crate::{Activation, ConfigError, Initializer, LeNetConfig, PerLayer, Pooling
 /// Most parameters of a network, and most values of one feature map: sizes beyond are mistakes.
 const LIMIT: usize = i32::MAX as usize;
 
+/// Most convolutions and dense layers: more are a mistake, or a file made to take all memory.
+const MAX_LAYERS: usize = 1_000;
+
 /// What a layer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -327,6 +330,13 @@ fn check_settings(config: &LeNetConfig) -> Result<(), ConfigError> {
     not_zero(config.in_channels, || "in_channels".to_owned())?;
     if config.out_channels.is_empty() {
         return Err(ConfigError::NoConvolution);
+    }
+    let layers = config.out_channels.len() + config.hidden_dims.len() + 1;
+    if layers > MAX_LAYERS {
+        return Err(ConfigError::TooManyLayers {
+            limit: MAX_LAYERS,
+            found: layers,
+        });
     }
     for (setting, values) in [
         ("kernel_size", &config.kernel_size),

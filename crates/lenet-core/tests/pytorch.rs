@@ -113,6 +113,39 @@ fn a_file_of_another_network_is_refused_with_all_that_differs() {
 }
 
 #[test]
+fn files_of_old_versions_are_refused_with_what_to_do() {
+    let error = Weights::open(fixture("tiny_legacy"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("before PyTorch 1.6"), "{error}");
+}
+
+/// torch.save compresses nothing; a compressed archive can unfold to any size.
+#[test]
+fn compressed_archives_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.pt");
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    let compressed = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Deflated);
+    archive.start_file("bomb/data.pkl", compressed).unwrap();
+    std::io::Write::write_all(&mut archive, &vec![b'N'; 64 << 20]).unwrap();
+    archive.finish().unwrap();
+    assert!(path.metadata().unwrap().len() < 1 << 20);
+    let error = Weights::open(&path).unwrap_err().to_string();
+    assert!(error.contains("data.pkl is compressed"), "{error}");
+
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    archive.start_file("bomb/data.pkl", stored).unwrap();
+    std::io::Write::write_all(&mut archive, &vec![b'N'; 1 << 20]).unwrap();
+    archive.finish().unwrap();
+    let error = Weights::open(&path).unwrap_err().to_string();
+    assert!(error.contains("1048576 bytes, more than 131072"), "{error}");
+}
+
+#[test]
 fn damaged_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("damaged.pt");

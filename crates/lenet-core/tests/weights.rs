@@ -10,7 +10,7 @@
 use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::tensor::{Device, Tensor};
-use lenet_core::{BiasInitializer, LeNet, LeNetConfig, Weights, WeightsError};
+use lenet_core::{BiasInitializer, LeNet, LeNetConfig, NamedTensor, Weights, WeightsError};
 
 fn lenet(seed: u64) -> LeNet {
     LeNetConfig::modern(10).init(&Device::flex(), seed).unwrap()
@@ -130,6 +130,15 @@ fn a_failed_save_leaves_the_old_file() {
         1,
         "no scratch file is left"
     );
+
+    // What cannot be replaced stays, with what is in it.
+    let occupied = folder.path().join("folder.safetensors");
+    std::fs::create_dir(&occupied).unwrap();
+    std::fs::write(occupied.join("file"), "kept").unwrap();
+    assert!(lenet(1).save_safetensors(&occupied).is_err());
+    assert!(lenet(1).save_record(&occupied).is_err());
+    assert_eq!(std::fs::read(occupied.join("file")).unwrap(), b"kept");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
 
     let nowhere = folder.path().join("missing").join("weights.safetensors");
     let error = lenet(1).save_safetensors(&nowhere).unwrap_err().to_string();
@@ -274,4 +283,36 @@ fn a_file_that_claims_a_huge_network_takes_no_memory() {
     let error = LeNet::from_weights(weights, &LeNetConfig::modern(10), &Device::flex());
     let error = error.unwrap_err().to_string();
     assert!(error.contains("net.7.weight: missing"), "{error}");
+}
+
+/// A name of a million components is looked at once, not stripped a million times.
+#[test]
+fn hostile_names_take_no_time() {
+    let name = "a.".repeat(1 << 20);
+    let tensor = NamedTensor {
+        name: format!("{name}0.weight"),
+        shape: vec![1],
+        values: vec![0.0],
+    };
+    let error = lenet(0).load_state_dict(vec![tensor]).unwrap_err();
+    assert!(error.to_string().contains("net.0.weight: missing"));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_not_passed_over() {
+    let bytes = lenet(0).to_safetensors().unwrap();
+    let text = String::from_utf8_lossy(&bytes[8..1500]).into_owned();
+    assert!(text.contains("\\\"relu\\\""), "{text}");
+    let at = text.find("\\\"relu").unwrap() + 8 + 2;
+    let mut other = bytes.clone();
+    other[at..at + 4].copy_from_slice(b"gelu");
+    let error = Weights::from_bytes(other).unwrap_err().to_string();
+    assert!(error.contains("gelu"), "{error}");
+
+    let deep = LeNetConfig::modern(10).with_hidden_dims(vec![1; 1_000]);
+    let error = deep.layer_table().unwrap_err().to_string();
+    assert!(
+        error.contains("1003 convolutions and dense layers"),
+        "{error}"
+    );
 }

@@ -7,6 +7,7 @@ mod record;
 mod safetensors;
 mod shapes;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -23,7 +24,7 @@ const CONFIG_KEY: &str = "lenet_config";
 /// Most bytes of a file: what the largest network and a header of 100 megabytes need.
 const MAX_BYTES: u64 = 4 * (i32::MAX as u64) + 100_000_000;
 
-/// The tensors of a file, whose values are read when a network takes them, and the configuration if
+/// The tensors of a file, whose values are looked at when a network takes them, and the configuration if
 /// the file says it.
 ///
 /// ```
@@ -45,6 +46,8 @@ const MAX_BYTES: u64 = 4 * (i32::MAX as u64) + 100_000_000;
 pub struct Weights {
     config: Option<LeNetConfig>,
     tensors: Vec<FoundTensor>,
+    /// Bytes of the file.
+    len: u64,
 }
 
 /// A tensor of a file.
@@ -75,13 +78,13 @@ impl Weights {
     /// - burn's record, as [`LeNet::save_record`] and burn's own `ModuleRecord::save` write it, so also
     ///   the model checkpoints of burn's `Learner`;
     /// - with the feature `pytorch`: a `state_dict`, also under the key `state_dict` or
-    ///   `model_state_dict` of a checkpoint, or a whole module, as any version of `torch.save` writes it.
+    ///   `model_state_dict` of a checkpoint, or a whole module, as `torch.save` writes it since PyTorch 1.6.
     ///   No code in such a file is ever run.
     ///
     /// Names are those of an `nn.Sequential` as in section 7.6 of *Dive into Deep Learning* (convolution,
-    /// activation and pooling, three times as many modules as convolutions; flatten; dense layers with an
+    /// activation and pooling, three modules for each convolution; flatten; dense layers with an
     /// activation between them), whatever prefix they all share: `0.weight`, `net.0.weight`,
-    /// `module.net.0.weight`.
+    /// `module.net.0.weight`. In burn's record they are those of [`LeNet`] itself, without a prefix.
     ///
     /// # Errors
     ///
@@ -94,9 +97,10 @@ impl Weights {
         };
         let mut start = Vec::new();
         let file = File::open(path).map_err(io)?;
-        file.take(512).read_to_end(&mut start).map_err(io)?;
+        let len = file.metadata().map_err(io)?.len();
+        file.take(16).read_to_end(&mut start).map_err(io)?;
         let weights = match format(&start) {
-            Some(Format::PyTorch) => pytorch(path),
+            Some(Format::PyTorch) => pytorch(path, len),
             Some(_) => Self::from_bytes(read_file(path, MAX_BYTES).map_err(io)?),
             None => Err(unknown(&start)),
         };
@@ -113,20 +117,31 @@ impl Weights {
     /// [`WeightsError`] if they are neither.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self, WeightsError> {
         let bytes = bytes.into();
+        let len = bytes.len() as u64;
         let (config, tensors) = match format(&bytes) {
             Some(Format::Safetensors) => safetensors::read(bytes)?,
             Some(Format::Record) => record::read(bytes)?,
-            Some(Format::PyTorch) | None => return Err(unknown(&bytes)),
+            Some(Format::PyTorch) => {
+                return Err(WeightsError::Format {
+                    format: "PyTorch",
+                    reason: "such a file is read from disk only".to_owned(),
+                });
+            }
+            None => return Err(unknown(&bytes)),
         };
-        Ok(Self::new(config, tensors))
+        let config = config.map(|text| serde_json::from_str(&text));
+        let config = config.transpose().map_err(|error| WeightsError::Metadata {
+            reason: error.to_string(),
+        })?;
+        Ok(Self::new(config, tensors, len))
     }
 
-    fn new(config: Option<String>, mut tensors: Vec<FoundTensor>) -> Self {
+    fn new(config: Option<LeNetConfig>, mut tensors: Vec<FoundTensor>, len: u64) -> Self {
         names::to_sequential(&mut tensors);
         Self {
-            // A configuration of a later version is none that this one can build.
-            config: config.and_then(|text| serde_json::from_str(&text).ok()),
+            config,
             tensors,
+            len,
         }
     }
 
@@ -140,7 +155,7 @@ impl Weights {
     ///
     /// Shapes tell the channels, kernel sizes, hidden dimensions and classes. `like` tells what they do
     /// not: the size of the images, activation, pooling and, if the features of the first dense layer
-    /// allow it, padding; else the padding is that of a preset, or of half the kernel, or none.
+    /// allow it, padding; else the padding is the first that fits of the presets', half the kernel, and none.
     ///
     /// # Errors
     ///
@@ -161,7 +176,8 @@ impl From<Vec<NamedTensor>> for Weights {
             other_type: None,
             read: Box::new(|| Ok(tensor.values)),
         });
-        Self::new(None, tensors.collect())
+        // The values are in memory already, and no more are made of them.
+        Self::new(None, tensors.collect(), u64::MAX)
     }
 }
 
@@ -179,7 +195,7 @@ impl LeNet {
         device: &Device,
     ) -> Result<Self, WeightsError> {
         let config = weights.config_like(like)?;
-        let values = values(&config, weights.tensors)?;
+        let values = values(&config, weights)?;
         Ok(config.init(device, 0)?.with_values(values))
     }
 
@@ -205,7 +221,7 @@ impl LeNet {
         if let Some(found) = &weights.config {
             same_function(self.config(), found)?;
         }
-        let values = values(self.config(), weights.tensors)?;
+        let values = values(self.config(), weights)?;
         Ok(self.with_values(values))
     }
 }
@@ -223,15 +239,11 @@ fn format(start: &[u8]) -> Option<Format> {
         Some(Format::Record)
     } else if start.get(8) == Some(&b'{') && header.is_some_and(|len| len <= 100_000_000) {
         Some(Format::Safetensors)
-    } else if start.starts_with(b"PK") || start.first() == Some(&0x80) || is_tar(start) {
+    } else if start.starts_with(b"PK") || start.first() == Some(&0x80) {
         Some(Format::PyTorch)
     } else {
         None
     }
-}
-
-fn is_tar(start: &[u8]) -> bool {
-    start.get(257..262) == Some(b"ustar")
 }
 
 fn unknown(start: &[u8]) -> WeightsError {
@@ -242,12 +254,12 @@ fn unknown(start: &[u8]) -> WeightsError {
 }
 
 #[cfg(feature = "pytorch")]
-fn pytorch(path: &Path) -> Result<Weights, WeightsError> {
-    Ok(Weights::new(None, pytorch::read(path)?))
+fn pytorch(path: &Path, len: u64) -> Result<Weights, WeightsError> {
+    Ok(Weights::new(None, pytorch::read(path)?, len))
 }
 
 #[cfg(not(feature = "pytorch"))]
-fn pytorch(_path: &Path) -> Result<Weights, WeightsError> {
+fn pytorch(_path: &Path, _len: u64) -> Result<Weights, WeightsError> {
     Err(WeightsError::Format {
         format: "PyTorch",
         reason: "lenet-core was built without its feature `pytorch`".to_owned(),
@@ -255,41 +267,54 @@ fn pytorch(_path: &Path) -> Result<Weights, WeightsError> {
 }
 
 /// The values of every parameter of the configuration, in order; all shapes are compared before any value
-/// is read.
-fn values(
-    config: &LeNetConfig,
-    mut tensors: Vec<FoundTensor>,
-) -> Result<Vec<Vec<f32>>, WeightsError> {
-    let (mut differences, mut found) = (Vec::new(), Vec::new());
-    for (name, expected) in config.parameter_shapes()? {
-        match tensors.iter().position(|tensor| tensor.name == name) {
-            None => differences.push(TensorDifference::Missing { name, expected }),
-            Some(index) => {
-                let tensor = tensors.swap_remove(index);
-                match (tensor.shape == expected, &tensor.other_type) {
-                    (false, _) => differences.push(TensorDifference::Shape {
-                        name,
-                        expected,
-                        found: tensor.shape,
-                    }),
-                    (true, Some(found)) => differences.push(TensorDifference::ElementType {
-                        name,
-                        found: found.clone(),
-                    }),
-                    (true, None) => found.push(tensor),
-                }
-            }
+/// is looked at.
+fn values(config: &LeNetConfig, weights: Weights) -> Result<Vec<Vec<f32>>, WeightsError> {
+    let mut tensors: HashMap<String, FoundTensor> = HashMap::new();
+    let mut unexpected = Vec::new();
+    for tensor in weights.tensors {
+        // The second one of a name is none of the network's.
+        if let Some(second) = tensors.insert(tensor.name.clone(), tensor) {
+            unexpected.push(second);
         }
     }
-    tensors.sort_by(|a, b| a.name.cmp(&b.name));
-    let unexpected = tensors.into_iter();
-    differences.extend(unexpected.map(|tensor| TensorDifference::Unexpected {
-        name: tensor.name,
-        found: tensor.shape,
+    let (mut differences, mut found) = (Vec::new(), Vec::new());
+    for (name, expected) in config.parameter_shapes()? {
+        match tensors.remove(&name) {
+            None => differences.push(TensorDifference::Missing { name, expected }),
+            Some(tensor) if tensor.shape != expected => {
+                differences.push(TensorDifference::Shape {
+                    name,
+                    expected,
+                    found: tensor.shape,
+                });
+            }
+            Some(FoundTensor {
+                other_type: Some(found),
+                ..
+            }) => differences.push(TensorDifference::ElementType { name, found }),
+            Some(tensor) => found.push(tensor),
+        }
+    }
+    unexpected.extend(tensors.into_values());
+    unexpected.sort_by(|a, b| a.name.cmp(&b.name));
+    differences.extend(unexpected.into_iter().map(|tensor| {
+        let (name, found) = (tensor.name, tensor.shape);
+        TensorDifference::Unexpected { name, found }
     }));
 
     let mut values = Vec::new();
     if differences.is_empty() {
+        // Tensors may share their bytes, and so claim any size.
+        let numbers = found
+            .iter()
+            .map(|t| t.shape.iter().product::<usize>() as u64);
+        let claimed = 4 * numbers.sum::<u64>();
+        if claimed > weights.len {
+            return Err(WeightsError::Format {
+                format: "weights",
+                reason: format!("its tensors claim {claimed} of {} bytes", weights.len),
+            });
+        }
         for tensor in found {
             match read(tensor) {
                 Ok(numbers) => values.push(numbers),

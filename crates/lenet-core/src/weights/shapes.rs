@@ -59,18 +59,22 @@ pub(super) fn config(
         PerLayer::Each(half_kernels),
         PerLayer::Same(0),
     ];
-    let fits = |config: &LeNetConfig| {
-        let table = config.layer_table();
-        table.is_ok_and(|table| table.flattened() == features)
-    };
-    let mut candidates = paddings.into_iter().map(|p| config.clone().with_padding(p));
-    candidates.find(fits).ok_or_else(|| {
-        let [height, width] = like.image_size;
-        let reason = format!(
-            "the first dense layer takes {features} features, which no usual padding of {height}×{width} images gives; \
-             give the size of the images and the padding"
-        );
-        WeightsError::Shapes { reason }
+    let mut reason = None;
+    for padding in paddings {
+        let candidate = config.clone().with_padding(padding);
+        match candidate.layer_table() {
+            Ok(table) if table.flattened() == features => return Ok(candidate),
+            Ok(_) => {}
+            Err(error) => reason = Some(error.to_string()),
+        }
+    }
+    let [height, width] = like.image_size;
+    let reason = reason.map_or(String::new(), |reason| format!(" ({reason})"));
+    Err(WeightsError::Shapes {
+        reason: format!(
+            "the first dense layer takes {features} features, which no usual padding of {height}×{width} images \
+             gives{reason}; give the size of the images and the padding"
+        ),
     })
 }
 
