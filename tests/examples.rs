@@ -785,3 +785,27 @@ fn burns_learner_trains_the_network_too() {
     run();
     assert!(files(&folder.path().join("out")).contains(&"weights.safetensors".to_owned()));
 }
+
+#[test]
+fn pretraining_writes_weights_and_a_card_that_says_what_was_measured() {
+    let folder = TempDir::new().unwrap();
+    let run = example("pretrain", folder.path())
+        .args(["--dataset", "synthetic", "--quick", "--device", "flex"])
+        .args(["--epochs", "1", "--network", "classic", "--out", "out"])
+        .assert()
+        .success();
+    let accuracy = test_accuracy(&stdout(&run));
+    let card = std::fs::read_to_string(folder.path().join("out/model-card.md")).unwrap();
+    let told = format!("| test accuracy | {accuracy:.4} on 2000 images");
+    assert!(card.contains(&told), "{told}: {card}");
+    for part in [
+        "# Classic LeNet",
+        "drawings made by this program",
+        "--network classic",
+        "| seed | 0 |",
+    ] {
+        assert!(card.contains(part), "{part}: {card}");
+    }
+    let weights = Weights::open(folder.path().join("out/weights.safetensors")).unwrap();
+    assert_eq!(weights.config(), Some(&LeNetConfig::classic(10)));
+}

@@ -194,3 +194,33 @@ fn a_sweep_is_interrupted_and_goes_on() {
     assert!(stdout.contains("nets are on disk already"), "{stdout}");
     assert!(!folder.path().join("kernel-trials.checkpoints").exists());
 }
+
+/// A step over all images takes a second or more; the second signal does not wait for its end.
+#[test]
+fn ctrl_c_twice_leaves_at_once() {
+    let arguments = [
+        "--dataset",
+        "synthetic",
+        "--batch-size",
+        "60000",
+        "--epochs",
+        "2000",
+        "--device",
+        "flex",
+    ];
+    let left_at_once = || {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = example("lenet", folder.path(), &arguments).spawn().unwrap();
+        wait_for_line(&mut child, "epoch    1/2000");
+        // Into the middle of the next step.
+        std::thread::sleep(Duration::from_millis(200));
+        interrupt(&child);
+        std::thread::sleep(Duration::from_millis(20));
+        interrupt(&child);
+        let (code, stderr) = rest(child);
+        assert_eq!(code, 130, "{stderr}");
+        stderr.is_empty()
+    };
+    // The step may end between the two.
+    assert!((0..3).any(|_| left_at_once()));
+}
