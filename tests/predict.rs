@@ -11,6 +11,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::activation::softmax;
 use common::{example, files};
 use lenet::core::{LeNetConfig, Pretrained};
 use lenet::data::synthetic;
@@ -95,13 +96,24 @@ fn weights_of_ones_own_are_taken() {
     let own = config.init(&burn::tensor::Device::flex(), 0).unwrap();
     own.save_record(folder.path().join("own.bpk")).unwrap();
     let mut command = example("predict", folder.path());
-    let run = command.arg(picture).args(["--weights", "own.bpk"]).assert();
-    let shown = String::from_utf8(run.success().get_output().stdout.clone()).unwrap();
-    assert!(
-        shown.contains("class 2") || shown.contains("class 1"),
-        "{shown}"
-    );
-    assert!(!shown.contains("NaN"), "{shown}");
+    command.arg(picture).args(["--weights", "own.bpk"]);
+    command.args(["--top", "4", "--format", "json"]);
+    let answer = lines(&command.assert().success().get_output().stdout).remove(0);
+
+    // The picture is black on white, and so comes back as it was drawn.
+    let image = synthetic::digits(10, 0).batch(&[0], &burn::tensor::Device::flex());
+    let expected = softmax(own.forward(image.images), 1).into_data();
+    let expected = expected.try_into_vec::<f32>().unwrap();
+    for class in answer["classes"].as_array().unwrap() {
+        let name = class["class"].as_str().unwrap();
+        let index: usize = name.strip_prefix("class ").unwrap().parse().unwrap();
+        let found = class["probability"].as_f64().unwrap() as f32;
+        assert!(
+            (found - expected[index]).abs() < 1e-5,
+            "{answer}: {expected:?}"
+        );
+    }
+    assert_eq!(answer["classes"].as_array().unwrap().len(), 4);
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Dataset<ImageItem> for ImageDataset {
 /// ```
 /// use burn::data::dataloader::batcher::Batcher;
 /// use burn::data::dataset::Dataset;
-/// use burn::tensor::{Device, Int, Tensor};
+/// use burn::tensor::Device;
 /// use lenet_data::{Batch, ImageBatcher, synthetic};
 ///
 /// let digits = synthetic::digits(8, 0);
