@@ -19,7 +19,7 @@ pub(crate) enum Scratch {
 
 pub(crate) struct DenseScratch {
     image: Aligned,
-    row: Vec<f32>,
+    rows: Vec<f32>,
     /// Gradients of the output, transposed where channels lie side by side.
     pooled: Aligned,
     /// Gradients of the values before the pooling.
@@ -75,7 +75,7 @@ impl Scratch {
         };
         Self::Dense(DenseScratch {
             image: Aligned::zeros(layout.image_len(geometry)),
-            row: vec![0.0; layout.row_len()],
+            rows: vec![0.0; layout.rows_len()],
             pooled: Aligned::zeros(pooled),
             gradients: Aligned::zeros(layout.values_len()),
             weight_sums: Aligned::zeros(weight_sums),
@@ -159,7 +159,7 @@ impl Pass<'_> {
         } = self.block;
         let DenseScratch {
             image,
-            row,
+            rows,
             pooled,
             gradients,
             weight_sums,
@@ -174,7 +174,7 @@ impl Pass<'_> {
         for (sample, input) in self.input.chunks_exact(input_len).enumerate() {
             let strides = match layout {
                 Layout::Windows(windows) => {
-                    windows.split(input, image, row);
+                    windows.split(input, image, rows);
                     self.window_gradients(simd, windows, sample, gradients, bias_sums);
                     windows.add_weight_gradient(simd, image, gradients, weight_sums);
                     (1, windows.vectors() * S::F32_LANES)

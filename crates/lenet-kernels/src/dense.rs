@@ -1,15 +1,18 @@
+use std::borrow::Cow;
+
 use pulp::WithSimd;
 use rayon::prelude::*;
 
 use crate::kernel::{Gradients, length};
-use crate::product::{Panels, Product};
+use crate::product::{Left, Panels, Product};
+use crate::unfilled::{Part, Unfilled};
 use crate::{Activation, KernelError, Level};
 
 /// Rows of a product to a task.
 const ROWS: usize = 32;
 
 /// Multiplications from which on waking other threads pays.
-const LARGE: usize = 1 << 21;
+const LARGE: usize = 1 << 19;
 
 /// The kernel of a dense layer with its activation: `output = activation(input · weight + bias)`.
 ///
@@ -81,12 +84,8 @@ impl DenseKernel {
     ) -> Result<Vec<f32>, KernelError> {
         self.check(batch, input, weight)?;
         length("bias", Some(self.outputs), bias)?;
-        let right = Panels::new(weight, self.outputs, batch);
-        let mut output = self.product(batch, input, [self.inputs, 1], &right, Some(bias));
-        if let Some(activation) = self.activation {
-            self.level.run(Activate(activation, &mut output));
-        }
-        Ok(output)
+        let right = Panels::new(weight, self.outputs);
+        Ok(self.product(batch, Left::Rows(input), &right, Some(bias)))
     }
 
     /// Computes the gradients of input, weights and biases.
@@ -111,35 +110,52 @@ impl DenseKernel {
         length("output gradient", Some(output.len()), output_gradient)?;
 
         // From here on the gradient before the activation.
-        let mut gradient = output_gradient.to_vec();
-        if let Some(activation) = self.activation {
-            self.level.run(Scale {
-                activation,
-                gradients: output_gradient,
-                values: output,
-                scaled: &mut gradient,
-            });
-        }
-        let mut bias = vec![0.0; self.outputs];
-        for row in gradient.chunks_exact(self.outputs.max(1)) {
-            bias.iter_mut()
-                .zip(row)
-                .for_each(|(total, &gradient)| *total += gradient);
-        }
-        let right = Panels::new(&gradient, self.outputs, self.inputs);
-        let weight_gradient = self.product(self.inputs, input, [1, self.inputs], &right, None);
-        let input = match input_gradient {
+        let gradient = match self.activation {
+            None => Cow::Borrowed(output_gradient),
+            Some(activation) => {
+                let mut scaled = vec![0.0; output.len()];
+                self.level.run(Scale {
+                    activation,
+                    gradients: output_gradient,
+                    values: output,
+                    scaled: &mut scaled,
+                });
+                Cow::Owned(scaled)
+            }
+        };
+        let weight_gradient = || {
+            let mut bias = vec![0.0; self.outputs];
+            for row in gradient.chunks_exact(self.outputs.max(1)) {
+                bias.iter_mut()
+                    .zip(row)
+                    .for_each(|(total, &gradient)| *total += gradient);
+            }
+            let right = Panels::new(&gradient, self.outputs);
+            let left = Left::Transposed(input, self.inputs);
+            (self.product(self.inputs, left, &right, None), bias)
+        };
+        let input_gradient = || match input_gradient {
             true => {
                 let right = Panels::transposed(weight, self.inputs, self.outputs);
-                self.product(batch, &gradient, [self.outputs, 1], &right, None)
+                self.product(batch, Left::Rows(&gradient), &right, None)
             }
             false => Vec::new(),
         };
+        let ((weight, bias), input) = match self.is_large(batch) {
+            true => rayon::join(weight_gradient, input_gradient),
+            false => (weight_gradient(), input_gradient()),
+        };
         Ok(Gradients {
             input,
-            weight: weight_gradient,
+            weight,
             bias,
         })
+    }
+
+    /// Whether the work is enough for several threads.
+    fn is_large(&self, batch: usize) -> bool {
+        let multiplications = batch.saturating_mul(self.inputs);
+        multiplications.saturating_mul(self.outputs) >= LARGE
     }
 
     fn check(&self, batch: usize, input: &[f32], weight: &[f32]) -> Result<(), KernelError> {
@@ -151,35 +167,35 @@ impl DenseKernel {
         }
     }
 
-    /// `rows` rows of `left · right`; each is computed by one task, so the order of its sums is fixed.
+    /// `rows` rows of a product; each is computed by one task, so the order of its sums is fixed. With a
+    /// bias it is the output of the layer, which has an activation too.
     fn product(
         &self,
         rows: usize,
-        left: &[f32],
-        [row_stride, column_stride]: [usize; 2],
+        left: Left<'_>,
         right: &Panels<'_>,
         bias: Option<&[f32]>,
     ) -> Vec<f32> {
         let columns = right.columns();
-        let mut output = vec![0.0; rows * columns];
-        let run = |(task, output): (usize, &mut [f32])| {
+        let len = (ROWS * columns).max(1);
+        let mut output = Unfilled::new(rows * columns);
+        let run = |(task, output): (usize, Part<'_, f32>)| {
             self.level.run(Product {
                 left,
-                row_stride,
-                column_stride,
                 right,
                 bias,
+                activation: bias.and(self.activation),
                 first_row: task * ROWS,
-                output,
+                output: output.zeroed(),
             });
         };
-        let len = (ROWS * columns).max(1);
+        let parts = output.parts(len, rows.div_ceil(ROWS));
         if rows.saturating_mul(columns).saturating_mul(right.rows()) < LARGE {
-            output.chunks_mut(len).enumerate().for_each(run);
+            parts.into_iter().enumerate().for_each(run);
         } else {
-            output.par_chunks_mut(len).enumerate().for_each(run);
+            parts.into_par_iter().enumerate().for_each(run);
         }
-        output
+        output.finish()
     }
 }
 
@@ -198,16 +214,5 @@ impl WithSimd for Scale<'_> {
     fn with_simd<S: pulp::Simd>(self, _simd: S) {
         self.activation
             .scale(self.gradients, self.values, self.scaled);
-    }
-}
-
-struct Activate<'a>(Activation, &'a mut [f32]);
-
-impl WithSimd for Activate<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _simd: S) {
-        self.0.apply(self.1);
     }
 }

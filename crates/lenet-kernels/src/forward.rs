@@ -11,7 +11,7 @@ use crate::{Activation, aligned::Aligned};
 /// What a thread needs for a sample; the border of `image` stays zero.
 pub(crate) struct ForwardScratch {
     image: Aligned,
-    row: Vec<f32>,
+    rows: Vec<f32>,
     values: Aligned,
     pooled: Aligned,
     winners: Vec<u32>,
@@ -22,7 +22,7 @@ impl ForwardScratch {
         let values = block.layout.values_len();
         Self {
             image: Aligned::zeros(block.layout.image_len(&block.geometry)),
-            row: vec![0.0; block.layout.row_len()],
+            rows: vec![0.0; block.layout.rows_len()],
             values: Aligned::zeros(values),
             pooled: Aligned::zeros(values / 4),
             winners: vec![0; values / 4],
@@ -55,7 +55,7 @@ impl WithSimd for Forward<'_> {
         } = self.block;
         let ForwardScratch {
             image,
-            row,
+            rows,
             values,
             pooled,
             winners: found,
@@ -66,7 +66,7 @@ impl WithSimd for Forward<'_> {
         for (sample, input) in samples.enumerate() {
             match layout {
                 Layout::Windows(windows) => {
-                    windows.split(input, image, row);
+                    windows.split(input, image, rows);
                     windows.convolve(simd, image, &self.packed.weight, &self.packed.bias, values);
                 }
                 Layout::Channels(channels) => {

@@ -6,6 +6,7 @@ use crate::forward::{Forward, ForwardScratch};
 use crate::geometry::{Geometry, LANES};
 use crate::layout::Layout;
 use crate::patches::PatchGeometry;
+use crate::unfilled::{Part, Unfilled};
 use crate::{Activation, KernelError, Level, Pooling, Shape};
 
 /// Samples to a task. Weight gradients are summed within a group and then group by group, so the
@@ -56,6 +57,9 @@ pub struct ConvBlockKernel {
     pub(crate) pooling: Pooling,
     level: Level,
 }
+
+/// Input, output, winners and activations of one group of samples.
+type GroupParts<'a> = ((&'a [f32], Part<'a, f32>), (Part<'a, u8>, Part<'a, f32>));
 
 /// What a forward pass leaves for the backward pass.
 #[derive(Clone, Debug, Default)]
@@ -193,47 +197,43 @@ impl ConvBlockKernel {
         length("bias", Some(geometry.shape.out_channels), bias)?;
 
         let packed = self.layout.pack(weight, bias, self.level.vectors());
-        let output_len = batch.checked_mul(geometry.output_len());
-        let mut output = vec![0.0; output_len.ok_or(KernelError::Batch { batch })?];
-        let saved_len = |len: usize| batch.checked_mul(len).ok_or(KernelError::Batch { batch });
-        let mut saved = Saved {
-            winners: vec![0; saved_len(winners_len)?],
-            activations: vec![0.0; saved_len(activations_len)?],
-        };
+        let room = |len: usize| batch.checked_mul(len).ok_or(KernelError::Batch { batch });
+        let mut output = Unfilled::new(room(geometry.output_len())?);
+        let mut winners = Unfilled::new(room(winners_len)?);
+        let mut activations = Unfilled::new(room(activations_len)?);
         let groups = batch.div_ceil(GROUP);
-        let run = |scratch: &mut ForwardScratch, (((output, input), winners), activations)| {
+        let outputs = output.parts(GROUP * geometry.output_len(), groups);
+        let winner_parts = winners.parts(GROUP * winners_len, groups);
+        let activation_parts = activations.parts(GROUP * activations_len, groups);
+        let parts: Vec<_> = input
+            .chunks(GROUP * geometry.input_len())
+            .zip(outputs)
+            .zip(winner_parts.into_iter().zip(activation_parts))
+            .collect();
+        let run = |scratch: &mut ForwardScratch,
+                   ((input, output), (winners, activations)): GroupParts<'_>| {
             self.level.run(Forward {
                 block: self,
                 packed: &packed,
                 scratch,
                 input,
-                output,
-                winners,
-                activations,
+                output: output.zeroed(),
+                winners: winners.zeroed(),
+                activations: activations.zeroed(),
             });
         };
         let scratch = || ForwardScratch::new(self);
         if groups == 1 {
             // One image is done before another thread has heard of it.
-            let Saved {
-                winners,
-                activations,
-            } = &mut saved;
-            let all = (((&mut *output, input), &mut **winners), &mut **activations);
-            run(&mut scratch(), all);
+            parts.into_iter().for_each(|part| run(&mut scratch(), part));
         } else {
-            output
-                .par_chunks_mut(GROUP * geometry.output_len())
-                .zip(input.par_chunks(GROUP * geometry.input_len()))
-                .zip(chunks(&mut saved.winners, GROUP * winners_len, groups))
-                .zip(chunks(
-                    &mut saved.activations,
-                    GROUP * activations_len,
-                    groups,
-                ))
-                .for_each_init(scratch, run);
+            parts.into_par_iter().for_each_init(scratch, run);
         }
-        Ok((output, saved))
+        let saved = Saved {
+            winners: winners.finish(),
+            activations: activations.finish(),
+        };
+        Ok((output.finish(), saved))
     }
 
     /// Computes the gradients of input, weights and biases.
@@ -282,14 +282,14 @@ impl ConvBlockKernel {
         } else {
             0
         };
-        let mut gradient = vec![0.0; batch * input_len];
+        let mut gradient = Unfilled::new(batch * input_len);
 
         partial
             .par_chunks_mut(partial_len)
             .zip(input.par_chunks(GROUP * geometry.input_len()))
             .zip(output.par_chunks(GROUP * geometry.output_len()))
             .zip(output_gradient.par_chunks(GROUP * geometry.output_len()))
-            .zip(chunks(&mut gradient, GROUP * input_len, groups))
+            .zip(gradient.parts(GROUP * input_len, groups))
             .enumerate()
             .for_each_init(
                 || Scratch::new(self, input_gradient),
@@ -311,7 +311,7 @@ impl ConvBlockKernel {
                                 .unwrap_or_default(),
                         },
                         partial,
-                        gradient,
+                        gradient: gradient.zeroed(),
                     });
                 },
             );
@@ -331,7 +331,7 @@ impl ConvBlockKernel {
             self.patches.unpack(&packed, &mut weight);
         }
         Ok(Gradients {
-            input: gradient,
+            input: gradient.finish(),
             weight,
             bias,
         })
@@ -351,15 +351,4 @@ pub(crate) fn length<T>(
             found: found.len(),
         }),
     }
-}
-
-/// Chunks of `len`, or `count` empty ones if `len` is 0.
-fn chunks<T: Send>(
-    values: &mut [T],
-    len: usize,
-    count: usize,
-) -> impl IndexedParallelIterator<Item = &mut [T]> {
-    let mut parts: Vec<&mut [T]> = values.chunks_mut(len.max(1)).collect();
-    parts.resize_with(count, Default::default);
-    parts.into_par_iter()
 }

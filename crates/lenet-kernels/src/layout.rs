@@ -39,10 +39,10 @@ impl Layout {
         }
     }
 
-    /// Values of a buffer for one row of the input.
-    pub(crate) fn row_len(&self) -> usize {
+    /// Values of a buffer for the rows of one map of the input.
+    pub(crate) fn rows_len(&self) -> usize {
         match self {
-            Self::Windows(windows) => windows.row_len(),
+            Self::Windows(windows) => windows.rows_len(),
             Self::Channels(_) => 0,
         }
     }

@@ -15,6 +15,7 @@ mod level;
 mod patches;
 mod pooling;
 mod product;
+mod unfilled;
 mod windows;
 
 pub use activation::Activation;

@@ -2,10 +2,8 @@
 
 use pulp::{Simd, WithSimd};
 
+use crate::Activation;
 use crate::aligned::Aligned;
-
-/// Rows of a product below which a matrix is not copied.
-const FEW: usize = 8;
 
 /// Columns of a panel: a few vectors of any instruction set, so that a tile's sums fill the registers.
 const PANEL: usize = 32;
@@ -27,11 +25,11 @@ enum Values<'a> {
 }
 
 impl<'a> Panels<'a> {
-    /// A matrix that lies row by row, for a product of `products` rows: if they are few, copying it would
-    /// take longer than reading it as it lies.
-    pub(crate) fn new(matrix: &'a [f32], columns: usize, products: usize) -> Self {
+    /// A matrix that lies row by row. Copying it would take longer than reading rows that straddle lines of
+    /// the cache, so only one that is too narrow is.
+    pub(crate) fn new(matrix: &'a [f32], columns: usize) -> Self {
         let rows = matrix.len() / columns.max(1);
-        if products < FEW && columns >= PANEL {
+        if columns >= PANEL {
             return Self {
                 values: Values::AsTheyLie(matrix),
                 stride: columns,
@@ -40,16 +38,10 @@ impl<'a> Panels<'a> {
             };
         }
         let mut packed = Self::packed(rows, columns);
-        for (index, panel) in packed.chunks_exact_mut(panel_len(rows)).enumerate() {
-            let first = index * PANEL;
-            let (to, _) = panel.as_chunks_mut::<PANEL>();
-            for (to, row) in to.iter_mut().zip(matrix.chunks_exact(columns)) {
-                let row = row.get(first..).unwrap_or_default();
-                match row.first_chunk::<PANEL>() {
-                    Some(row) => *to = *row,
-                    None => to.iter_mut().zip(row).for_each(|(to, &from)| *to = from),
-                }
-            }
+        let (to, _) = packed.as_chunks_mut::<PANEL>();
+        for (to, row) in to.iter_mut().zip(matrix.chunks_exact(columns.max(1))) {
+            let values = to.iter_mut().zip(row);
+            values.for_each(|(to, &from)| *to = from);
         }
         Self::of(packed, rows, columns)
     }
@@ -116,15 +108,21 @@ fn panel_len(rows: usize) -> usize {
     (rows * PANEL).max(1)
 }
 
-/// Some rows of `output = left · right`, plus `bias` on every row if there is one.
-///
-/// `left` is read with strides, so that a transposed matrix serves as it lies.
+/// The left matrix of a product.
+#[derive(Clone, Copy)]
+pub(crate) enum Left<'a> {
+    /// As it is, row by row.
+    Rows(&'a [f32]),
+    /// The transpose of a matrix that lies row by row and has this many columns.
+    Transposed(&'a [f32], usize),
+}
+
+/// Some rows of `output = activation(left · right + bias)`, without what is not there.
 pub(crate) struct Product<'a> {
-    pub(crate) left: &'a [f32],
-    pub(crate) row_stride: usize,
-    pub(crate) column_stride: usize,
+    pub(crate) left: Left<'a>,
     pub(crate) right: &'a Panels<'a>,
     pub(crate) bias: Option<&'a [f32]>,
+    pub(crate) activation: Option<Activation>,
     pub(crate) first_row: usize,
     /// The rows to compute, `right.columns` values each.
     pub(crate) output: &'a mut [f32],
@@ -140,6 +138,9 @@ impl WithSimd for Product<'_> {
             8 => self.all_rows::<S, 2, 4>(simd),
             4 => self.all_rows::<S, 2, 8>(simd),
             _ => self.all_rows::<S, 1, PANEL>(simd),
+        }
+        if let Some(activation) = self.activation {
+            activation.apply(self.output);
         }
     }
 }
@@ -163,8 +164,6 @@ impl Product<'_> {
     #[inline(always)]
     fn rows<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, row: usize) {
         let columns = self.right.columns;
-        let starts: [usize; R] =
-            std::array::from_fn(|r| (self.first_row + row + r) * self.row_stride);
         for (first, panel) in self.right.iter() {
             let mut start = [0.0; PANEL];
             if let Some(bias) = self.bias.and_then(|bias| bias.get(first..)) {
@@ -173,43 +172,98 @@ impl Product<'_> {
                     .zip(bias)
                     .for_each(|(start, &bias)| *start = bias);
             }
-            let mut sums = [[simd.splat_f32s(0.0); V]; R];
-            for sums in &mut sums {
-                let vectors = S::as_simd_f32s(&start).0;
-                sums.iter_mut()
-                    .zip(vectors)
-                    .for_each(|(sum, &vector)| *sum = vector);
-            }
-            let depth = self.right.rows;
-            for (k, values) in panel.chunks(self.right.stride).take(depth).enumerate() {
-                let Some(vectors) = S::as_simd_f32s(values).0.first_chunk::<V>() else {
-                    return;
-                };
-                for (sums, start) in sums.iter_mut().zip(starts) {
-                    let Some(&left) = self.left.get(start + k * self.column_stride) else {
-                        return;
-                    };
-                    let left = simd.splat_f32s(left);
-                    for (sum, &vector) in sums.iter_mut().zip(vectors) {
-                        *sum = simd.mul_add_e_f32s(left, vector, *sum);
+            let Some(&start) = S::as_simd_f32s(&start).0.first_chunk::<V>() else {
+                return;
+            };
+            let Some(sums) = self.tile::<S, R, V>(simd, row, panel, start) else {
+                return;
+            };
+            let output = self.output.get_mut(row * columns..).unwrap_or_default();
+            for (output, sums) in output.chunks_mut(columns).zip(sums) {
+                let output = output.get_mut(first..).unwrap_or_default();
+                match S::as_mut_simd_f32s(output).0.first_chunk_mut::<V>() {
+                    Some(output) => *output = sums,
+                    None => {
+                        let mut tile = [0.0; PANEL];
+                        if let Some(tile) = S::as_mut_simd_f32s(&mut tile).0.first_chunk_mut::<V>()
+                        {
+                            *tile = sums;
+                        }
+                        let values = output.iter_mut().zip(tile);
+                        values.for_each(|(output, value)| *output = value);
                     }
                 }
             }
-            for (r, sums) in sums.into_iter().enumerate() {
-                let mut tile = [0.0; PANEL];
-                let vectors = S::as_mut_simd_f32s(&mut tile).0;
-                vectors
-                    .iter_mut()
-                    .zip(sums)
-                    .for_each(|(vector, sum)| *vector = sum);
-                let out = self
-                    .output
-                    .get_mut((row + r) * columns..(row + r + 1) * columns);
-                let out = out.and_then(|out| out.get_mut(first..)).unwrap_or_default();
-                out.iter_mut()
-                    .zip(tile)
-                    .for_each(|(out, value)| *out = value);
+        }
+    }
+
+    /// `R` rows of one panel: the sums stay in registers.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "all rows are cut to one length before the loop over it"
+    )]
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const V: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        panel: &[f32],
+        start: [S::f32s; V],
+    ) -> Option<[[S::f32s; V]; R]> {
+        let depth = self.right.rows;
+        let row = self.first_row + row;
+        let mut sums = [start; R];
+        let panel = panel.chunks(self.right.stride).take(depth);
+        match self.left {
+            Left::Rows(values) => {
+                let mut rows: [&[f32]; R] = [&[]; R];
+                for (rows, row) in rows.iter_mut().zip(row..) {
+                    *rows = values.get(row * depth..(row + 1) * depth)?;
+                }
+                if rows.iter().any(|row| row.len() != depth) {
+                    return None;
+                }
+                for (k, values) in (0..depth).zip(panel) {
+                    let mut left = [0.0; R];
+                    for (left, row) in left.iter_mut().zip(&rows) {
+                        *left = row[k];
+                    }
+                    add_products(
+                        simd,
+                        left,
+                        S::as_simd_f32s(values).0.first_chunk()?,
+                        &mut sums,
+                    );
+                }
             }
+            Left::Transposed(values, columns) => {
+                for (left, values) in values.chunks(columns).zip(panel) {
+                    let left = left.get(row..)?.first_chunk()?;
+                    add_products(
+                        simd,
+                        *left,
+                        S::as_simd_f32s(values).0.first_chunk()?,
+                        &mut sums,
+                    );
+                }
+            }
+        }
+        Some(sums)
+    }
+}
+
+/// Adds to each row's sums the values, times the row's factor.
+#[inline(always)]
+fn add_products<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    left: [f32; R],
+    values: &[S::f32s; V],
+    sums: &mut [[S::f32s; V]; R],
+) {
+    for (sums, left) in sums.iter_mut().zip(left) {
+        let left = simd.splat_f32s(left);
+        for (sum, &value) in sums.iter_mut().zip(values) {
+            *sum = simd.mul_add_e_f32s(left, value, *sum);
         }
     }
 }

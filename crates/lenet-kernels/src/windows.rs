@@ -72,9 +72,15 @@ impl Windows {
         self.vectors
     }
 
-    /// Values of a buffer for [`split`](Self::split): a row's even columns, then its odd ones.
-    pub(crate) fn row_len(&self) -> usize {
-        2 * self.half_row()
+    /// Values of a buffer for [`split`](Self::split): the even columns of each row, then its odd ones.
+    pub(crate) fn rows_len(&self) -> usize {
+        self.rows() * 2 * self.half_row()
+    }
+
+    /// Rows of the padded image that windows read.
+    fn rows(&self) -> usize {
+        let [rows, _] = self.pooled;
+        2 * rows + self.shape.kernel_size - 1
     }
 
     fn half_row(&self) -> usize {
@@ -85,49 +91,57 @@ impl Windows {
     /// Copies maps into planes. `buffer` is zero where no value of a map comes.
     #[inline(always)]
     pub(crate) fn split(&self, maps: &[f32], image: &mut [f32], buffer: &mut [f32]) {
-        let Shape {
-            height,
-            width,
-            padding,
-            ..
-        } = self.shape;
-        let [pooled_rows, columns] = self.pooled;
-        let zeros = [0.0; LANES];
+        let Shape { height, width, .. } = self.shape;
         let maps = maps.chunks_exact(height * width);
         for (map, planes) in maps.zip(image.chunks_exact_mut(self.channel_len())) {
-            // Rows that no window reads are left out.
-            for row in 0..2 * pooled_rows + self.shape.kernel_size - 1 {
-                let inside = row.checked_sub(padding).filter(|&row| row < height);
-                let values = inside.and_then(|row| map.get(row * width..(row + 1) * width));
-                if let Some(values) = values {
-                    let (even, odd) = buffer.split_at_mut(self.half_row());
-                    let even = even.get_mut(padding.div_ceil(2)..).unwrap_or_default();
-                    let odd = odd.get_mut(padding / 2..).unwrap_or_default();
-                    // The map's first column is the padded image's column number `padding`.
-                    match padding % 2 {
-                        0 => separate(values, even, odd),
-                        _ => separate(values, odd, even),
-                    }
-                }
-                let row_start = row % 2 * self.half + row / 2 * columns;
-                for (column, plane) in planes.chunks_exact_mut(2 * self.half).enumerate() {
-                    let from = column % 2 * self.half_row() + column / 2;
-                    let from = buffer.get(from..).unwrap_or_default();
-                    let to = plane.get_mut(row_start..).unwrap_or_default();
-                    // Whole vectors: what reaches beyond a row's end is overwritten by the next.
-                    for start in (0..columns).step_by(LANES) {
-                        let to = to
-                            .get_mut(start..)
-                            .and_then(<[f32]>::first_chunk_mut::<LANES>);
-                        let from = from.get(start..).and_then(<[f32]>::first_chunk::<LANES>);
-                        if let Some(to) = to {
-                            *to = match (values, from) {
-                                (Some(_), Some(from)) => *from,
-                                _ => zeros,
-                            };
-                        }
-                    }
-                }
+            // All rows before the first plane: what has just been written in small pieces is not read as
+            // whole vectors at once, which would wait for it.
+            self.split_rows(map, buffer);
+            for (column, plane) in planes.chunks_exact_mut(2 * self.half).enumerate() {
+                self.fill_plane(column, buffer, plane);
+            }
+        }
+    }
+
+    /// Parts the rows of a map into even and odd columns.
+    #[inline(always)]
+    fn split_rows(&self, map: &[f32], buffer: &mut [f32]) {
+        let Shape { width, padding, .. } = self.shape;
+        let rows = buffer.chunks_exact_mut(2 * self.half_row()).skip(padding);
+        for (row, values) in rows.zip(map.chunks_exact(width)) {
+            let (even, odd) = row.split_at_mut(self.half_row());
+            let even = even.get_mut(padding.div_ceil(2)..).unwrap_or_default();
+            let odd = odd.get_mut(padding / 2..).unwrap_or_default();
+            // The map's first column is the padded image's column number `padding`.
+            match padding % 2 {
+                0 => separate(values, even, odd),
+                _ => separate(values, odd, even),
+            }
+        }
+    }
+
+    /// Copies every second column from `column` on.
+    #[inline(always)]
+    fn fill_plane(&self, column: usize, buffer: &[f32], plane: &mut [f32]) {
+        let [_, columns] = self.pooled;
+        let first = column % 2 * self.half_row() + column / 2;
+        let (even, odd) = plane.split_at_mut(self.half);
+        let starts = (0..self.half).step_by(columns);
+        let rows = buffer.chunks_exact(2 * self.half_row());
+        for (start, (row, number)) in starts.flat_map(|start| [start; 2]).zip(rows.zip(0..)) {
+            let half = if number % 2 == 0 {
+                &mut *even
+            } else {
+                &mut *odd
+            };
+            let from = row.get(first..).unwrap_or_default();
+            let to = half.get_mut(start..).unwrap_or_default();
+            // Whole vectors: what reaches beyond a row's end is overwritten by the next.
+            let vectors = columns.div_ceil(LANES);
+            let (to, _) = to.as_chunks_mut::<LANES>();
+            let (from, _) = from.as_chunks::<LANES>();
+            for (to, from) in to.iter_mut().zip(from).take(vectors) {
+                *to = *from;
             }
         }
     }
