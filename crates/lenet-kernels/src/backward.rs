@@ -5,7 +5,7 @@ use crate::channels::Channels;
 use crate::geometry::LANES;
 use crate::kernel::ConvBlockKernel;
 use crate::layout::Layout;
-use crate::patches::Winners;
+use crate::patches::{GradientPlaces, Winners};
 use crate::pooling::Pooling;
 use crate::windows::Windows;
 
@@ -19,16 +19,15 @@ pub(crate) enum Scratch {
 
 pub(crate) struct DenseScratch {
     image: Aligned,
-    rows: Vec<f32>,
-    /// Gradients of the output, transposed where channels lie side by side.
-    pooled: Aligned,
+    /// Gradients of the output in the order of the layout, all of them or those of a channel, and its
+    /// winners.
+    pooled: (Aligned, Vec<u32>),
     /// Gradients of the values before the pooling.
     gradients: Aligned,
     weight_sums: Aligned,
     bias_sums: Aligned,
     in_gradient: Aligned,
-    /// Where the gradients of each output channel lie.
-    channels: Vec<usize>,
+    places: GradientPlaces,
 }
 
 pub(crate) struct PatchScratch {
@@ -66,22 +65,24 @@ impl Scratch {
                 winners: Winners::new(patches),
             });
         }
-        let (channels, [weight_sums, bias_sums], pooled) = match layout {
-            Layout::Windows(windows) => (windows.channel_offsets(), windows.sums_len(), 0),
+        let (places, [weight_sums, bias_sums], pooled) = match layout {
+            Layout::Windows(windows) => {
+                let pooled = windows.vectors() * LANES;
+                (windows.gradient_places(), windows.sums_len(), pooled)
+            }
             Layout::Channels(channels) => {
                 let pooled = channels.values_len() / 4;
-                (channels.channel_offsets(), channels.sums_len(), pooled)
+                (channels.gradient_places(), channels.sums_len(), pooled)
             }
         };
         Self::Dense(DenseScratch {
             image: Aligned::zeros(layout.image_len(geometry)),
-            rows: vec![0.0; layout.rows_len()],
-            pooled: Aligned::zeros(pooled),
+            pooled: (Aligned::zeros(pooled), vec![0; pooled]),
             gradients: Aligned::zeros(layout.values_len()),
             weight_sums: Aligned::zeros(weight_sums),
             bias_sums: Aligned::zeros(bias_sums),
             in_gradient: Aligned::zeros(in_gradient),
-            channels,
+            places,
         })
     }
 }
@@ -159,43 +160,36 @@ impl Pass<'_> {
         } = self.block;
         let DenseScratch {
             image,
-            rows,
             pooled,
             gradients,
             weight_sums,
             bias_sums,
             in_gradient,
-            channels,
+            places,
         } = scratch;
         weight_sums.fill(0.0);
         bias_sums.fill(0.0);
         let input_len = geometry.input_len();
         let mut wanted = gradient.chunks_exact_mut(input_len);
         for (sample, input) in self.input.chunks_exact(input_len).enumerate() {
-            let strides = match layout {
+            match layout {
                 Layout::Windows(windows) => {
-                    windows.split(input, image, rows);
-                    self.window_gradients(simd, windows, sample, gradients, bias_sums);
+                    windows.split(input, image);
+                    let buffers = (&mut **gradients, &mut *pooled);
+                    self.window_gradients(simd, windows, sample, buffers, bias_sums);
                     windows.add_weight_gradient(simd, image, gradients, weight_sums);
-                    (1, windows.vectors() * S::F32_LANES)
                 }
                 Layout::Channels(channels) => {
                     geometry.pad(input, image);
-                    self.channel_gradients(simd, channels, sample, (pooled, gradients), bias_sums);
+                    let buffers = (&mut **gradients, &mut *pooled);
+                    self.channel_gradients(simd, channels, sample, buffers, bias_sums);
                     channels.add_weight_gradient(simd, image, gradients, weight_sums);
-                    (channels.window_len(), S::F32_LANES)
                 }
-            };
+            }
             if let Some(wanted) = wanted.next() {
                 in_gradient.fill(0.0);
-                let gradients = (&**gradients, &**channels);
-                patches.add_dense_input_gradient(
-                    simd,
-                    self.packed,
-                    gradients,
-                    strides,
-                    in_gradient,
-                );
+                let gradients = (&**gradients, &*places);
+                patches.add_dense_input_gradient(simd, self.packed, gradients, in_gradient);
                 patches.separate(in_gradient, wanted);
             }
         }
@@ -230,7 +224,7 @@ impl Pass<'_> {
         simd: S,
         layout: &Channels,
         sample: usize,
-        (pooled, gradients): (&mut [f32], &mut [f32]),
+        (gradients, (pooled, _)): (&mut [f32], &mut (Aligned, Vec<u32>)),
         bias_sums: &mut [f32],
     ) {
         let ConvBlockKernel {
@@ -274,7 +268,7 @@ impl Pass<'_> {
         simd: S,
         layout: &Windows,
         sample: usize,
-        gradients: &mut [f32],
+        (gradients, buffers): (&mut [f32], &mut (Aligned, Vec<u32>)),
         bias_sums: &mut [f32],
     ) {
         let ConvBlockKernel {
@@ -284,52 +278,102 @@ impl Pass<'_> {
             ..
         } = self.block;
         let map: usize = geometry.pooled.iter().product();
-        let lanes = S::F32_LANES;
-        let first_map = sample * geometry.shape.out_channels;
+        let out_channels = geometry.shape.out_channels;
+        let zero = simd.splat_f32s(0.0);
+        let kept = self.pooled.activations.get(sample * layout.values_len()..);
+        let (kept, _) = S::as_simd_f32s(kept.unwrap_or_default()).0.as_chunks::<4>();
+        let mut kept = kept.chunks_exact(layout.vectors());
+        let all = S::as_mut_simd_f32s(gradients).0;
+        let biases = S::as_mut_simd_f32s(bias_sums).0.iter_mut();
+        for (channel, bias) in biases.enumerate() {
+            self.spread_rows(
+                simd,
+                layout,
+                (sample * out_channels + channel) * map,
+                buffers,
+            );
+            let (pooled, winners) = &*buffers;
+            let pooled = S::as_simd_f32s(pooled).0;
+            let to = all.chunks_exact_mut(4 * out_channels);
+            match pooling {
+                Pooling::Max => {
+                    let winners = S::as_simd_u32s(winners).0;
+                    for ((to, &gradient), &winner) in to.zip(pooled).zip(winners) {
+                        *bias = simd.add_f32s(*bias, gradient);
+                        let mut at = channel;
+                        for place in 0..4 {
+                            let wins = simd.equal_u32s(winner, simd.splat_u32s(place));
+                            if let Some(to) = to.get_mut(at) {
+                                *to = simd.select_f32s(wins, gradient, zero);
+                            }
+                            at += out_channels;
+                        }
+                    }
+                }
+                Pooling::Average => {
+                    let kept = kept.next().unwrap_or_default();
+                    for ((to, &gradient), kept) in to.zip(pooled).zip(kept) {
+                        let quarter = simd.mul_f32s(gradient, simd.splat_f32s(0.25));
+                        let mut at = channel;
+                        for &kept in kept {
+                            let gradient = activation.scale_vector(simd, quarter, kept);
+                            *bias = simd.add_f32s(*bias, gradient);
+                            if let Some(to) = to.get_mut(at) {
+                                *to = gradient;
+                            }
+                            at += out_channels;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lays the gradients of the map from `first` on, row by row, where `layout` has its windows, with
+    /// zeros between them; in max pooling those before the activation, and the winners beside them.
+    #[inline(always)]
+    fn spread_rows<S: Simd>(
+        &self,
+        simd: S,
+        layout: &Windows,
+        first: usize,
+        (gradients, winners): &mut (Aligned, Vec<u32>),
+    ) {
+        let ConvBlockKernel {
+            activation,
+            pooling,
+            ..
+        } = self.block;
+        let (gradients, winners) = (&mut **gradients, &mut **winners);
         let zero = simd.splat_f32s(0.0);
         let Some(&lane) = S::as_simd_u32s(&LANE).0.first() else {
             return;
         };
-        let planes = gradients.chunks_exact_mut(4 * layout.vectors() * lanes);
-        let biases = S::as_mut_simd_f32s(bias_sums).0.iter_mut();
-        for ((index, planes), bias) in (first_map..).zip(planes).zip(biases) {
-            let planes = S::as_mut_simd_f32s(planes).0;
-            for vector in 0..layout.vectors() {
-                let first = vector * lanes;
-                let count = lanes.min(map - first);
-                let start = index * map + first;
-                let gradient = load(simd, self.pooled.output_gradient, start, count);
-                // What lies beyond the last window is another map's.
-                let inside = simd.less_than_u32s(lane, simd.splat_u32s(count as u32));
-                let gradient = simd.select_f32s(inside, gradient, zero);
-                let group = planes.iter_mut().skip(vector).step_by(layout.vectors());
-                match pooling {
-                    Pooling::Max => {
-                        let output = load(simd, self.pooled.output, start, count);
-                        let gradient = activation.scale_vector(simd, gradient, output);
-                        *bias = simd.add_f32s(*bias, gradient);
-                        let mut winners = [0_u32; LANES];
-                        // Beyond the last window the gradient is zero, whoever wins.
-                        let places = self.pooled.winners.get(start..);
-                        widen(places.unwrap_or_default(), &mut winners);
-                        let Some(&winner) = S::as_simd_u32s(&winners).0.first() else {
-                            return;
-                        };
-                        for (place, to) in (0..4).zip(group) {
-                            let wins = simd.equal_u32s(winner, simd.splat_u32s(place));
-                            *to = simd.select_f32s(wins, gradient, zero);
-                        }
-                    }
-                    Pooling::Average => {
-                        let quarter = simd.mul_f32s(gradient, simd.splat_f32s(0.25));
-                        for (place, to) in (0..4).zip(group) {
-                            let start = (index * 4 + place) * map + first;
-                            let kept = load(simd, self.pooled.activations, start, count);
-                            *to = activation.scale_vector(simd, quarter, kept);
-                            *bias = simd.add_f32s(*bias, *to);
-                        }
-                    }
+        let output_gradient = self.pooled.output_gradient.get(first..);
+        let output = self.pooled.output.get(first..);
+        let places = self.pooled.winners.get(first..);
+        let (output_gradient, output, places) = (
+            output_gradient.unwrap_or_default(),
+            output.unwrap_or_default(),
+            places.unwrap_or_default(),
+        );
+        for (start, slot, count) in layout.row_vectors() {
+            let mut gradient = load(simd, output_gradient, start, count);
+            if *pooling == Pooling::Max {
+                let output = load(simd, output, start, count);
+                gradient = activation.scale_vector(simd, gradient, output);
+                // Beyond the last window the gradient is zero, whoever wins.
+                let places = places.get(start..).unwrap_or_default();
+                if let Some(to) = winners.get_mut(slot..).and_then(<[u32]>::first_chunk_mut) {
+                    widen(places, to);
                 }
+            }
+            // What lies beyond the last window of a row is another row's.
+            let inside = simd.less_than_u32s(lane, simd.splat_u32s(count as u32));
+            let gradient = simd.select_f32s(inside, gradient, zero);
+            let to = gradients.get_mut(slot..).unwrap_or_default();
+            if let Some(to) = S::as_mut_simd_f32s(to).0.first_mut() {
+                *to = gradient;
             }
         }
     }
@@ -398,10 +442,12 @@ const LANE: [u32; LANES] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 fn widen(places: &[u8], to: &mut [u32; LANES]) {
     // The same loop twice: of a known length it is one instruction.
     match places.first_chunk::<LANES>() {
-        Some(places) => {
-            for (to, &place) in to.iter_mut().zip(places) {
+        Some(&places) => {
+            let mut wide = [0; LANES];
+            for (to, place) in wide.iter_mut().zip(places) {
                 *to = place.into();
             }
+            *to = wide;
         }
         None => {
             for (to, &place) in to.iter_mut().zip(places) {

@@ -4,6 +4,7 @@ use pulp::Simd;
 
 use crate::aligned::Aligned;
 use crate::geometry::Geometry;
+use crate::patches::GradientPlaces;
 
 /// Where everything lies.
 ///
@@ -197,15 +198,18 @@ impl Channels {
 }
 
 impl Channels {
-    /// Where, from a window's place, the value of each output channel lies.
-    pub(crate) fn channel_offsets(&self) -> Vec<usize> {
+    /// Where [`add_weight_gradient`](Self::add_weight_gradient) finds gradients.
+    pub(crate) fn gradient_places(&self) -> GradientPlaces {
+        let [rows, columns] = self.pooled;
+        let window_len = self.vectors * 4 * self.lanes;
         let at = |channel: usize| channel / self.lanes * 4 * self.lanes + channel % self.lanes;
-        (0..self.out_channels).map(at).collect()
-    }
-
-    /// Where the values of a window begin.
-    pub(crate) fn window_len(&self) -> usize {
-        self.vectors * 4 * self.lanes
+        GradientPlaces {
+            windows: (0..rows * columns)
+                .map(|window| window * window_len)
+                .collect(),
+            channels: (0..self.out_channels).map(at).collect(),
+            place_len: self.lanes,
+        }
     }
 
     /// Values of the sums of the gradients of weights and of biases.

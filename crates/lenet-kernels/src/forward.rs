@@ -1,17 +1,16 @@
 use pulp::{Simd, WithSimd};
 
-use crate::channels::Channels;
+use crate::aligned::Aligned;
+use crate::epilogue::Largest;
 use crate::geometry::LANES;
 use crate::kernel::ConvBlockKernel;
 use crate::layout::{Layout, Packed};
-use crate::pooling::{Pooling, average, largest};
+use crate::pooling::{Pooling, average};
 use crate::windows::Windows;
-use crate::{Activation, aligned::Aligned};
 
 /// What a thread needs for a sample; the border of `image` stays zero.
 pub(crate) struct ForwardScratch {
     image: Aligned,
-    rows: Vec<f32>,
     values: Aligned,
     pooled: Aligned,
     winners: Vec<u32>,
@@ -22,7 +21,6 @@ impl ForwardScratch {
         let values = block.layout.values_len();
         Self {
             image: Aligned::zeros(block.layout.image_len(&block.geometry)),
-            rows: vec![0.0; block.layout.rows_len()],
             values: Aligned::zeros(values),
             pooled: Aligned::zeros(values / 4),
             winners: vec![0; values / 4],
@@ -55,63 +53,73 @@ impl WithSimd for Forward<'_> {
         } = self.block;
         let ForwardScratch {
             image,
-            rows,
             values,
             pooled,
             winners: found,
         } = self.scratch;
         let map = geometry.pooled.iter().product();
-        let out_channels = geometry.shape.out_channels;
+        let (output_len, values_len) = (geometry.output_len(), values.len());
         let samples = self.input.chunks_exact(geometry.input_len());
         for (sample, input) in samples.enumerate() {
-            match layout {
-                Layout::Windows(windows) => {
-                    windows.split(input, image, rows);
-                    windows.convolve(simd, image, &self.packed.weight, &self.packed.bias, values);
+            let buffers = (input, &mut **image, &mut **values);
+            match pooling {
+                Pooling::Max => {
+                    let mut epilogue = Largest::<S> {
+                        activation: *activation,
+                        pooled: S::as_mut_simd_f32s(pooled).0,
+                        winners: S::as_mut_simd_u32s(found).0,
+                    };
+                    layout.convolve_into(simd, geometry, self.packed, buffers, &mut epilogue);
                 }
-                Layout::Channels(channels) => {
-                    geometry.pad(input, image);
-                    channels.convolve(simd, image, &self.packed.weight, &self.packed.bias, values);
-                }
-            }
-            // The largest of a window stays the largest under ReLU, which then has less to do.
-            let after = *pooling == Pooling::Max && *activation == Activation::Relu;
-            if !after {
-                activation.apply(values);
-            }
-            let start = sample * geometry.output_len();
-            let output = self.output.get_mut(start..).unwrap_or_default();
-            match (pooling, layout) {
-                (Pooling::Max, Layout::Windows(layout)) => {
-                    let winners = self.winners.get_mut(start..).unwrap_or_default();
-                    max_windows(simd, layout, map, values, output, winners);
-                }
-                (Pooling::Max, Layout::Channels(layout)) => {
-                    let winners = self.winners.get_mut(start..).unwrap_or_default();
-                    // Inference wants no winners.
-                    let mut winners = winners.chunks_exact_mut(map);
-                    let maps = output.chunks_exact_mut(map).take(out_channels);
-                    let maps = maps.map(|output| (output, winners.next().unwrap_or_default()));
-                    max_channels(simd, layout, values, (pooled, found), maps);
-                }
-                (Pooling::Average, Layout::Windows(layout)) => {
-                    let kept = self.activations.get_mut(4 * start..);
-                    let kept = kept.unwrap_or_default();
-                    average_windows(simd, layout, map, values, output, kept);
-                }
-                (Pooling::Average, Layout::Channels(layout)) => {
-                    let maps = output.chunks_exact_mut(map).take(out_channels);
-                    average_channels(simd, layout, values, pooled, maps);
-                    let mut kept = self.activations.chunks_exact_mut(values.len());
+                Pooling::Average => {
+                    layout.convolve(simd, geometry, self.packed, buffers);
+                    activation.apply(values);
+                    let (groups, _) = S::as_simd_f32s(values).0.as_chunks();
+                    let to = S::as_mut_simd_f32s(pooled).0.iter_mut();
+                    for (&group, to) in groups.iter().zip(to) {
+                        *to = average(simd, group);
+                    }
+                    // Inference keeps nothing.
+                    let mut kept = self.activations.chunks_exact_mut(values_len);
                     if let Some(kept) = kept.nth(sample) {
                         kept.copy_from_slice(values);
                     }
                 }
             }
-            if after {
-                let output = output.get_mut(..geometry.output_len());
-                activation.apply(output.unwrap_or_default());
+            let start = sample * output_len;
+            let output = self.output.get_mut(start..).unwrap_or_default();
+            let winners = self.winners.get_mut(start..).unwrap_or_default();
+            let pooled = (&**pooled, &**found);
+            match layout {
+                Layout::Windows(layout) => copy_rows(simd, layout, map, pooled, (output, winners)),
+                Layout::Channels(layout) => {
+                    let output = output.get_mut(..output_len).unwrap_or_default();
+                    transpose_all(
+                        layout.vectors() * S::F32_LANES,
+                        map,
+                        pooled,
+                        (output, winners),
+                    );
+                }
             }
+        }
+    }
+}
+
+/// Pooled values and their winners of one sample as maps, from channels side by side.
+#[inline(always)]
+fn transpose_all(
+    width: usize,
+    map: usize,
+    (pooled, found): (&[f32], &[u32]),
+    (output, winners): (&mut [f32], &mut [u8]),
+) {
+    // Inference and averages want no winners.
+    let mut winners = winners.chunks_exact_mut(map);
+    for (channel, output) in output.chunks_exact_mut(map).enumerate() {
+        transpose(pooled, channel, width, output, |value| value);
+        if let Some(winners) = winners.next() {
+            transpose(found, channel, width, winners, |winner| winner as u8);
         }
     }
 }
@@ -131,125 +139,46 @@ fn transpose<T: Copy, U>(
     }
 }
 
-/// Max pooling of one sample. Maps are written in order, whole vectors as long as there is room: what
-/// reaches beyond a map's end is overwritten by the next.
+/// Pooled values and their winners of one sample as maps, from rows with gaps between them. They are
+/// written in order, whole vectors as long as there is room: what reaches beyond the end of one row is
+/// overwritten by the next.
 #[inline(always)]
-fn max_windows<S: Simd>(
+fn copy_rows<S: Simd>(
     simd: S,
     layout: &Windows,
     map: usize,
-    values: &[f32],
-    output: &mut [f32],
-    winners: &mut [u8],
+    (pooled, found): (&[f32], &[u32]),
+    (output, winners): (&mut [f32], &mut [u8]),
 ) {
-    let lanes = S::F32_LANES;
-    for (channel, groups) in values
-        .chunks_exact(layout.vectors() * 4 * lanes)
-        .enumerate()
-    {
-        let (groups, _) = S::as_simd_f32s(groups).0.as_chunks::<4>();
-        for (vector, &group) in groups.iter().enumerate() {
-            let (best, winner) = largest(simd, group);
-            let start = channel * map + vector * lanes;
+    let len = layout.vectors() * S::F32_LANES;
+    for (channel, (pooled, found)) in pooled.chunks(len).zip(found.chunks(len)).enumerate() {
+        for (start, slot, _) in layout.row_vectors() {
+            let start = channel * map + start;
+            let from = pooled.get(slot..).unwrap_or_default();
             let to = output.get_mut(start..).unwrap_or_default();
-            match S::as_mut_simd_f32s(to).0.first_mut() {
-                Some(to) => *to = best,
-                None => simd.partial_store_f32s(to, best),
+            if let Some(&value) = S::as_simd_f32s(from).0.first() {
+                match S::as_mut_simd_f32s(to).0.first_mut() {
+                    Some(to) => *to = value,
+                    None => simd.partial_store_f32s(to, value),
+                }
             }
-            let mut place = [0_u32; LANES];
-            if let Some(place) = S::as_mut_simd_u32s(&mut place).0.first_mut() {
-                *place = winner;
-            }
-            let mut bytes = [0; LANES];
-            for (byte, place) in bytes.iter_mut().zip(place) {
-                *byte = place as u8;
-            }
+            let from = found.get(slot..).unwrap_or_default();
             let to = winners.get_mut(start..).unwrap_or_default();
-            match to.first_chunk_mut::<LANES>() {
-                Some(to) => *to = bytes,
-                None => to.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte),
+            // The same loop twice: of a known length it is one instruction.
+            match (to.first_chunk_mut::<LANES>(), from.first_chunk::<LANES>()) {
+                (Some(to), Some(from)) => {
+                    let mut bytes = [0; LANES];
+                    for (byte, &place) in bytes.iter_mut().zip(from) {
+                        *byte = place as u8;
+                    }
+                    *to = bytes;
+                }
+                _ => {
+                    for (to, &from) in to.iter_mut().zip(from) {
+                        *to = from as u8;
+                    }
+                }
             }
         }
-    }
-}
-
-/// Max pooling of one sample, by way of two buffers.
-#[inline(always)]
-fn max_channels<'a, S: Simd>(
-    simd: S,
-    layout: &Channels,
-    values: &[f32],
-    (pooled, winners): (&mut [f32], &mut [u32]),
-    maps: impl Iterator<Item = (&'a mut [f32], &'a mut [u8])>,
-) {
-    let (groups, _) = S::as_simd_f32s(values).0.as_chunks::<4>();
-    let to = S::as_mut_simd_f32s(pooled).0.iter_mut();
-    let to = to.zip(S::as_mut_simd_u32s(winners).0);
-    for (&group, (best, winner)) in groups.iter().zip(to) {
-        (*best, *winner) = largest(simd, group);
-    }
-    let width = layout.vectors() * S::F32_LANES;
-    for (channel, (output, places)) in maps.enumerate() {
-        transpose(pooled, channel, width, output, |value| value);
-        transpose(winners, channel, width, places, |winner| winner as u8);
-    }
-}
-
-/// Average pooling of one sample, which keeps what it averages: `[channel, place, window]`.
-#[inline(always)]
-fn average_windows<S: Simd>(
-    simd: S,
-    layout: &Windows,
-    map: usize,
-    values: &[f32],
-    output: &mut [f32],
-    kept: &mut [f32],
-) {
-    let lanes = S::F32_LANES;
-    for (channel, groups) in values
-        .chunks_exact(layout.vectors() * 4 * lanes)
-        .enumerate()
-    {
-        let (groups, _) = S::as_simd_f32s(groups).0.as_chunks::<4>();
-        for (vector, &group) in groups.iter().enumerate() {
-            let first = vector * lanes;
-            let count = lanes.min(map - first);
-            let start = channel * map + first;
-            store(simd, output, start..start + count, average(simd, group));
-            for (place, value) in group.into_iter().enumerate() {
-                let start = (channel * 4 + place) * map + first;
-                store(simd, kept, start..start + count, value);
-            }
-        }
-    }
-}
-
-/// Average pooling of one sample, by way of a buffer.
-#[inline(always)]
-fn average_channels<'a, S: Simd>(
-    simd: S,
-    layout: &Channels,
-    values: &[f32],
-    pooled: &mut [f32],
-    maps: impl Iterator<Item = &'a mut [f32]>,
-) {
-    let (groups, _) = S::as_simd_f32s(values).0.as_chunks::<4>();
-    let to = S::as_mut_simd_f32s(pooled).0.iter_mut();
-    for (&group, to) in groups.iter().zip(to) {
-        *to = average(simd, group);
-    }
-    let width = layout.vectors() * S::F32_LANES;
-    for (channel, output) in maps.enumerate() {
-        transpose(pooled, channel, width, output, |value| value);
-    }
-}
-
-/// Writes the first values of a vector.
-#[inline(always)]
-fn store<S: Simd>(simd: S, to: &mut [f32], range: std::ops::Range<usize>, value: S::f32s) {
-    let to = to.get_mut(range).unwrap_or_default();
-    match S::as_mut_simd_f32s(to).0.first_mut() {
-        Some(to) => *to = value,
-        None => simd.partial_store_f32s(to, value),
     }
 }

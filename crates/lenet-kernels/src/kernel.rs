@@ -141,10 +141,7 @@ impl ConvBlockKernel {
     fn saved_len(&self) -> [usize; 2] {
         match self.pooling {
             Pooling::Max => [self.geometry.output_len(), 0],
-            Pooling::Average => match &self.layout {
-                Layout::Windows(_) => [0, 4 * self.geometry.output_len()],
-                Layout::Channels(_) => [0, self.layout.values_len()],
-            },
+            Pooling::Average => [0, self.layout.values_len()],
         }
     }
 

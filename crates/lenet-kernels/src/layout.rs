@@ -1,5 +1,8 @@
+use pulp::Simd;
+
 use crate::aligned::Aligned;
 use crate::channels::Channels;
+use crate::epilogue::{Epilogue, Keep};
 use crate::geometry::Geometry;
 use crate::level::Vectors;
 use crate::windows::Windows;
@@ -39,19 +42,62 @@ impl Layout {
         }
     }
 
-    /// Values of a buffer for the rows of one map of the input.
-    pub(crate) fn rows_len(&self) -> usize {
-        match self {
-            Self::Windows(windows) => windows.rows_len(),
-            Self::Channels(_) => 0,
-        }
-    }
-
     /// Values before the pooling of one sample, filled up to whole vectors.
     pub(crate) fn values_len(&self) -> usize {
         match self {
             Self::Windows(windows) => windows.values_len(),
             Self::Channels(channels) => channels.values_len(),
+        }
+    }
+
+    /// Hands the values before the pooling of one sample to `epilogue`; the border of `image` is zero, and
+    /// `values` is a buffer.
+    #[inline(always)]
+    pub(crate) fn convolve_into<S: Simd>(
+        &self,
+        simd: S,
+        geometry: &Geometry,
+        packed: &Packed,
+        (input, image, values): (&[f32], &mut [f32], &mut [f32]),
+        epilogue: &mut impl Epilogue<S>,
+    ) {
+        let Packed { weight, bias } = packed;
+        match self {
+            Self::Windows(windows) => {
+                windows.split(input, image);
+                windows.convolve(simd, image, weight, bias, epilogue);
+            }
+            Self::Channels(channels) => {
+                geometry.pad(input, image);
+                channels.convolve(simd, image, weight, bias, values);
+                let (groups, _) = S::as_simd_f32s(values).0.as_chunks();
+                for (index, &group) in groups.iter().enumerate() {
+                    epilogue.finish(simd, index, group);
+                }
+            }
+        }
+    }
+
+    /// Computes the values before the pooling of one sample; the border of `image` is zero.
+    #[inline(always)]
+    pub(crate) fn convolve<S: Simd>(
+        &self,
+        simd: S,
+        geometry: &Geometry,
+        packed: &Packed,
+        (input, image, values): (&[f32], &mut [f32], &mut [f32]),
+    ) {
+        let Packed { weight, bias } = packed;
+        match self {
+            Self::Windows(windows) => {
+                windows.split(input, image);
+                let (values, _) = S::as_mut_simd_f32s(values).0.as_chunks_mut();
+                windows.convolve(simd, image, weight, bias, &mut Keep::<S> { values });
+            }
+            Self::Channels(channels) => {
+                geometry.pad(input, image);
+                channels.convolve(simd, image, weight, bias, values);
+            }
         }
     }
 

@@ -4,8 +4,8 @@ mod activation;
 mod aligned;
 mod backward;
 mod channels;
-
 mod dense;
+mod epilogue;
 mod error;
 mod forward;
 mod geometry;

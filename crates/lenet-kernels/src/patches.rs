@@ -39,6 +39,16 @@ struct Tile {
     shape: (usize, usize),
 }
 
+/// Where the gradients of values before the pooling lie.
+pub(crate) struct GradientPlaces {
+    /// Those of each window.
+    pub(crate) windows: Vec<usize>,
+    /// From there, those of each output channel.
+    pub(crate) channels: Vec<usize>,
+    /// From one place in the window to the next.
+    pub(crate) place_len: usize,
+}
+
 /// The winner of a pooling window.
 #[derive(Clone, Copy, Debug, Default)]
 struct Winner {
@@ -413,25 +423,23 @@ impl PatchGeometry {
     }
 
     /// Adds to the gradient of the input where every value before the pooling carries a gradient: a
-    /// channel's weights are laid over the patch, times its gradient. Those of a window and place lie at
-    /// `channels` from where the multiples of `window_len` and `place_len` lead.
+    /// channel's weights are laid over the patch, times its gradient.
     #[inline(always)]
     pub(crate) fn add_dense_input_gradient<S: Simd>(
         &self,
         simd: S,
         weight: &[f32],
-        (gradients, channels): (&[f32], &[usize]),
-        (window_len, place_len): (usize, usize),
+        (gradients, places): (&[f32], &GradientPlaces),
         image: &mut [f32],
     ) {
         let mut rest = weight;
         for &tile in &self.tiles {
             let (weight, next) = rest.split_at(self.tile_len(tile));
-            for (window, &start) in self.windows.iter().enumerate() {
+            for (&window, &start) in places.windows.iter().zip(&self.windows) {
                 for place in 0..4 {
-                    let gradients = gradients.get(window * window_len + place * place_len..);
+                    let gradients = gradients.get(window + place * places.place_len..);
                     let gradients = gradients.unwrap_or_default();
-                    let gradients = channels.iter().map_while(|&at| gradients.get(at));
+                    let gradients = places.channels.iter().map_while(|&at| gradients.get(at));
                     let gradients = gradients.copied().enumerate();
                     let patch = self.patch(start, place);
                     for_shape!(

@@ -1,27 +1,42 @@
 //! A convolution with neighbouring pooling windows side by side in a vector.
 //!
-//! Every second column of the padded image goes into a plane of its own, once for each column at which
-//! a kernel may read, and there first the even rows, then the odd ones. So the upper left values of
-//! neighbouring windows need neighbouring inputs, across the ends of rows too, and so do the other
-//! three: a window's four values lie in four vectors at one lane, and pooling moves nothing across.
+//! The padded image is parted into four planes: even and odd columns, and of these even and odd rows. So
+//! the upper left values of neighbouring windows need neighbouring inputs, at whatever weight of a kernel,
+//! and so do the other three: a window's four values lie in four vectors at one lane, and pooling moves
+//! nothing across. Rows of windows are as long as those of a plane, so that vectors run across their ends;
+//! what comes out between two rows belongs to no window.
 
 use pulp::Simd;
 
 use crate::aligned::Aligned;
 use crate::channels::parts;
+use crate::epilogue::Epilogue;
 use crate::geometry::{Geometry, LANES, Shape};
+use crate::patches::GradientPlaces;
 
-/// Where everything lies. Windows are numbered row by row.
+/// Calls the function for a number of output channels and of weights.
+macro_rules! for_tile {
+    ($self:ident, $simd:ident, $tile:ident, $operands:ident, $shape:expr, $(($o:literal $k:literal))*) => {
+        match $shape {
+            $(($o, $k) => $self.gather::<S, $o, $k>($simd, $tile, $operands),)*
+            shape => unreachable!("no tile has the shape {shape:?}"),
+        }
+    };
+}
+
+/// Where everything lies.
 #[derive(Clone, Debug)]
 pub(crate) struct Windows {
     shape: Shape,
     lanes: usize,
     /// Rows and columns of windows.
     pooled: [usize; 2],
-    /// Vectors to all windows of a map.
+    /// Columns of a plane, and how far apart rows of windows lie.
+    stride: usize,
+    /// Vectors to all windows of a map, and what lies between their rows.
     vectors: usize,
-    /// Values from the even rows of a plane to the odd ones.
-    half: usize,
+    /// Values of a plane.
+    plane: usize,
     /// For each of a window's values: where each weight of a kernel reads its input.
     offsets: [Vec<usize>; 4],
 }
@@ -31,9 +46,13 @@ impl Windows {
         let shape = geometry.shape;
         let [rows, columns] = geometry.pooled;
         let k = shape.kernel_size;
+        let stride = columns + k / 2;
+        let windows = (rows - 1) * stride + columns.next_multiple_of(lanes);
         // As many values more as a vector may reach beyond the last.
-        let half = (rows + k.div_ceil(2)) * columns + 2 * LANES;
-        let at = |row: usize, column: usize| (2 * column + row % 2) * half + row / 2 * columns;
+        let plane = ((rows + k.div_ceil(2)) * stride + 2 * LANES).next_multiple_of(LANES);
+        let at = |row: usize, column: usize| {
+            (column % 2 * 2 + row % 2) * plane + row / 2 * stride + column / 2
+        };
         Self {
             offsets: [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(lower, right)| {
                 let taps = (0..k).flat_map(|y| (0..k).map(move |x| (y + lower, x + right)));
@@ -42,8 +61,9 @@ impl Windows {
             shape,
             lanes,
             pooled: geometry.pooled,
-            vectors: (rows * columns).div_ceil(lanes),
-            half,
+            stride,
+            vectors: windows.div_ceil(lanes),
+            plane,
         }
     }
 
@@ -54,7 +74,7 @@ impl Windows {
 
     /// Values of the planes of one input channel.
     fn channel_len(&self) -> usize {
-        (self.shape.kernel_size + 1) * 2 * self.half
+        4 * self.plane
     }
 
     /// Values of all planes.
@@ -72,76 +92,45 @@ impl Windows {
         self.vectors
     }
 
-    /// Values of a buffer for [`split`](Self::split): the even columns of each row, then its odd ones.
-    pub(crate) fn rows_len(&self) -> usize {
-        self.rows() * 2 * self.half_row()
+    /// The vectors of a map's windows, row by row: where each begins among the windows of a map without
+    /// gaps and with them, and how many windows of its row are left.
+    pub(crate) fn row_vectors(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let [rows, columns] = self.pooled;
+        (0..rows).flat_map(move |row| {
+            let vectors = (0..columns).step_by(self.lanes);
+            vectors.map(move |column| {
+                let start = row * columns + column;
+                (start, row * self.stride + column, columns - column)
+            })
+        })
     }
 
-    /// Rows of the padded image that windows read.
-    fn rows(&self) -> usize {
-        let [rows, _] = self.pooled;
-        2 * rows + self.shape.kernel_size - 1
-    }
-
-    fn half_row(&self) -> usize {
-        let [_, columns] = self.pooled;
-        columns + self.shape.kernel_size.div_ceil(2) + LANES
-    }
-
-    /// Copies maps into planes. `buffer` is zero where no value of a map comes.
+    /// Copies maps into planes, whose borders must be zero already.
     #[inline(always)]
-    pub(crate) fn split(&self, maps: &[f32], image: &mut [f32], buffer: &mut [f32]) {
-        let Shape { height, width, .. } = self.shape;
+    pub(crate) fn split(&self, maps: &[f32], image: &mut [f32]) {
+        let Shape {
+            height,
+            width,
+            padding,
+            kernel_size,
+            ..
+        } = self.shape;
+        // An odd last row or column that no window reads is left out.
+        let [rows, columns] = self.pooled.map(|size| 2 * size + kernel_size - 1 - padding);
         let maps = maps.chunks_exact(height * width);
         for (map, planes) in maps.zip(image.chunks_exact_mut(self.channel_len())) {
-            // All rows before the first plane: what has just been written in small pieces is not read as
-            // whole vectors at once, which would wait for it.
-            self.split_rows(map, buffer);
-            for (column, plane) in planes.chunks_exact_mut(2 * self.half).enumerate() {
-                self.fill_plane(column, buffer, plane);
-            }
-        }
-    }
-
-    /// Parts the rows of a map into even and odd columns.
-    #[inline(always)]
-    fn split_rows(&self, map: &[f32], buffer: &mut [f32]) {
-        let Shape { width, padding, .. } = self.shape;
-        let rows = buffer.chunks_exact_mut(2 * self.half_row()).skip(padding);
-        for (row, values) in rows.zip(map.chunks_exact(width)) {
-            let (even, odd) = row.split_at_mut(self.half_row());
-            let even = even.get_mut(padding.div_ceil(2)..).unwrap_or_default();
-            let odd = odd.get_mut(padding / 2..).unwrap_or_default();
-            // The map's first column is the padded image's column number `padding`.
-            match padding % 2 {
-                0 => separate(values, even, odd),
-                _ => separate(values, odd, even),
-            }
-        }
-    }
-
-    /// Copies every second column from `column` on.
-    #[inline(always)]
-    fn fill_plane(&self, column: usize, buffer: &[f32], plane: &mut [f32]) {
-        let [_, columns] = self.pooled;
-        let first = column % 2 * self.half_row() + column / 2;
-        let (even, odd) = plane.split_at_mut(self.half);
-        let starts = (0..self.half).step_by(columns);
-        let rows = buffer.chunks_exact(2 * self.half_row());
-        for (start, (row, number)) in starts.flat_map(|start| [start; 2]).zip(rows.zip(0..)) {
-            let half = if number % 2 == 0 {
-                &mut *even
-            } else {
-                &mut *odd
-            };
-            let from = row.get(first..).unwrap_or_default();
-            let to = half.get_mut(start..).unwrap_or_default();
-            // Whole vectors: what reaches beyond a row's end is overwritten by the next.
-            let vectors = columns.div_ceil(LANES);
-            let (to, _) = to.as_chunks_mut::<LANES>();
-            let (from, _) = from.as_chunks::<LANES>();
-            for (to, from) in to.iter_mut().zip(from).take(vectors) {
-                *to = *from;
+            let (even, odd) = planes.split_at_mut(2 * self.plane);
+            for (row, values) in (padding..).zip(map.chunks_exact(width)).take(rows) {
+                let start = row % 2 * self.plane + row / 2 * self.stride;
+                let values = values.get(..columns).unwrap_or(values);
+                let even = even.get_mut(start + padding.div_ceil(2)..);
+                let odd = odd.get_mut(start + padding / 2..);
+                let (even, odd) = (even.unwrap_or_default(), odd.unwrap_or_default());
+                // The map's first column is the padded image's column number `padding`.
+                match padding % 2 {
+                    0 => separate(values, even, odd),
+                    _ => separate(values, odd, even),
+                }
             }
         }
     }
@@ -170,7 +159,7 @@ impl Windows {
         self.shape.kernel_size * self.shape.kernel_size
     }
 
-    /// Computes the values before the pooling: `[out channel, vector, place in the window, lane]`.
+    /// Computes the values before the pooling, in the order `[out channel, vector]`.
     #[inline(always)]
     pub(crate) fn convolve<S: Simd>(
         &self,
@@ -178,54 +167,50 @@ impl Windows {
         image: &[f32],
         packed: &[f32],
         bias: &[f32],
-        values: &mut [f32],
+        epilogue: &mut impl Epilogue<S>,
     ) {
         let taps = self.shape.in_channels * self.taps();
-        let map = self.vectors * 4 * S::F32_LANES;
-        let (mut packed, mut bias, mut values) = (packed, bias, values);
+        let (mut packed, mut bias) = (packed, bias);
+        let mut first = 0;
         for block in blocks(bias.len(), S::REGISTER_COUNT) {
             let (weights, next_packed) = packed.split_at(block * taps);
             let (block_bias, next_bias) = bias.split_at(block);
-            let (maps, next_values) = values.split_at_mut(block * map);
+            let operands = (image, weights, block_bias);
             match block {
-                6 => self.channels::<S, 6>(simd, image, weights, block_bias, maps),
-                5 => self.channels::<S, 5>(simd, image, weights, block_bias, maps),
-                4 => self.channels::<S, 4>(simd, image, weights, block_bias, maps),
-                3 => self.channels::<S, 3>(simd, image, weights, block_bias, maps),
-                2 => self.channels::<S, 2>(simd, image, weights, block_bias, maps),
-                _ => self.channels::<S, 1>(simd, image, weights, block_bias, maps),
+                6 => self.channels::<S, 6>(simd, first, operands, epilogue),
+                5 => self.channels::<S, 5>(simd, first, operands, epilogue),
+                4 => self.channels::<S, 4>(simd, first, operands, epilogue),
+                3 => self.channels::<S, 3>(simd, first, operands, epilogue),
+                2 => self.channels::<S, 2>(simd, first, operands, epilogue),
+                _ => self.channels::<S, 1>(simd, first, operands, epilogue),
             }
-            (packed, bias, values) = (next_packed, next_bias, next_values);
+            (packed, bias) = (next_packed, next_bias);
+            first += block;
         }
     }
 
-    /// [`convolve`](Self::convolve) for one block of `O` channels.
+    /// [`convolve`](Self::convolve) for the block of `O` channels from `first`.
     #[inline(always)]
     fn channels<S: Simd, const O: usize>(
         &self,
         simd: S,
-        image: &[f32],
-        weights: &[f32],
-        bias: &[f32],
-        values: &mut [f32],
+        first: usize,
+        (image, weights, bias): (&[f32], &[f32], &[f32]),
+        epilogue: &mut impl Epilogue<S>,
     ) {
         let (weights, _) = weights.as_chunks::<O>();
         let Some(bias) = bias.first_chunk::<O>() else {
             return;
         };
-        let group = 4 * S::F32_LANES;
         for vector in 0..self.vectors {
             let start = vector * S::F32_LANES;
             let Some(sums) = self.tile::<S, O>(simd, image, weights, bias, start) else {
                 return;
             };
-            let mut at = vector * group;
-            for sums in sums {
-                let to = values.get_mut(at..at + group).unwrap_or_default();
-                for (to, sum) in S::as_mut_simd_f32s(to).0.iter_mut().zip(sums) {
-                    *to = sum;
-                }
-                at += self.vectors * group;
+            let mut index = first * self.vectors + vector;
+            for &values in &sums {
+                epilogue.finish(simd, index, values);
+                index += self.vectors;
             }
         }
     }
@@ -268,12 +253,21 @@ impl Windows {
         Some(sums)
     }
 
-    /// Where, from a window's place, the value of each output channel lies, in gradients.
-    pub(crate) fn channel_offsets(&self) -> Vec<usize> {
-        let map = 4 * self.vectors * self.lanes;
-        (0..self.shape.out_channels)
-            .map(|channel| channel * map)
-            .collect()
+    /// Where [`add_weight_gradient`](Self::add_weight_gradient) finds gradients.
+    pub(crate) fn gradient_places(&self) -> GradientPlaces {
+        let [rows, columns] = self.pooled;
+        let place_len = self.shape.out_channels * self.lanes;
+        let slots =
+            (0..rows).flat_map(|row| (0..columns).map(move |column| row * self.stride + column));
+        GradientPlaces {
+            windows: slots
+                .map(|slot| slot / self.lanes * 4 * place_len + slot % self.lanes)
+                .collect(),
+            channels: (0..self.shape.out_channels)
+                .map(|channel| channel * self.lanes)
+                .collect(),
+            place_len,
+        }
     }
 
     /// Values of lane by lane sums of the gradients of weights and of biases.
@@ -283,8 +277,8 @@ impl Windows {
     }
 
     /// Adds, lane by lane, to the weights' gradient `[out, in, row, column, lane]`, from the gradients of
-    /// the values before the pooling `[out channel, place in the window, vector, lane]`, which must be
-    /// zero in lanes beyond the last window.
+    /// the values before the pooling `[vector, place in the window, out channel, lane]`, which must be
+    /// zero in lanes of no window.
     #[inline(always)]
     pub(crate) fn add_weight_gradient<S: Simd>(
         &self,
@@ -299,10 +293,9 @@ impl Windows {
             ..
         } = self.shape;
         let (most_channels, most_taps) = match S::REGISTER_COUNT {
-            32.. => (4, 5),
+            32.. => (6, 4),
             _ => (2, 5),
         };
-        // A square splits into parts of 5, 4 or, for 1×1, 1.
         for channels in parts(out_channels, most_channels) {
             for in_channel in 0..in_channels {
                 for taps in parts(self.taps(), most_taps) {
@@ -312,20 +305,11 @@ impl Windows {
                         tap: taps.start,
                     };
                     let operands = (image, gradients, &mut *sums);
-                    match (channels.len(), taps.len()) {
-                        (4, 5) => self.gather::<S, 4, 5>(simd, tile, operands),
-                        (4, 4) => self.gather::<S, 4, 4>(simd, tile, operands),
-                        (4, _) => self.gather::<S, 4, 1>(simd, tile, operands),
-                        (3, 5) => self.gather::<S, 3, 5>(simd, tile, operands),
-                        (3, 4) => self.gather::<S, 3, 4>(simd, tile, operands),
-                        (3, _) => self.gather::<S, 3, 1>(simd, tile, operands),
-                        (2, 5) => self.gather::<S, 2, 5>(simd, tile, operands),
-                        (2, 4) => self.gather::<S, 2, 4>(simd, tile, operands),
-                        (2, _) => self.gather::<S, 2, 1>(simd, tile, operands),
-                        (_, 5) => self.gather::<S, 1, 5>(simd, tile, operands),
-                        (_, 4) => self.gather::<S, 1, 4>(simd, tile, operands),
-                        (_, _) => self.gather::<S, 1, 1>(simd, tile, operands),
-                    }
+                    for_tile!(
+                        self, simd, tile, operands, (channels.len(), taps.len()),
+                        (6 4)(6 3)(6 1)(5 4)(5 3)(5 1)(4 4)(4 3)(4 1)(3 4)(3 3)(3 1)
+                        (2 5)(2 4)(2 3)(2 1)(1 5)(1 4)(1 3)(1 1)
+                    );
                 }
             }
         }
@@ -344,35 +328,29 @@ impl Windows {
         (image, gradients, to): (&[f32], &[f32], &mut [f32]),
     ) {
         let vectors = self.vectors;
-        let plane = vectors * S::F32_LANES;
-        let start = tile.in_channel * self.channel_len();
+        let image = image.get(tile.in_channel * self.channel_len()..);
+        let image = image.unwrap_or_default();
+        let place_len = self.shape.out_channels;
+        let gradients = S::as_simd_f32s(gradients).0;
         let mut sums = [[simd.splat_f32s(0.0); O]; K];
         for (place, offsets) in self.offsets.iter().enumerate() {
             let empty: &[S::f32s] = &[];
             let mut inputs = [empty; K];
             for (input, &offset) in inputs.iter_mut().zip(offsets.iter().skip(tile.tap)) {
-                let values = image.get(start + offset..).unwrap_or_default();
+                let values = image.get(offset..).unwrap_or_default();
                 *input = S::as_simd_f32s(values).0.get(..vectors).unwrap_or_default();
             }
-            let mut rows = [empty; O];
-            let mut at = (tile.out_channel * 4 + place) * plane;
-            for row in &mut rows {
-                let values = gradients.get(at..).unwrap_or_default();
-                *row = S::as_simd_f32s(values).0.get(..vectors).unwrap_or_default();
-                at += 4 * plane;
-            }
-            let all = inputs.iter().chain(&rows);
-            if all.into_iter().any(|slice| slice.len() != vectors) {
+            if inputs.iter().any(|input| input.len() != vectors) {
                 return;
             }
+            let mut at = place * place_len + tile.out_channel;
             for vector in 0..vectors {
-                let mut gradients = [simd.splat_f32s(0.0); O];
-                for (gradient, row) in gradients.iter_mut().zip(&rows) {
-                    *gradient = row[vector];
-                }
+                let gradients = gradients.get(at..).and_then(<[S::f32s]>::first_chunk::<O>);
+                let Some(gradients) = gradients else { return };
+                at += 4 * place_len;
                 for (sums, input) in sums.iter_mut().zip(&inputs) {
                     let input = input[vector];
-                    for (sum, gradient) in sums.iter_mut().zip(gradients) {
+                    for (sum, &gradient) in sums.iter_mut().zip(gradients) {
                         *sum = simd.mul_add_e_f32s(gradient, input, *sum);
                     }
                 }
