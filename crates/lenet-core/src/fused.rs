@@ -9,10 +9,10 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, backend_extension};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use lenet_kernels::{
-    BackwardArguments, ConvBlockKernel, DenseBackwardArguments, DenseKernel, KernelError, Saved,
-    Shape,
+    BackwardArguments, ConvBlockKernel, CrossEntropyKernel, DenseBackwardArguments, DenseKernel,
+    KernelError, Saved, Shape,
 };
 
 use crate::{Activation, Pooling};
@@ -87,6 +87,26 @@ pub(crate) fn dense(
     )))
 }
 
+/// The mean cross-entropy, if the logits lie on Flex in 32-bit floats, and every one of them has a label.
+pub(crate) fn cross_entropy(logits: &Tensor<2>, labels: &Tensor<1, Int>) -> Option<Tensor<1>> {
+    let [batch, classes] = logits.dims();
+    if !is_flex(&logits.device()) || logits.dtype() != DType::F32 || batch == 0 {
+        return None;
+    }
+    let labels = labels
+        .to_data()
+        .iter::<i64>()
+        .map(usize::try_from)
+        .collect::<Result<_, _>>();
+    let labels: Vec<usize> = labels
+        .ok()
+        .filter(|labels: &Vec<_>| labels.len() == batch)?;
+    let kernel = CrossEntropyKernel::new(classes, labels).ok()?;
+    let logits = logits.clone().into_dispatch();
+    let loss = <Dispatch as FusedBackend>::cross_entropy(logits, kernel);
+    Some(Tensor::from_dispatch(loss))
+}
+
 fn is_covered(device: &Device, floats: [DType; 3]) -> bool {
     is_flex(device) && floats == [DType::F32; 3]
 }
@@ -123,6 +143,9 @@ pub(crate) trait FusedBackend: Backend {
         bias: FloatTensor<Self>,
         kernel: DenseKernel,
     ) -> FloatTensor<Self>;
+
+    /// See [`cross_entropy`](crate::cross_entropy).
+    fn cross_entropy(logits: FloatTensor<Self>, kernel: CrossEntropyKernel) -> FloatTensor<Self>;
 }
 
 type FlexTensor = FloatTensor<Flex>;
@@ -154,6 +177,11 @@ impl FusedBackend for Flex {
             bias,
             &kernel,
         )
+    }
+
+    fn cross_entropy(logits: FlexTensor, kernel: CrossEntropyKernel) -> FlexTensor {
+        let (loss, _) = fits(kernel.forward(logits.to_contiguous().storage()));
+        tensor(vec![loss], [1])
     }
 }
 
@@ -216,6 +244,45 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
             }
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
+    }
+
+    fn cross_entropy(logits: FloatTensor<Self>, kernel: CrossEntropyKernel) -> FloatTensor<Self> {
+        let node = logits.node();
+        let logits = logits.into_primitive().to_contiguous();
+        let (loss, gradient) = fits(kernel.forward(logits.storage()));
+        let loss = tensor(vec![loss], [1]);
+        let prepared = CrossEntropyBackward.prepare::<C>([node]);
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let shape = logits.layout().shape().clone();
+                prepared.finish(tensor(gradient, shape), loss)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(loss),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct CrossEntropyBackward;
+
+impl Backward<Flex, 1> for CrossEntropyBackward {
+    /// The gradient of the logits where that of the loss is 1.
+    type State = FlexTensor;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let loss_gradient = gradients.consume::<Flex>(&ops.node);
+        let [Some(parent)] = ops.parents else { return };
+        let values: &[f32] = ops.state.storage();
+        let factor = loss_gradient.to_contiguous().storage().first().copied();
+        let factor: f32 = factor.unwrap_or_default();
+        let values = values.iter().map(|value| value * factor).collect();
+        let gradient = tensor(values, ops.state.layout().shape().clone());
+        gradients.register::<Flex>(parent.id, gradient);
     }
 }
 

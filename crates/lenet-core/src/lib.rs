@@ -1,5 +1,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 //!
 //! # Map of the crate
 //!
@@ -29,6 +30,7 @@ mod initializer;
 mod layer_table;
 #[cfg(feature = "learner")]
 mod learner;
+mod loss;
 mod model;
 mod per_layer;
 #[cfg(feature = "pretrained")]
@@ -44,6 +46,7 @@ pub use error::{ConfigError, InputError, TensorDifference, WeightsError};
 pub use file::{read_file, write_file};
 pub use initializer::{BiasInitializer, Initializer};
 pub use layer_table::{LayerKind, LayerRow, LayerTable};
+pub use loss::cross_entropy;
 pub use model::{LeNet, StageActivation};
 pub use per_layer::PerLayer;
 #[cfg(feature = "pretrained")]

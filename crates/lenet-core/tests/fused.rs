@@ -9,8 +9,8 @@
 
 use burn::tensor::module::{avg_pool2d, conv2d, linear, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
-use burn::tensor::{Device, Tensor, TensorData, activation};
-use lenet_core::{Activation, Pooling, conv_block, dense};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use lenet_core::{Activation, Pooling, conv_block, cross_entropy, dense};
 use proptest::prelude::*;
 
 fn composed(
@@ -153,6 +153,35 @@ proptest! {
             let output = linear(input, weight, Some(bias));
             function.map_or(output.clone(), |function| activated(output, function))
         }))?;
+    }
+}
+
+/// Also where the loss is a part of something larger.
+#[test]
+fn cross_entropies_agree_and_so_do_their_gradients() {
+    let device = Device::flex().autodiff();
+    for (batch, classes) in [(1, 10), (7, 3), (128, 10)] {
+        let logits = (values([batch, classes], 0.1, &device) * 20.0).require_grad();
+        let labels: Vec<i64> = (0..batch as i64).map(|i| i * 7 % classes as i64).collect();
+        let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [batch]), &device);
+        let found = cross_entropy(logits.clone(), labels.clone());
+        let gradients = (found.clone() * 3.0).backward();
+        let gradient = host(logits.grad(&gradients).unwrap());
+
+        let expected = activation::log_softmax(logits.clone(), 1);
+        let expected = -expected.gather(1, labels.unsqueeze_dim(1)).mean();
+        let gradients = (expected.clone() * 3.0).backward();
+        let expected_gradient = host(logits.grad(&gradients).unwrap());
+
+        let (found, expected) = (host(found)[0], host(expected)[0]);
+        assert!(
+            (found - expected).abs() <= 1e-6 * expected,
+            "{found}, not {expected}"
+        );
+        for (found, expected) in gradient.iter().zip(&expected_gradient) {
+            let difference = (found - expected).abs() * batch as f32;
+            assert!(difference <= 3e-6, "{found}, not {expected}");
+        }
     }
 }
 

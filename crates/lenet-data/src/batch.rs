@@ -39,10 +39,15 @@ impl Batch {
     }
 }
 
-/// A byte as a number from 0 to 1.
+/// A byte as a number from 0 to 1: `pixel / 255`, rounded once, without the division, which would take most
+/// of a batch's time.
 #[inline]
 pub(crate) fn scale(pixel: u8) -> f32 {
-    f32::from(pixel) / 255.0
+    // 1 / 255 in two parts: eight bits times the upper one are exact.
+    const UPPER: f32 = 1.0 / 256.0;
+    const LOWER: f32 = 1.0 / 255.0 / 256.0;
+    let pixel = f32::from(pixel);
+    pixel * UPPER + pixel * LOWER
 }
 
 /// The order in which images come.
@@ -194,3 +199,15 @@ impl Iterator for Batches<'_> {
 }
 
 impl ExactSizeIterator for Batches<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::scale;
+
+    #[test]
+    fn every_byte_is_divided_exactly() {
+        for pixel in 0..=u8::MAX {
+            assert_eq!(scale(pixel), f32::from(pixel) / 255.0, "{pixel}");
+        }
+    }
+}

@@ -74,7 +74,7 @@ impl Activation {
 /// vectors: `exp(x) = 2^n · exp(r)` with `n` the nearest integer to `x / ln 2`, and a polynomial for
 /// `exp(r)` (Cephes' `expf`).
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     const MAGIC: f32 = 12_582_912.0; // 1.5 · 2^23: adding it rounds to an integer.
     let clamped = x.clamp(-87.0, 88.0);
     let shifted = clamped * std::f32::consts::LOG2_E + MAGIC;

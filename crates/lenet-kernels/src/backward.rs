@@ -402,6 +402,7 @@ impl Pass<'_> {
         let input_len = geometry.input_len();
         let (weight, bias) = partial.split_at_mut(patches.weight_len());
         let mut gradients = gradient.chunks_exact_mut(input_len);
+        let both = patches.both_at_once() && gradients.len() > 0;
         for (sample, input) in self.input.chunks_exact(input_len).enumerate() {
             patches.interleave(input, image);
             winners.clear();
@@ -413,12 +414,19 @@ impl Pass<'_> {
                 activation.scale(from.unwrap_or_default(), outputs, scaled);
                 *bias += sum(simd, scaled);
                 let places = self.pooled.winners.get(part).unwrap_or_default();
-                let found = (channel, places, &**scaled);
-                patches.add_weight_gradient(simd, winners, found, image, weight);
+                let found = winners.add(patches, channel, places, scaled);
+                if !both {
+                    patches.add_weight_gradient(simd, (channel, found), image, weight);
+                }
             }
             if let Some(gradient) = gradients.next() {
                 in_gradient.fill(0.0);
-                patches.add_input_gradient(simd, winners, self.packed, in_gradient);
+                if both {
+                    let to = (&mut *weight, &mut **in_gradient);
+                    patches.add_gradients(simd, winners, (image, self.packed), to);
+                } else {
+                    patches.add_input_gradient(simd, winners, self.packed, in_gradient);
+                }
                 patches.separate(in_gradient, gradient);
             }
         }

@@ -39,4 +39,12 @@ pub enum KernelError {
         /// Values that are there.
         found: usize,
     },
+    /// A label of no class.
+    #[error("there is no class {label}: there are {classes}, from 0")]
+    Label {
+        /// The label.
+        label: usize,
+        /// Number of classes.
+        classes: usize,
+    },
 }

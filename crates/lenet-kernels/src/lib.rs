@@ -4,6 +4,7 @@ mod activation;
 mod aligned;
 mod backward;
 mod channels;
+mod cross_entropy;
 mod dense;
 mod epilogue;
 mod error;
@@ -19,6 +20,7 @@ mod unfilled;
 mod windows;
 
 pub use activation::Activation;
+pub use cross_entropy::CrossEntropyKernel;
 pub use dense::{DenseBackwardArguments, DenseKernel};
 pub use error::KernelError;
 pub use geometry::Shape;

@@ -12,6 +12,9 @@ use crate::channels::parts;
 use crate::geometry::{Geometry, LANES, Shape};
 use crate::level::Vectors;
 
+/// Values that a cache holds beside others: half of a first one of 48 KiB.
+const NEAR: usize = 6 << 10;
+
 /// Where patches lie in an image `[row, column, channel]` with a border of zeros.
 #[derive(Clone, Debug)]
 pub(crate) struct PatchGeometry {
@@ -25,6 +28,9 @@ pub(crate) struct PatchGeometry {
     image: usize,
     /// Parts of a patch whose values fit the registers.
     tiles: Vec<Tile>,
+    /// Whether [`add_gradients`](Self::add_gradients) is faster than one gradient after the other: where
+    /// the registers hold a tile of both, and a cache all weights and their gradients.
+    both_at_once: bool,
     /// Where the patch of each pooling window's first value begins.
     windows: Vec<u32>,
 }
@@ -51,7 +57,7 @@ pub(crate) struct GradientPlaces {
 
 /// The winner of a pooling window.
 #[derive(Clone, Copy, Debug, Default)]
-struct Winner {
+pub(crate) struct Winner {
     /// Where its patch begins, or its output channel.
     at: u32,
     gradient: f32,
@@ -85,9 +91,10 @@ impl Winners {
         self.counts.fill([0; 4]);
     }
 
-    /// Takes in the next channel, given the place and the gradient of each window's winner.
+    /// Takes in the next channel, given the place and the gradient of each window's winner, and returns its
+    /// winners.
     #[inline(always)]
-    fn add(
+    pub(crate) fn add(
         &mut self,
         geometry: &PatchGeometry,
         channel: usize,
@@ -172,9 +179,12 @@ impl PatchGeometry {
         let windows = (0..pooled_height)
             .flat_map(|y| (0..pooled_width).map(move |x| (2 * y * row + 2 * x * pixel) as u32));
         let patch_row = shape.kernel_size * pixel;
+        let patch = shape.kernel_size * patch_row.next_multiple_of(vectors.lanes);
+        let both_at_once = vectors.registers >= 32 && 2 * shape.out_channels * patch <= NEAR;
         Self {
             image: (rows * row + patch_row + LANES).next_multiple_of(LANES),
-            tiles: tiles(shape.kernel_size, patch_row, vectors),
+            tiles: tiles(shape.kernel_size, patch_row, vectors, both_at_once),
+            both_at_once,
             windows: windows.collect(),
             lanes: vectors.lanes,
             shape,
@@ -371,18 +381,44 @@ impl PatchGeometry {
         }
     }
 
-    /// Takes the next channel's winners in, and adds to the gradient of its weights, packed, the sum of
-    /// their patches of the input, each times its gradient.
+    /// Whether [`add_gradients`](Self::add_gradients) is faster than one gradient after the other.
+    pub(crate) fn both_at_once(&self) -> bool {
+        self.both_at_once
+    }
+
+    /// [`add_weight_gradient`](Self::add_weight_gradient) of all channels and
+    /// [`add_input_gradient`](Self::add_input_gradient), with one look at each winner.
+    #[inline(always)]
+    pub(crate) fn add_gradients<S: Simd>(
+        &self,
+        simd: S,
+        winners: &Winners,
+        (image, weight): (&[f32], &[f32]),
+        (weight_gradient, in_gradient): (&mut [f32], &mut [f32]),
+    ) {
+        let (mut weight, mut weight_gradient) = (weight, weight_gradient);
+        for &tile in &self.tiles {
+            let (weights, next_weight) = weight.split_at(self.tile_len(tile));
+            let (sums, next_gradient) = weight_gradient.split_at_mut(self.tile_len(tile));
+            for (patch, winners) in winners.by_patch(self) {
+                let from = (image, weights);
+                let to = (&mut *sums, &mut *in_gradient);
+                for_shape!(both, tile, (simd, self, tile, patch, winners, from, to));
+            }
+            (weight, weight_gradient) = (next_weight, next_gradient);
+        }
+    }
+
+    /// Adds to the gradient of a channel's weights, packed, the sum of its winners' patches of the input,
+    /// each times its gradient.
     #[inline(always)]
     pub(crate) fn add_weight_gradient<S: Simd>(
         &self,
         simd: S,
-        winners: &mut Winners,
-        (channel, places, gradients): (usize, &[u8], &[f32]),
+        (channel, winners): (usize, &[Winner]),
         image: &[f32],
         weight_gradient: &mut [f32],
     ) {
-        let winners = winners.add(self, channel, places, gradients);
         let mut rest = weight_gradient;
         for &tile in &self.tiles {
             let (sums, next) = rest.split_at_mut(self.tile_len(tile));
@@ -454,10 +490,10 @@ impl PatchGeometry {
     }
 }
 
-/// Cuts a patch into tiles whose sums leave some of the registers free.
-fn tiles(kernel_size: usize, patch_row: usize, vectors: Vectors) -> Vec<Tile> {
+/// Cuts a patch into tiles whose sums, of one gradient or of two, leave some of the registers free.
+fn tiles(kernel_size: usize, patch_row: usize, vectors: Vectors, both_at_once: bool) -> Vec<Tile> {
     let (most, widest) = match vectors.registers {
-        32.. => (24, 4),
+        32.. if !both_at_once => (24, 4),
         _ => (12, 4),
     };
     let width = patch_row.div_ceil(vectors.lanes);
@@ -540,6 +576,67 @@ fn spread<S: Simd, const R: usize, const V: usize>(
         };
         let values = S::as_mut_simd_f32s(values).0;
         for (value, sum) in values.iter_mut().zip(sums) {
+            *value = simd.add_f32s(*value, sum);
+        }
+        row += geometry.row;
+    }
+}
+
+/// [`gather`] and [`spread`] of some channels' winners with one patch.
+#[inline(always)]
+fn both<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    geometry: &PatchGeometry,
+    tile: Tile,
+    patch: usize,
+    winners: &[Winner],
+    (image, weight): (&[f32], &[f32]),
+    (weight_gradient, in_gradient): (&mut [f32], &mut [f32]),
+) {
+    let first = patch + tile.row * geometry.row + tile.column;
+    let zero = simd.splat_f32s(0.0);
+    let (mut values, mut sums) = ([[zero; V]; R], [[zero; V]; R]);
+    let mut row = first;
+    for values in &mut values {
+        let found = image.get(row..row + V * S::F32_LANES).unwrap_or_default();
+        let Some(&found) = S::as_simd_f32s(found).0.first_chunk() else {
+            return;
+        };
+        *values = found;
+        row += geometry.row;
+    }
+    let (weight, _) = S::as_simd_f32s(weight).0.as_chunks::<V>();
+    let (weight, _) = weight.as_chunks::<R>();
+    let (weight_gradient, _) = S::as_mut_simd_f32s(weight_gradient).0.as_chunks_mut::<V>();
+    let (weight_gradient, _) = weight_gradient.as_chunks_mut::<R>();
+    for winner in winners {
+        let channel = winner.at as usize;
+        let (Some(weights), Some(totals)) = (weight.get(channel), weight_gradient.get_mut(channel))
+        else {
+            return;
+        };
+        let gradient = simd.splat_f32s(winner.gradient);
+        let rows = sums
+            .iter_mut()
+            .zip(weights)
+            .zip(totals.iter_mut().zip(&values));
+        for ((sums, weights), (totals, values)) in rows {
+            let vectors = sums
+                .iter_mut()
+                .zip(weights)
+                .zip(totals.iter_mut().zip(values));
+            for ((sum, &weight), (total, &value)) in vectors {
+                *sum = simd.mul_add_e_f32s(gradient, weight, *sum);
+                *total = simd.mul_add_e_f32s(gradient, value, *total);
+            }
+        }
+    }
+    let mut row = first;
+    for sums in sums {
+        let Some(values) = in_gradient.get_mut(row..row + V * S::F32_LANES) else {
+            return;
+        };
+        for (value, sum) in S::as_mut_simd_f32s(values).0.iter_mut().zip(sums) {
             *value = simd.add_f32s(*value, sum);
         }
         row += geometry.row;

@@ -67,12 +67,16 @@ fn evaluate_here(
 
     // Results stay on the device until the end: one read-back for the whole data set.
     let (mut predictions, mut likelihoods) = (Vec::new(), Vec::new());
-    for batch in dataset.batches(BATCH_SIZE, Order::Sequential, &device)? {
-        let (prediction, likelihood) = helpers.step(|| {
+    let mut batches = dataset.batches(BATCH_SIZE, Order::Sequential, &device)?;
+    let mut next_batch = batches.next();
+    while let Some(batch) = next_batch {
+        let forward = || {
             let logits = lenet.forward(batch.images);
             let prediction = logits.clone().argmax(1).squeeze_dim::<1>(1);
             (prediction, log_likelihood(logits, batch.labels))
-        });
+        };
+        let (prediction, likelihood);
+        ((prediction, likelihood), next_batch) = helpers.step(forward, || batches.next());
         predictions.push(prediction);
         likelihoods.push(likelihood);
     }

@@ -1,5 +1,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 //!
 //! # Map of the crate
 //!
@@ -33,7 +34,7 @@ pub use config::{Schedule, TrainingConfig};
 pub use confusion::ConfusionMatrix;
 pub use error::{TrainingConfigError, TrainingError};
 pub use evaluation::{Evaluation, evaluate};
-pub use loss::cross_entropy;
+pub use lenet_core::cross_entropy;
 pub use observer::{Event, Observer};
 pub use table::Table;
 pub use training::{EpochMetrics, Trainer, TrainingRun, train};

@@ -45,14 +45,19 @@ pub(crate) struct Helpers {
 }
 
 impl Helpers {
-    /// Runs one step, within [`run`].
-    pub(crate) fn step<R>(&self, work: impl FnOnce() -> R) -> R {
+    /// Runs one step, within [`run`], while a thread that has nothing to do in it prepares what the next
+    /// one takes.
+    pub(crate) fn step<R: Send, N: Send>(
+        &self,
+        work: impl FnOnce() -> R + Send,
+        prepare: impl FnOnce() -> N + Send,
+    ) -> (R, N) {
         let threads = rayon::current_num_threads();
         let Some(unheard) = &self.unheard else {
-            return work();
+            return (work(), prepare());
         };
         if threads == 1 || IN_STEP.get() {
-            return work();
+            return (work(), prepare());
         }
         let done = Arc::new(AtomicBool::new(false));
         // Threads that are busy with something else hear nothing, and need not be called for ever.
@@ -70,7 +75,7 @@ impl Helpers {
         }
         // Also when `work` panics.
         let _end = End::new(&done);
-        work()
+        rayon::join(work, prepare)
     }
 }
 
@@ -127,8 +132,15 @@ mod tests {
     }
 
     fn sum(steps: u64) -> u64 {
-        let work = |helpers: &Helpers| (0..steps).map(|i| helpers.step(|| step_sum(i))).sum();
-        run(&Device::flex(), work)
+        run(&Device::flex(), |helpers| {
+            let (mut total, mut step) = (0, 0);
+            while step < steps {
+                let (sum, next) = helpers.step(|| step_sum(step), || step + 1);
+                total += sum;
+                step = next;
+            }
+            total
+        })
     }
 
     fn step_sum(step: u64) -> u64 {
@@ -154,7 +166,7 @@ mod tests {
         let pool = pool(2);
         let fails = || {
             run(&Device::flex(), |helpers| {
-                helpers.step(|| panic!("on purpose"))
+                helpers.step(|| panic!("on purpose"), || 1)
             })
         };
         let found = pool.install(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(fails)));

@@ -1,7 +1,7 @@
 use burn::grad_clipping::{GradientClipping, GradientClippingConfig};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Gradients, Tensor};
-use lenet_core::LeNet;
+use lenet_core::{LeNet, runs_on_rayon};
 
 use crate::TrainingConfig;
 
@@ -82,11 +82,35 @@ impl ModuleMapper for Step<'_> {
             }
             self.sgd.velocities.push(gradient.clone().flatten(0, D - 1));
         }
-        let mut tensor = Tensor::from_inner(tensor - gradient.mul_scalar(self.rate));
+        let mut tensor = Tensor::from_inner(descend(tensor, gradient, self.rate));
         if requires_gradient {
             tensor = tensor.require_grad();
         }
         Param::from_mapped_value(id, tensor, mapper)
+    }
+}
+
+/// `tensor - rate * gradient`.
+fn descend<const D: usize>(tensor: Tensor<D>, gradient: Tensor<D>, rate: f64) -> Tensor<D> {
+    let device = tensor.device();
+    if !runs_on_rayon(&device) {
+        return tensor - gradient.mul_scalar(rate);
+    }
+    // Where the values lie in this program's memory they are changed there, in one pass.
+    let (mut values, gradient) = (tensor.into_data(), gradient.into_data());
+    match (values.as_mut_slice::<f32>(), gradient.as_slice::<f32>()) {
+        (Ok(slice), Ok(gradient)) => {
+            let rate = rate as f32;
+            for (value, gradient) in slice.iter_mut().zip(gradient) {
+                *value -= rate * gradient;
+            }
+            Tensor::from_data(values, &device)
+        }
+        // Floats of another width.
+        _ => {
+            Tensor::from_data(values, &device)
+                - Tensor::from_data(gradient, &device).mul_scalar(rate)
+        }
     }
 }
 

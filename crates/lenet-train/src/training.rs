@@ -250,6 +250,7 @@ impl<'a> Trainer<'a> {
         let batches = train.batches(config.batch_size, order, device)?;
         let batches = batches.with_augmentation(config.augmentation);
         let mut batches = batches.skip(first_step);
+        let mut next_batch = batches.next();
         for step in first_step..steps {
             let rate = config.schedule.learning_rate(
                 config.learning_rate,
@@ -257,18 +258,18 @@ impl<'a> Trainer<'a> {
                 steps,
                 config.epochs.saturating_mul(steps),
             );
+            let Some(batch) = next_batch else { break };
             let Run { lenet, mut sgd, .. } = run;
-            run.lenet = helpers.step(|| -> Result<_, TrainingError> {
-                let Some(batch) = batches.next() else {
-                    return Ok(lenet);
-                };
+            let work = || -> Result<_, TrainingError> {
                 let images = batch.len();
                 let loss = cross_entropy(lenet.forward(batch.images), batch.labels);
                 let lenet = sgd.step(rate, lenet, loss.backward());
                 losses.push(loss.inner(), images, rate)?;
                 Ok(lenet)
-            })?;
-            run.sgd = sgd;
+            };
+            let trained;
+            (trained, next_batch) = helpers.step(work, || batches.next());
+            (run.lenet, run.sgd) = (trained?, sgd);
             observer.observe(&Event::Step {
                 epoch: epoch + 1,
                 step: step + 1,
