@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
 use crate::aligned::Aligned;
@@ -65,20 +67,18 @@ impl Scratch {
                 winners: Winners::new(patches),
             });
         }
-        let (places, [weight_sums, bias_sums], pooled) = match layout {
-            Layout::Windows(windows) => {
-                let pooled = windows.vectors() * LANES;
-                (windows.gradient_places(), windows.sums_len(), pooled)
-            }
-            Layout::Channels(channels) => {
-                let pooled = channels.values_len() / 4;
-                (channels.gradient_places(), channels.sums_len(), pooled)
-            }
+        let (places, [weight_sums, bias_sums]) = match layout {
+            Layout::Windows(windows) => (windows.gradient_places(), windows.sums_len()),
+            Layout::Channels(channels) => (channels.gradient_places(), channels.sums_len()),
+        };
+        let (pooled, gradients) = match layout {
+            Layout::Windows(windows) => (windows.vectors() * LANES, windows.gradients_len()),
+            Layout::Channels(channels) => (channels.values_len() / 4, channels.values_len()),
         };
         Self::Dense(DenseScratch {
             image: Aligned::zeros(layout.image_len(geometry)),
             pooled: (Aligned::zeros(pooled), vec![0; pooled]),
-            gradients: Aligned::zeros(layout.values_len()),
+            gradients: Aligned::zeros(gradients),
             weight_sums: Aligned::zeros(weight_sums),
             bias_sums: Aligned::zeros(bias_sums),
             in_gradient: Aligned::zeros(in_gradient),
@@ -175,9 +175,14 @@ impl Pass<'_> {
             match layout {
                 Layout::Windows(windows) => {
                     windows.split(input, image);
-                    let buffers = (&mut **gradients, &mut *pooled);
-                    self.window_gradients(simd, windows, sample, buffers, bias_sums);
-                    windows.add_weight_gradient(simd, image, gradients, weight_sums);
+                    // A block's gradients are read many times while a cache holds them.
+                    for (part, channels) in windows.gradient_blocks() {
+                        let block = gradients.get_mut(part).unwrap_or_default();
+                        let buffers = (&mut *block, &mut *pooled);
+                        let of = (sample, channels.clone());
+                        self.window_gradients(simd, windows, of, buffers, bias_sums);
+                        windows.add_weight_gradient(simd, image, (channels, block), weight_sums);
+                    }
                 }
                 Layout::Channels(channels) => {
                     geometry.pad(input, image);
@@ -260,14 +265,14 @@ impl Pass<'_> {
         }
     }
 
-    /// The gradients of one sample before activation and pooling, in the order of `layout`; those of
-    /// the biases are added lane by lane.
+    /// The gradients of some channels of one sample before activation and pooling, as a block of `layout`;
+    /// those of the biases are added lane by lane.
     #[inline(always)]
     fn window_gradients<S: Simd>(
         &self,
         simd: S,
         layout: &Windows,
-        sample: usize,
+        (sample, channels): (usize, Range<usize>),
         (gradients, buffers): (&mut [f32], &mut (Aligned, Vec<u32>)),
         bias_sums: &mut [f32],
     ) {
@@ -282,10 +287,11 @@ impl Pass<'_> {
         let zero = simd.splat_f32s(0.0);
         let kept = self.pooled.activations.get(sample * layout.values_len()..);
         let (kept, _) = S::as_simd_f32s(kept.unwrap_or_default()).0.as_chunks::<4>();
-        let mut kept = kept.chunks_exact(layout.vectors());
+        let mut kept = kept.chunks_exact(layout.vectors()).skip(channels.start);
+        let place_len = layout.place_len();
         let all = S::as_mut_simd_f32s(gradients).0;
-        let biases = S::as_mut_simd_f32s(bias_sums).0.iter_mut();
-        for (channel, bias) in biases.enumerate() {
+        let biases = S::as_mut_simd_f32s(bias_sums).0.get_mut(channels.clone());
+        for ((first, channel), bias) in channels.enumerate().zip(biases.unwrap_or_default()) {
             self.spread_rows(
                 simd,
                 layout,
@@ -294,19 +300,20 @@ impl Pass<'_> {
             );
             let (pooled, winners) = &*buffers;
             let pooled = S::as_simd_f32s(pooled).0;
-            let to = all.chunks_exact_mut(4 * out_channels);
+            let to = all.chunks_exact_mut(4 * place_len);
+            let mut total = *bias;
             match pooling {
                 Pooling::Max => {
                     let winners = S::as_simd_u32s(winners).0;
                     for ((to, &gradient), &winner) in to.zip(pooled).zip(winners) {
-                        *bias = simd.add_f32s(*bias, gradient);
-                        let mut at = channel;
+                        total = simd.add_f32s(total, gradient);
+                        let mut at = first;
                         for place in 0..4 {
                             let wins = simd.equal_u32s(winner, simd.splat_u32s(place));
                             if let Some(to) = to.get_mut(at) {
                                 *to = simd.select_f32s(wins, gradient, zero);
                             }
-                            at += out_channels;
+                            at += place_len;
                         }
                     }
                 }
@@ -314,18 +321,19 @@ impl Pass<'_> {
                     let kept = kept.next().unwrap_or_default();
                     for ((to, &gradient), kept) in to.zip(pooled).zip(kept) {
                         let quarter = simd.mul_f32s(gradient, simd.splat_f32s(0.25));
-                        let mut at = channel;
+                        let mut at = first;
                         for &kept in kept {
                             let gradient = activation.scale_vector(simd, quarter, kept);
-                            *bias = simd.add_f32s(*bias, gradient);
+                            total = simd.add_f32s(total, gradient);
                             if let Some(to) = to.get_mut(at) {
                                 *to = gradient;
                             }
-                            at += out_channels;
+                            at += place_len;
                         }
                     }
                 }
             }
+            *bias = total;
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) struct Packed {
 impl Layout {
     /// The one that fills the vectors better.
     pub(crate) fn new(geometry: &Geometry, vectors: Vectors) -> Self {
-        let windows = Windows::new(geometry, vectors.lanes);
+        let windows = Windows::new(geometry, vectors);
         let channels = Channels::new(geometry, vectors.lanes);
         if windows.cost() <= channels.cost() {
             Self::Windows(windows)

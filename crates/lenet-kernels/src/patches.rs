@@ -168,10 +168,10 @@ macro_rules! for_shape {
 impl PatchGeometry {
     pub(crate) fn new(geometry: &Geometry, vectors: Vectors) -> Self {
         let shape = geometry.shape;
-        // Pixels of many channels begin at whole vectors, which is worth the zeros.
+        // Pixels of many channels begin at half a vector, which is worth the zeros.
         let pixel = match shape.in_channels {
             channels @ ..LANES => channels,
-            channels => channels.next_multiple_of(LANES),
+            channels => channels.next_multiple_of(LANES / 2),
         };
         let row = geometry.stride * pixel;
         let rows = shape.height + 2 * shape.padding;

@@ -6,12 +6,15 @@
 //! nothing across. Rows of windows are as long as those of a plane, so that vectors run across their ends;
 //! what comes out between two rows belongs to no window.
 
+use std::ops::Range;
+
 use pulp::Simd;
 
 use crate::aligned::Aligned;
 use crate::channels::parts;
 use crate::epilogue::Epilogue;
 use crate::geometry::{Geometry, LANES, Shape};
+use crate::level::Vectors;
 use crate::patches::GradientPlaces;
 
 /// Calls the function for a number of output channels and of weights.
@@ -35,6 +38,8 @@ pub(crate) struct Windows {
     stride: usize,
     /// Vectors to all windows of a map, and what lies between their rows.
     vectors: usize,
+    /// Output channels whose gradients lie together.
+    block: usize,
     /// Values of a plane.
     plane: usize,
     /// For each of a window's values: where each weight of a kernel reads its input.
@@ -42,7 +47,8 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
-    pub(crate) fn new(geometry: &Geometry, lanes: usize) -> Self {
+    pub(crate) fn new(geometry: &Geometry, vectors: Vectors) -> Self {
+        let Vectors { lanes, registers } = vectors;
         let shape = geometry.shape;
         let [rows, columns] = geometry.pooled;
         let k = shape.kernel_size;
@@ -63,6 +69,7 @@ impl Windows {
             pooled: geometry.pooled,
             stride,
             vectors: windows.div_ceil(lanes),
+            block: most_channels(registers),
             plane,
         }
     }
@@ -253,19 +260,40 @@ impl Windows {
         Some(sums)
     }
 
+    /// Blocks of output channels: where the gradients of each lie, and its channels.
+    pub(crate) fn gradient_blocks(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let len = self.vectors * 4 * self.block * self.lanes;
+        let blocks = parts(self.shape.out_channels, self.block).enumerate();
+        blocks.map(move |(index, channels)| (index * len..(index + 1) * len, channels))
+    }
+
+    /// Values of the gradients of all blocks.
+    pub(crate) fn gradients_len(&self) -> usize {
+        let last = self.gradient_blocks().last();
+        last.map_or(0, |(gradients, _)| gradients.end)
+    }
+
+    /// Vectors of a block's gradients at one place of the windows.
+    pub(crate) fn place_len(&self) -> usize {
+        self.block
+    }
+
     /// Where [`add_weight_gradient`](Self::add_weight_gradient) finds gradients.
     pub(crate) fn gradient_places(&self) -> GradientPlaces {
         let [rows, columns] = self.pooled;
-        let place_len = self.shape.out_channels * self.lanes;
+        let place_len = self.block * self.lanes;
         let slots =
             (0..rows).flat_map(|row| (0..columns).map(move |column| row * self.stride + column));
+        let blocks = self.gradient_blocks();
+        let channels = blocks.flat_map(|(gradients, channels)| {
+            let starts = gradients.step_by(self.lanes);
+            channels.zip(starts).map(|(_, start)| start)
+        });
         GradientPlaces {
             windows: slots
                 .map(|slot| slot / self.lanes * 4 * place_len + slot % self.lanes)
                 .collect(),
-            channels: (0..self.shape.out_channels)
-                .map(|channel| channel * self.lanes)
-                .collect(),
+            channels: channels.collect(),
             place_len,
         }
     }
@@ -277,40 +305,33 @@ impl Windows {
     }
 
     /// Adds, lane by lane, to the weights' gradient `[out, in, row, column, lane]`, from the gradients of
-    /// the values before the pooling `[vector, place in the window, out channel, lane]`, which must be
-    /// zero in lanes of no window.
+    /// the values before the pooling of one block of channels, `[vector, place in the window, out channel,
+    /// lane]`, which must be zero in lanes of no window.
     #[inline(always)]
     pub(crate) fn add_weight_gradient<S: Simd>(
         &self,
         simd: S,
         image: &[f32],
-        gradients: &[f32],
+        (channels, gradients): (Range<usize>, &[f32]),
         sums: &mut [f32],
     ) {
-        let Shape {
-            in_channels,
-            out_channels,
-            ..
-        } = self.shape;
-        let (most_channels, most_taps) = match S::REGISTER_COUNT {
-            32.. => (6, 4),
-            _ => (2, 5),
+        let most_taps = match S::REGISTER_COUNT {
+            32.. => 4,
+            _ => 5,
         };
-        for channels in parts(out_channels, most_channels) {
-            for in_channel in 0..in_channels {
-                for taps in parts(self.taps(), most_taps) {
-                    let tile = Tile {
-                        in_channel,
-                        out_channel: channels.start,
-                        tap: taps.start,
-                    };
-                    let operands = (image, gradients, &mut *sums);
-                    for_tile!(
-                        self, simd, tile, operands, (channels.len(), taps.len()),
-                        (6 4)(6 3)(6 1)(5 4)(5 3)(5 1)(4 4)(4 3)(4 1)(3 4)(3 3)(3 1)
-                        (2 5)(2 4)(2 3)(2 1)(1 5)(1 4)(1 3)(1 1)
-                    );
-                }
+        for in_channel in 0..self.shape.in_channels {
+            for taps in parts(self.taps(), most_taps) {
+                let tile = Tile {
+                    in_channel,
+                    out_channel: channels.start,
+                    tap: taps.start,
+                };
+                let operands = (image, gradients, &mut *sums);
+                for_tile!(
+                    self, simd, tile, operands, (channels.len(), taps.len()),
+                    (6 4)(6 3)(6 1)(5 4)(5 3)(5 1)(4 4)(4 3)(4 1)(3 4)(3 3)(3 1)
+                    (2 5)(2 4)(2 3)(2 1)(1 5)(1 4)(1 3)(1 1)
+                );
             }
         }
     }
@@ -330,24 +351,29 @@ impl Windows {
         let vectors = self.vectors;
         let image = image.get(tile.in_channel * self.channel_len()..);
         let image = image.unwrap_or_default();
-        let place_len = self.shape.out_channels;
         let gradients = S::as_simd_f32s(gradients).0;
         let mut sums = [[simd.splat_f32s(0.0); O]; K];
         for (place, offsets) in self.offsets.iter().enumerate() {
             let empty: &[S::f32s] = &[];
             let mut inputs = [empty; K];
-            for (input, &offset) in inputs.iter_mut().zip(offsets.iter().skip(tile.tap)) {
-                let values = image.get(offset..).unwrap_or_default();
-                *input = S::as_simd_f32s(values).0.get(..vectors).unwrap_or_default();
+            let offsets = offsets.get(tile.tap..).unwrap_or_default();
+            for (input, &offset) in inputs.iter_mut().zip(offsets) {
+                let Some(values) = image.get(offset..) else {
+                    return;
+                };
+                let Some(values) = S::as_simd_f32s(values).0.get(..vectors) else {
+                    return;
+                };
+                *input = values;
             }
             if inputs.iter().any(|input| input.len() != vectors) {
                 return;
             }
-            let mut at = place * place_len + tile.out_channel;
+            let mut at = place * self.block;
             for vector in 0..vectors {
                 let gradients = gradients.get(at..).and_then(<[S::f32s]>::first_chunk::<O>);
                 let Some(gradients) = gradients else { return };
-                at += 4 * place_len;
+                at += 4 * self.block;
                 for (sums, input) in sums.iter_mut().zip(&inputs) {
                     let input = input[vector];
                     for (sum, &gradient) in sums.iter_mut().zip(gradients) {
@@ -384,34 +410,40 @@ struct Tile {
 /// Puts the values of a row in turn into `first` and `second`.
 #[inline(always)]
 fn separate(row: &[f32], first: &mut [f32], second: &mut [f32]) {
-    // Eight at a time become shuffles.
-    let (eights, rest) = row.as_chunks::<8>();
+    // Four pairs at a time become shuffles.
+    let (pairs, last) = row.as_chunks::<2>();
+    let (fours, rest) = pairs.as_chunks::<4>();
     let (first_fours, _) = first.as_chunks_mut::<4>();
     let (second_fours, _) = second.as_chunks_mut::<4>();
-    let fours = first_fours.iter_mut().zip(second_fours);
-    for (&[a, b, c, d, e, f, g, h], (first, second)) in eights.iter().zip(fours) {
+    let places = first_fours.iter_mut().zip(second_fours);
+    for (&[[a, b], [c, d], [e, f], [g, h]], (first, second)) in fours.iter().zip(places) {
         *first = [a, c, e, g];
         *second = [b, d, f, h];
     }
-    let first = first.iter_mut().skip(4 * eights.len());
-    let mut second = second.iter_mut().skip(4 * eights.len());
-    for (pair, to) in rest.chunks(2).zip(first) {
-        if let Some(&value) = pair.first() {
-            *to = value;
-        }
-        if let (Some(&value), Some(to)) = (pair.get(1), second.next()) {
-            *to = value;
-        }
+    let done = 4 * fours.len();
+    let (Some(first), Some(second)) = (first.get_mut(done..), second.get_mut(done..)) else {
+        return;
+    };
+    for (&[a, b], (first, second)) in rest.iter().zip(first.iter_mut().zip(second)) {
+        *first = a;
+        *second = b;
+    }
+    if let (Some(&value), Some(to)) = (last.first(), first.get_mut(rest.len())) {
+        *to = value;
     }
 }
 
 /// Splits output channels into blocks whose sums fill the registers.
 fn blocks(channels: usize, registers: usize) -> impl Iterator<Item = usize> {
-    let most = match registers {
+    parts(channels, most_channels(registers)).map(|part| part.len())
+}
+
+/// Output channels whose sums of four fill the registers.
+fn most_channels(registers: usize) -> usize {
+    match registers {
         32.. => 6,
         _ => 2,
-    };
-    parts(channels, most).map(|part| part.len())
+    }
 }
 
 #[inline(always)]
