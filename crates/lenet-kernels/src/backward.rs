@@ -9,6 +9,7 @@ use crate::kernel::ConvBlockKernel;
 use crate::layout::Layout;
 use crate::patches::{GradientPlaces, Winners};
 use crate::pooling::Pooling;
+use crate::unfilled::Part;
 use crate::windows::Windows;
 
 /// What a thread needs for a group of samples; borders of images are zero.
@@ -104,7 +105,7 @@ pub(crate) struct Backward<'a> {
     pub(crate) input: &'a [f32],
     pub(crate) pooled: Pooled<'a>,
     pub(crate) partial: &'a mut [f32],
-    pub(crate) gradient: &'a mut [f32],
+    pub(crate) gradient: Part<'a, f32>,
 }
 
 impl WithSimd for Backward<'_> {
@@ -150,7 +151,7 @@ impl Pass<'_> {
         simd: S,
         scratch: &mut DenseScratch,
         partial: &mut [f32],
-        gradient: &mut [f32],
+        mut gradient: Part<'_, f32>,
     ) {
         let ConvBlockKernel {
             geometry,
@@ -170,7 +171,6 @@ impl Pass<'_> {
         weight_sums.fill(0.0);
         bias_sums.fill(0.0);
         let input_len = geometry.input_len();
-        let mut wanted = gradient.chunks_exact_mut(input_len);
         for (sample, input) in self.input.chunks_exact(input_len).enumerate() {
             match layout {
                 Layout::Windows(windows) => {
@@ -191,11 +191,11 @@ impl Pass<'_> {
                     channels.add_weight_gradient(simd, image, gradients, weight_sums);
                 }
             }
-            if let Some(wanted) = wanted.next() {
+            if !gradient.is_empty() {
                 in_gradient.fill(0.0);
                 let gradients = (&**gradients, &*places);
                 patches.add_dense_input_gradient(simd, self.packed, gradients, in_gradient);
-                patches.separate(in_gradient, wanted);
+                patches.separate(in_gradient, gradient.cut(input_len).zeroed());
             }
         }
         match layout {
@@ -393,7 +393,7 @@ impl Pass<'_> {
         simd: S,
         scratch: &mut PatchScratch,
         partial: &mut [f32],
-        gradient: &mut [f32],
+        mut gradient: Part<'_, f32>,
     ) {
         let ConvBlockKernel {
             geometry,
@@ -409,8 +409,7 @@ impl Pass<'_> {
         } = scratch;
         let input_len = geometry.input_len();
         let (weight, bias) = partial.split_at_mut(patches.weight_len());
-        let mut gradients = gradient.chunks_exact_mut(input_len);
-        let both = patches.both_at_once() && gradients.len() > 0;
+        let both = patches.both_at_once() && !gradient.is_empty();
         for (sample, input) in self.input.chunks_exact(input_len).enumerate() {
             patches.interleave(input, image);
             winners.clear();
@@ -427,7 +426,7 @@ impl Pass<'_> {
                     patches.add_weight_gradient(simd, (channel, found), image, weight);
                 }
             }
-            if let Some(gradient) = gradients.next() {
+            if !gradient.is_empty() {
                 in_gradient.fill(0.0);
                 if both {
                     let to = (&mut *weight, &mut **in_gradient);
@@ -435,7 +434,7 @@ impl Pass<'_> {
                 } else {
                     patches.add_input_gradient(simd, winners, self.packed, in_gradient);
                 }
-                patches.separate(in_gradient, gradient);
+                patches.separate(in_gradient, gradient.cut(input_len).zeroed());
             }
         }
     }

@@ -6,6 +6,7 @@ use crate::geometry::LANES;
 use crate::kernel::ConvBlockKernel;
 use crate::layout::{Layout, Packed};
 use crate::pooling::{Pooling, average};
+use crate::unfilled::Part;
 use crate::windows::Windows;
 
 /// What a thread needs for a sample; the border of `image` stays zero.
@@ -34,16 +35,16 @@ pub(crate) struct Forward<'a> {
     pub(crate) packed: &'a Packed,
     pub(crate) scratch: &'a mut ForwardScratch,
     pub(crate) input: &'a [f32],
-    pub(crate) output: &'a mut [f32],
-    pub(crate) winners: &'a mut [u8],
-    pub(crate) activations: &'a mut [f32],
+    pub(crate) output: Part<'a, f32>,
+    pub(crate) winners: Part<'a, u8>,
+    pub(crate) activations: Part<'a, f32>,
 }
 
 impl WithSimd for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(mut self, simd: S) {
         let ConvBlockKernel {
             geometry,
             layout,
@@ -58,9 +59,7 @@ impl WithSimd for Forward<'_> {
             winners: found,
         } = self.scratch;
         let map = geometry.pooled.iter().product();
-        let (output_len, values_len) = (geometry.output_len(), values.len());
-        let samples = self.input.chunks_exact(geometry.input_len());
-        for (sample, input) in samples.enumerate() {
+        for input in self.input.chunks_exact(geometry.input_len()) {
             let buffers = (input, &mut **image, &mut **values);
             match pooling {
                 Pooling::Max => {
@@ -80,26 +79,17 @@ impl WithSimd for Forward<'_> {
                         *to = average(simd, group);
                     }
                     // Inference keeps nothing.
-                    let mut kept = self.activations.chunks_exact_mut(values_len);
-                    if let Some(kept) = kept.nth(sample) {
-                        kept.copy_from_slice(values);
-                    }
+                    self.activations.cut(values.len()).copy_from(values);
                 }
             }
-            let start = sample * output_len;
-            let output = self.output.get_mut(start..).unwrap_or_default();
-            let winners = self.winners.get_mut(start..).unwrap_or_default();
+            let output = self.output.cut(geometry.output_len()).zeroed();
+            let winners = self.winners.cut(geometry.output_len()).zeroed();
             let pooled = (&**pooled, &**found);
             match layout {
                 Layout::Windows(layout) => copy_rows(simd, layout, map, pooled, (output, winners)),
                 Layout::Channels(layout) => {
-                    let output = output.get_mut(..output_len).unwrap_or_default();
-                    transpose_all(
-                        layout.vectors() * S::F32_LANES,
-                        map,
-                        pooled,
-                        (output, winners),
-                    );
+                    let width = layout.vectors() * S::F32_LANES;
+                    transpose_all(width, map, pooled, (output, winners));
                 }
             }
         }

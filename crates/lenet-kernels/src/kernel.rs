@@ -214,9 +214,9 @@ impl ConvBlockKernel {
                 packed: &packed,
                 scratch,
                 input,
-                output: output.zeroed(),
-                winners: winners.zeroed(),
-                activations: activations.zeroed(),
+                output,
+                winners,
+                activations,
             });
         };
         let scratch = || ForwardScratch::new(self);
@@ -308,7 +308,7 @@ impl ConvBlockKernel {
                                 .unwrap_or_default(),
                         },
                         partial,
-                        gradient: gradient.zeroed(),
+                        gradient,
                     });
                 },
             );

@@ -60,8 +60,9 @@ impl<T: Copy + Default> Unfilled<T> {
     pub(crate) fn finish(mut self) -> Vec<T> {
         if *self.filled.get_mut() == self.len {
             // SAFETY: There is room for `len` values, since `parts` could cut parts from that many, or
-            // `len` is 0. The parts of its last call lie side by side and `zeroed` consumes each, so that
-            // every value counts at most once, after it was written: all `len` of them were.
+            // `len` is 0. The parts of its last call and what `cut` makes of them lie side by side, and
+            // `zeroed` and `copy_from` consume each, so that every value counts at most once, after it was
+            // written: all `len` of them were.
             unsafe { self.values.set_len(self.len) };
         } else {
             self.values.resize(self.len, T::default());
@@ -71,6 +72,29 @@ impl<T: Copy + Default> Unfilled<T> {
 }
 
 impl<'a, T: Copy + Default> Part<'a, T> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.room.is_empty()
+    }
+
+    /// Cuts the first `len` values off, or all that are left: what is written bit by bit stays in a cache.
+    pub(crate) fn cut(&mut self, len: usize) -> Self {
+        let room = std::mem::take(&mut self.room);
+        let (room, rest) = room.split_at_mut(len.min(room.len()));
+        self.room = rest;
+        Self {
+            room,
+            filled: self.filled,
+        }
+    }
+
+    /// Fills the part with these values, if they are as many.
+    pub(crate) fn copy_from(self, values: &[T]) {
+        if self.room.len() == values.len() {
+            self.room.write_copy_of_slice(values);
+            self.filled.fetch_add(values.len(), Ordering::Relaxed);
+        }
+    }
+
     /// The part, full of zeros.
     #[expect(unsafe_code, reason = "every value is written before it is read")]
     pub(crate) fn zeroed(self) -> &'a mut [T] {
@@ -104,6 +128,22 @@ mod tests {
             first.into_iter().for_each(|part| part.zeroed().fill(7));
         }
         assert_eq!(unfilled.finish(), [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_part_is_filled_bit_by_bit() {
+        let fill = |lengths: [usize; 2]| {
+            let mut unfilled = Unfilled::new(6);
+            for mut part in unfilled.parts(3, 2) {
+                part.cut(lengths[0]).copy_from(&[5, 6]);
+                part.cut(lengths[1]).zeroed().fill(7);
+            }
+            unfilled.finish()
+        };
+        assert_eq!(fill([2, 9]), [5, 6, 7, 5, 6, 7]);
+        // What was not filled, or with another number of values, leaves nothing but zeros.
+        assert_eq!(fill([2, 0]), [0; 6]);
+        assert_eq!(fill([1, 2]), [0; 6]);
     }
 
     #[test]
