@@ -1,8 +1,7 @@
-use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::{Int, Tensor};
 use burn::train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
 
-use crate::LeNet;
+use crate::{LeNet, cross_entropy};
 
 /// Images `[batch, channel, height, width]` and labels `[batch]`, as burn's `DataLoader` hands them over.
 type Labelled = (Tensor<4>, Tensor<1, Int>);
@@ -44,7 +43,6 @@ impl InferenceStep for LeNet {
 
 fn classify(lenet: &LeNet, (images, labels): Labelled) -> ClassificationOutput {
     let logits = lenet.forward(images);
-    let loss = CrossEntropyLossConfig::new().init(&logits.device());
-    let loss = loss.forward(logits.clone(), labels.clone());
+    let loss = cross_entropy(logits.clone(), labels.clone());
     ClassificationOutput::new(loss, logits, labels)
 }

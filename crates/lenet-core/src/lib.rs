@@ -10,6 +10,7 @@
 //! | see every layer's shape and cost | [`LeNetConfig::layer_table`], [`LayerTable`] |
 //! | create it with known weights | [`LeNetConfig::init`], [`Initializer`], [`BiasInitializer`] |
 //! | run it | [`LeNet::forward`], [`LeNet::forward_with_activations`] |
+//! | train it in a loop of one's own | [`cross_entropy`] |
 //! | keep weights | [`LeNet::save_safetensors`], [`LeNet::save_record`] |
 //! | read weights of burn, PyTorch and safetensors | [`Weights`], [`LeNet::from_weights`], [`LeNet::load_weights`] |
 //! | have one that is trained already | `LeNet::pretrained`, with the feature `pretrained` |
