@@ -53,12 +53,10 @@ impl Helpers {
         prepare: impl FnOnce() -> N + Send,
     ) -> (R, N) {
         let threads = rayon::current_num_threads();
-        let Some(unheard) = &self.unheard else {
+        let alone = threads == 1 || IN_STEP.get();
+        let Some(unheard) = self.unheard.as_ref().filter(|_| !alone) else {
             return (work(), prepare());
         };
-        if threads == 1 || IN_STEP.get() {
-            return (work(), prepare());
-        }
         let done = Arc::new(AtomicBool::new(false));
         // Threads that are busy with something else hear nothing, and need not be called for ever.
         if unheard.load(Ordering::Relaxed) < MOST_UNHEARD {
