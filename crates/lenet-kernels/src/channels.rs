@@ -4,6 +4,7 @@ use pulp::Simd;
 
 use crate::aligned::Aligned;
 use crate::geometry::Geometry;
+use crate::level::{for_tile, has_many_registers};
 use crate::patches::GradientPlaces;
 
 /// Where everything lies.
@@ -125,8 +126,7 @@ impl Channels {
         operands: (&[f32], &[f32], &[f32]),
         values: &mut [f32],
     ) {
-        // Sums, four to a window and vector, fill about three quarters of the registers.
-        let most = (S::REGISTER_COUNT * 3 / 16 / V).clamp(1, 6);
+        let most = most_windows(S::REGISTER_COUNT, V);
         let [rows, columns] = self.pooled;
         let tiles = columns.div_ceil(most);
         for row in 0..rows {
@@ -135,12 +135,25 @@ impl Channels {
                 let at = 2 * row * self.stride + 2 * windows.start;
                 let to = ((row * columns + windows.start) * self.vectors + first) * 4;
                 let to = values.get_mut(to * S::F32_LANES..).unwrap_or_default();
+                // Larger tiles than the registers hold are not compiled. An arm that panics with a message costs
+                // a tenth of the speed here.
+                debug_assert!((1..=most).contains(&windows.len()), "{windows:?} of {most}");
                 match windows.len() {
-                    6 => self.tile::<S, V, 12>(simd, at, operands, to),
-                    5 => self.tile::<S, V, 10>(simd, at, operands, to),
-                    4 => self.tile::<S, V, 8>(simd, at, operands, to),
-                    3 => self.tile::<S, V, 6>(simd, at, operands, to),
-                    2 => self.tile::<S, V, 4>(simd, at, operands, to),
+                    6 if const { most_windows(S::REGISTER_COUNT, V) >= 6 } => {
+                        self.tile::<S, V, 12>(simd, at, operands, to);
+                    }
+                    5 if const { most_windows(S::REGISTER_COUNT, V) >= 5 } => {
+                        self.tile::<S, V, 10>(simd, at, operands, to);
+                    }
+                    4 if const { most_windows(S::REGISTER_COUNT, V) >= 4 } => {
+                        self.tile::<S, V, 8>(simd, at, operands, to);
+                    }
+                    3 if const { most_windows(S::REGISTER_COUNT, V) >= 3 } => {
+                        self.tile::<S, V, 6>(simd, at, operands, to);
+                    }
+                    2 if const { most_windows(S::REGISTER_COUNT, V) >= 2 } => {
+                        self.tile::<S, V, 4>(simd, at, operands, to);
+                    }
                     _ => self.tile::<S, V, 2>(simd, at, operands, to),
                 }
             }
@@ -229,9 +242,10 @@ impl Channels {
         sums: &mut [f32],
     ) {
         let k = self.kernel_size;
-        let most_rows = match S::REGISTER_COUNT {
-            32.. => 5,
-            _ => 2,
+        let most_rows = if const { has_many_registers::<S>() } {
+            5
+        } else {
+            2
         };
         for vector in 0..self.vectors {
             for (channel, plane) in planes.chunks_exact(self.plane).enumerate() {
@@ -242,23 +256,12 @@ impl Channels {
                             ((vector * self.in_channels + channel) * k * k + first) * S::F32_LANES;
                         let to = sums.get_mut(at..).unwrap_or_default();
                         let operands = (plane, gradients, vector, first);
-                        match (rows.len(), columns.len()) {
-                            (5, 5) => self.gather::<S, 5, 5>(simd, operands, to),
-                            (5, 4) => self.gather::<S, 5, 4>(simd, operands, to),
-                            (4, 4) => self.gather::<S, 4, 4>(simd, operands, to),
-                            (4, 3) => self.gather::<S, 4, 3>(simd, operands, to),
-                            (4, 5) => self.gather::<S, 4, 5>(simd, operands, to),
-                            (3, 4) => self.gather::<S, 3, 4>(simd, operands, to),
-                            (3, 3) => self.gather::<S, 3, 3>(simd, operands, to),
-                            (2, 5) => self.gather::<S, 2, 5>(simd, operands, to),
-                            (2, 4) => self.gather::<S, 2, 4>(simd, operands, to),
-                            (2, 3) => self.gather::<S, 2, 3>(simd, operands, to),
-                            (2, 2) => self.gather::<S, 2, 2>(simd, operands, to),
-                            (1, 5) => self.gather::<S, 1, 5>(simd, operands, to),
-                            (1, 4) => self.gather::<S, 1, 4>(simd, operands, to),
-                            (1, 3) => self.gather::<S, 1, 3>(simd, operands, to),
-                            _ => self.gather::<S, 1, 1>(simd, operands, to),
-                        }
+                        let shape = (rows.len(), columns.len());
+                        for_tile!(
+                            (self.gather(simd, operands, to)), shape,
+                            many: [(5 5)(5 4)(4 5)(4 4)(4 3)(3 4)(3 3)(2 2)(1 1)],
+                            few: [(2 5)(2 4)(2 3)(2 2)(1 5)(1 4)(1 3)(1 1)]
+                        );
                     }
                 }
             }
@@ -323,6 +326,16 @@ impl Channels {
 pub(crate) fn parts(count: usize, most: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     let parts = count.div_ceil(most);
     (0..parts).map(move |part| part * count / parts..(part + 1) * count / parts)
+}
+
+/// Windows whose sums, four to a window and vector, fill about three quarters of the registers; at least
+/// one.
+const fn most_windows(registers: usize, vectors: usize) -> usize {
+    match registers * 3 / 16 / vectors {
+        0 => 1,
+        windows @ 1..=6 => windows,
+        _ => 6,
+    }
 }
 
 /// Splits vectors into blocks of at most three, which leave room for the sums of a window or two.

@@ -1,8 +1,10 @@
 use std::fmt;
 
+#[cfg(not(target_arch = "x86_64"))]
+use pulp::Arch;
 #[cfg(target_arch = "x86_64")]
 use pulp::x86::{V3, V4};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 /// An instruction set that the kernels can use.
 ///
@@ -18,6 +20,7 @@ pub struct Level(Kind);
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
+    #[cfg(not(target_arch = "x86_64"))]
     Best(Arch),
     Scalar,
     #[cfg(target_arch = "x86_64")]
@@ -29,7 +32,14 @@ enum Kind {
 impl Level {
     /// The best that this machine has.
     pub fn best() -> Self {
-        Self(Kind::Best(Arch::new()))
+        #[cfg(not(target_arch = "x86_64"))]
+        return Self(Kind::Best(Arch::new()));
+        // Not through `Arch`, whose dispatch would compile every kernel a second time without vectors.
+        #[cfg(target_arch = "x86_64")]
+        V4::try_new()
+            .map(Kind::V4)
+            .or_else(|| V3::try_new().map(Kind::V3))
+            .map_or(Self(Kind::Scalar), Self)
     }
 
     /// Every one that this machine has, slowest first.
@@ -52,6 +62,7 @@ impl Level {
     #[inline]
     pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
         match self.0 {
+            #[cfg(not(target_arch = "x86_64"))]
             Kind::Best(arch) => arch.dispatch(op),
             Kind::Scalar => op.with_simd(pulp::Scalar),
             #[cfg(target_arch = "x86_64")]
@@ -71,6 +82,29 @@ pub(crate) struct Vectors {
     pub(crate) registers: usize,
 }
 
+/// Whether there are registers for large tiles; a condition known when a kernel is compiled.
+pub(crate) const fn has_many_registers<S: Simd>() -> bool {
+    S::REGISTER_COUNT >= 32
+}
+
+/// Calls a method for the shape of a tile, given as two constants: one of those that an instruction set with
+/// many registers asks for, or with few. No others are compiled.
+macro_rules! for_tile {
+    ($call:tt, $shape:expr, many: $many:tt, few: $few:tt) => {
+        match const { $crate::level::has_many_registers::<S>() } {
+            true => for_tile!($call, $shape, $many),
+            false => for_tile!($call, $shape, $few),
+        }
+    };
+    (($self:ident.$method:ident $arguments:tt), $shape:expr, [$(($a:literal $b:literal))*]) => {
+        match $shape {
+            $(($a, $b) => $self.$method::<S, $a, $b> $arguments,)*
+            shape => unreachable!("no tile has the shape {shape:?}"),
+        }
+    };
+}
+pub(crate) use for_tile;
+
 struct Measure;
 
 impl WithSimd for Measure {
@@ -88,6 +122,7 @@ impl WithSimd for Measure {
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
+            #[cfg(not(target_arch = "x86_64"))]
             Kind::Best(_) => "best",
             Kind::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]

@@ -145,18 +145,23 @@ impl Winners {
     }
 }
 
-/// Calls a function for the shape of a tile: `R` rows of `V` vectors.
+/// Calls a function for the shape of a tile: `R` rows of `V` vectors. Only shapes with at most `$most`
+/// sums are compiled.
 macro_rules! for_shape {
-    ($function:ident, $tile:expr, $operands:tt) => {
+    ($function:ident, $most:expr, $tile:expr, $operands:tt) => {
         for_shape!(
-            @ $function, $tile, $operands,
+            @ $function, $most, $tile, $operands,
             (7 1)(6 1)(5 1)(4 1)(3 1)(2 1)(1 1)(7 2)(6 2)(5 2)(4 2)(3 2)(2 2)(1 2)
             (7 3)(6 3)(5 3)(4 3)(3 3)(2 3)(1 3)(6 4)(5 4)(4 4)(3 4)(2 4)(1 4)
         )
     };
-    (@ $function:ident, $tile:expr, $operands:tt, $(($r:literal $v:literal))*) => {
+    (@ $function:ident, $most:expr, $tile:expr, $operands:tt, $(($r:literal $v:literal))*) => {
         match $tile.shape {
-            $(($r, $v) => for_shape!(# $function, $r, $v, $operands),)*
+            // Not as guards of the arms, which would be tried one after the other.
+            $(($r, $v) => match const { $r * $v <= $most } {
+                true => for_shape!(# $function, $r, $v, $operands),
+                false => unreachable!("a tile has at most {} sums", $most),
+            },)*
             shape => unreachable!("no tile has the shape {shape:?}"),
         }
     };
@@ -180,7 +185,8 @@ impl PatchGeometry {
             .flat_map(|y| (0..pooled_width).map(move |x| (2 * y * row + 2 * x * pixel) as u32));
         let patch_row = shape.kernel_size * pixel;
         let patch = shape.kernel_size * patch_row.next_multiple_of(vectors.lanes);
-        let both_at_once = vectors.registers >= 32 && 2 * shape.out_channels * patch <= NEAR;
+        let both_at_once =
+            most_sums_of_both(vectors.registers) > 0 && 2 * shape.out_channels * patch <= NEAR;
         Self {
             image: (rows * row + patch_row + LANES).next_multiple_of(LANES),
             tiles: tiles(shape.kernel_size, patch_row, vectors, both_at_once),
@@ -403,7 +409,12 @@ impl PatchGeometry {
             for (patch, winners) in winners.by_patch(self) {
                 let from = (image, weights);
                 let to = (&mut *sums, &mut *in_gradient);
-                for_shape!(both, tile, (simd, self, tile, patch, winners, from, to));
+                for_shape!(
+                    both,
+                    most_sums_of_both(S::REGISTER_COUNT),
+                    tile,
+                    (simd, self, tile, patch, winners, from, to)
+                );
             }
             (weight, weight_gradient) = (next_weight, next_gradient);
         }
@@ -424,6 +435,7 @@ impl PatchGeometry {
             let (sums, next) = rest.split_at_mut(self.tile_len(tile));
             for_shape!(
                 gather,
+                most_sums(S::REGISTER_COUNT),
                 tile,
                 (simd, self, tile, channel, winners, image, sums)
             );
@@ -450,6 +462,7 @@ impl PatchGeometry {
                     .map(|winner| (winner.at as usize, winner.gradient));
                 for_shape!(
                     spread,
+                    most_sums(S::REGISTER_COUNT),
                     tile,
                     (simd, self, tile, weight, gradients, patch, image)
                 );
@@ -480,6 +493,7 @@ impl PatchGeometry {
                     let patch = self.patch(start, place);
                     for_shape!(
                         spread,
+                        most_sums(S::REGISTER_COUNT),
                         tile,
                         (simd, self, tile, weight, gradients, patch, image)
                     );
@@ -490,12 +504,23 @@ impl PatchGeometry {
     }
 }
 
-/// Cuts a patch into tiles whose sums, of one gradient or of two, leave some of the registers free.
+/// Sums of a tile that leave some of the registers free.
+const fn most_sums(registers: usize) -> usize {
+    if registers >= 32 { 24 } else { 12 }
+}
+
+/// As [`most_sums`], if a tile has sums of both gradients; 0 if the registers are too few for that.
+const fn most_sums_of_both(registers: usize) -> usize {
+    if registers >= 32 { 12 } else { 0 }
+}
+
+/// Cuts a patch into tiles of as many sums as the registers hold.
 fn tiles(kernel_size: usize, patch_row: usize, vectors: Vectors, both_at_once: bool) -> Vec<Tile> {
-    let (most, widest) = match vectors.registers {
-        32.. if !both_at_once => (24, 4),
-        _ => (12, 4),
+    let most = match both_at_once {
+        true => most_sums_of_both(vectors.registers),
+        false => most_sums(vectors.registers),
     };
+    let widest = 4;
     let width = patch_row.div_ceil(vectors.lanes);
     let mut tiles = Vec::new();
     for columns in parts(width, widest) {

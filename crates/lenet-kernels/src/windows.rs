@@ -14,18 +14,8 @@ use crate::aligned::Aligned;
 use crate::channels::parts;
 use crate::epilogue::Epilogue;
 use crate::geometry::{Geometry, LANES, Shape};
-use crate::level::Vectors;
+use crate::level::{Vectors, for_tile, has_many_registers};
 use crate::patches::GradientPlaces;
-
-/// Calls the function for a number of output channels and of weights.
-macro_rules! for_tile {
-    ($self:ident, $simd:ident, $tile:ident, $operands:ident, $shape:expr, $(($o:literal $k:literal))*) => {
-        match $shape {
-            $(($o, $k) => $self.gather::<S, $o, $k>($simd, $tile, $operands),)*
-            shape => unreachable!("no tile has the shape {shape:?}"),
-        }
-    };
-}
 
 /// Where everything lies.
 #[derive(Clone, Debug)]
@@ -183,13 +173,23 @@ impl Windows {
             let (weights, next_packed) = packed.split_at(block * taps);
             let (block_bias, next_bias) = bias.split_at(block);
             let operands = (image, weights, block_bias);
+            // Larger blocks than the registers hold are not compiled.
             match block {
-                6 => self.channels::<S, 6>(simd, first, operands, epilogue),
-                5 => self.channels::<S, 5>(simd, first, operands, epilogue),
-                4 => self.channels::<S, 4>(simd, first, operands, epilogue),
-                3 => self.channels::<S, 3>(simd, first, operands, epilogue),
+                6 if const { has_many_registers::<S>() } => {
+                    self.channels::<S, 6>(simd, first, operands, epilogue);
+                }
+                5 if const { has_many_registers::<S>() } => {
+                    self.channels::<S, 5>(simd, first, operands, epilogue);
+                }
+                4 if const { has_many_registers::<S>() } => {
+                    self.channels::<S, 4>(simd, first, operands, epilogue);
+                }
+                3 if const { has_many_registers::<S>() } => {
+                    self.channels::<S, 3>(simd, first, operands, epilogue);
+                }
                 2 => self.channels::<S, 2>(simd, first, operands, epilogue),
-                _ => self.channels::<S, 1>(simd, first, operands, epilogue),
+                1 => self.channels::<S, 1>(simd, first, operands, epilogue),
+                block => unreachable!("no block has {block} channels"),
             }
             (packed, bias) = (next_packed, next_bias);
             first += block;
@@ -315,9 +315,10 @@ impl Windows {
         (channels, gradients): (Range<usize>, &[f32]),
         sums: &mut [f32],
     ) {
-        let most_taps = match S::REGISTER_COUNT {
-            32.. => 4,
-            _ => 5,
+        let most_taps = if const { has_many_registers::<S>() } {
+            4
+        } else {
+            5
         };
         for in_channel in 0..self.shape.in_channels {
             for taps in parts(self.taps(), most_taps) {
@@ -327,10 +328,14 @@ impl Windows {
                     tap: taps.start,
                 };
                 let operands = (image, gradients, &mut *sums);
+                let shape = (channels.len(), taps.len());
                 for_tile!(
-                    self, simd, tile, operands, (channels.len(), taps.len()),
-                    (6 4)(6 3)(6 1)(5 4)(5 3)(5 1)(4 4)(4 3)(4 1)(3 4)(3 3)(3 1)
-                    (2 5)(2 4)(2 3)(2 1)(1 5)(1 4)(1 3)(1 1)
+                    (self.gather(simd, tile, operands)), shape,
+                    many: [
+                        (6 4)(6 3)(6 1)(5 4)(5 3)(5 1)(4 4)(4 3)(4 1)
+                        (3 4)(3 3)(3 1)(2 4)(2 3)(2 1)(1 4)(1 3)(1 1)
+                    ],
+                    few: [(2 5)(2 4)(2 1)(1 5)(1 4)(1 1)]
                 );
             }
         }
