@@ -17,7 +17,7 @@ use burn::train::renderer::{
 };
 use burn::train::{Learner, SupervisedTraining};
 use common::args::{TrainArgs, parse};
-use common::{Exercise, Session, console};
+use common::{Exercise, Session, console, say};
 use lenet::core::{LeNet, LeNetConfig};
 use lenet::data::{ImageBatcher, ImageDataset, KnownDataset};
 use lenet::train::{Table, TrainingConfig, evaluate, train};
@@ -132,12 +132,12 @@ struct Epochs;
 
 impl TrainingProgressLogger for Epochs {
     fn start(&mut self, epochs: usize, _first: usize, _items: Option<usize>, _label: Option<&str>) {
-        println!("{epochs} epochs");
+        say!("{epochs} epochs");
     }
     fn start_split(&mut self, _name: &str, _items: usize) {}
     fn update_split(&mut self, _items: usize) {}
     fn update_epoch(&mut self, epoch: usize) {
-        println!("epoch {epoch}");
+        say!("epoch {epoch}");
     }
     fn end_split(&mut self) {}
     fn end(&mut self) {}

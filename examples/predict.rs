@@ -12,7 +12,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, TensorData};
 use clap::{Parser, ValueEnum};
 use common::args::parse;
-use common::network::numbers;
+use common::{network::numbers, say};
 use lenet::core::{DeviceChoice, LeNet, LeNetConfig, Pretrained, Weights};
 use lenet::data::{KnownDataset, Picture, Polarity};
 use lenet::train::Table;
@@ -132,7 +132,7 @@ fn run(args: &Args) -> Result<()> {
         for ((path, _), row) in batch.iter().zip(probabilities.chunks(names.len())) {
             let best = best(row, &names, args.top);
             match args.format {
-                Format::Json => println!("{}", as_json(path, &best)),
+                Format::Json => say!("{}", as_json(path, &best)),
                 Format::Text => {
                     for (place, (name, probability)) in best.into_iter().enumerate() {
                         let path = path.display().to_string();
@@ -144,7 +144,7 @@ fn run(args: &Args) -> Result<()> {
         }
     }
     if args.format == Format::Text && !pictures.is_empty() {
-        println!("{table}");
+        say!("{table}");
     }
     ensure!(
         failed == 0,

@@ -12,7 +12,7 @@ use burn::tensor::activation::softmax;
 use clap::Parser;
 use common::args::{LookArgs, parse};
 use common::network::{LAYERS, maps, mean_and_deviation, numbers};
-use common::{Exercise, Session};
+use common::{Exercise, Session, say};
 use lenet::core::LeNet;
 use lenet::data::{ImageDataset, KnownDataset, Order, Picture, Polarity, synthetic};
 use lenet::plot::ActivationGrid;
@@ -108,7 +108,7 @@ fn picture(path: &PathBuf, args: &Args, image_size: [usize; 2]) -> Result<Kind> 
     } else {
         "light on dark"
     };
-    println!("picture   {}: taken for {taken}", path.display());
+    say!("picture   {}: taken for {taken}", path.display());
     let pixels = picture.pixels().to_vec();
     Ok(Kind {
         name: name.to_string(),

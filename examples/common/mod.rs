@@ -2,6 +2,14 @@
 
 #![allow(dead_code, unused_imports, reason = "each example uses a part of it")]
 
+/// Prints a line. A reader that went away, such as `head` behind a pipe, ends no run.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 pub(crate) mod args;
 mod datasets;
 pub(crate) mod exercise;
@@ -15,6 +23,8 @@ use std::process::ExitCode;
 
 use lenet::train::TrainingError;
 use lenet::train::sweep::SweepError;
+
+pub(crate) use say;
 
 pub(crate) use exercise::{Exercise, Session};
 pub(crate) use single::{console, train_one};

@@ -18,20 +18,20 @@ impl Session {
         let device = &self.device.device;
         let lenet = match &args.weights {
             Some(path) => {
-                println!("weights   {}\n", path.display());
+                say!("weights   {}\n", path.display());
                 network
                     .init(device, 0)?
                     .load_weights(Weights::open(path)?)?
             }
             None => {
                 let config = args.recipe.training(15, self.quick);
-                println!("training  {} epochs\n", config.epochs);
+                say!("training  {} epochs\n", config.epochs);
                 let images = &self.splits.train;
                 train(&network, &config, images, None, device, &mut console())?.lenet
             }
         };
         let result = evaluate(&lenet, &self.splits.test, device)?;
-        println!();
+        say!("");
         self.say(format!(
             "The network recognises {:.1} % of the test images.",
             100.0 * result.accuracy

@@ -57,30 +57,39 @@ impl Session {
         config: &TrainingConfig,
         checkpoints: Option<Checkpoints>,
     ) -> Result<TrainingRun> {
-        println!(
+        say!(
             "training  {} epochs, batch {}, learning rate {}, seed {}",
-            config.epochs, config.batch_size, config.learning_rate, config.seed
+            config.epochs,
+            config.batch_size,
+            config.learning_rate,
+            config.seed
         );
         let layers = network.layer_table()?.to_string();
-        println!("\n{layers}");
+        say!("\n{layers}");
         // The metrics become a file when the run is whole: a failed one leaves older files alone.
         let metrics = JsonLines::new(Vec::new());
         let mut observer = (console(), metrics);
-        let (learn, test) = (&self.splits.train, &self.splits.test);
-        let device = &self.device.device;
         let stop = interrupt::flag()?;
         let mut trainer = Trainer::new(network, config).with_stop(&stop);
         if let Some(checkpoints) = checkpoints {
             trainer = trainer.with_checkpoints(checkpoints);
         }
-        let run = trainer.fit(learn, device, &mut observer)?;
-        let result = evaluate(&run.lenet, test, device)?;
-        println!();
-        observer.observe(&Event::Evaluated {
+        let run = trainer.fit(&self.splits.train, &self.device.device, &mut observer)?;
+        // What took longest comes first, and what can be made from it again comes last: weights, metrics,
+        // pictures, words.
+        run.lenet
+            .save_safetensors(self.path("weights.safetensors"))?;
+        self.wrote("weights", "weights.safetensors");
+        let result = evaluate(&run.lenet, &self.splits.test, &self.device.device)?;
+        let (mut console, mut metrics) = observer;
+        let evaluated = Event::Evaluated {
             split: "test",
             evaluation: &result,
-        });
-        println!("\n{}", result.confusion);
+        };
+        metrics.observe(&evaluated);
+        let metrics = metrics.finish().context("collecting the metrics")?;
+        write_whole(&self.path("metrics.jsonl"), &metrics)?;
+        self.wrote("metrics", "metrics.jsonl");
 
         let mut curve =
             LossCurve::new(self.title(title), &run.epochs).with_test_accuracy(result.accuracy);
@@ -89,14 +98,11 @@ impl Session {
         }
         curve.save(self.path("loss.png"))?;
         curve.save(self.path("loss.svg"))?;
-        let metrics = observer.1.finish().context("collecting the metrics")?;
-        write_whole(&self.path("metrics.jsonl"), &metrics)?;
-        run.lenet
-            .save_safetensors(self.path("weights.safetensors"))?;
         self.wrote("loss curve", "loss.png and .svg");
-        self.wrote("metrics", "metrics.jsonl");
-        self.wrote("weights", "weights.safetensors");
 
+        say!("");
+        console.observe(&evaluated);
+        say!("\n{}", result.confusion);
         self.add(Block::Text(format!(
             "Test accuracy {:.4}, test loss {:.4}, on {} images.",
             result.accuracy, result.mean_loss, result.images
