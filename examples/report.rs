@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use common::args::{count, parse};
 use common::exercise::command_line;
-use common::machine;
+use common::{machine, say};
 use lenet::core::DeviceChoice;
 use lenet::plot::{Report, Section};
 
@@ -107,12 +107,12 @@ fn main() -> ExitCode {
         }
         if !missing.is_empty() {
             let missing = format!("Not run yet: {}.", missing.join(", "));
-            println!("{missing}");
+            say!("{missing}");
             report = report.with_warning(missing);
         }
         let page = root.join("report.html");
         report.save(&page)?;
-        println!("{found} exercises in {}", page.display());
+        say!("{found} exercises in {}", page.display());
         Ok(())
     })
 }
@@ -146,7 +146,7 @@ fn run_missing(args: &Args, root: &Path) -> Result<()> {
         .filter(|name| !root.join(name).join("section.json").exists())
         .collect();
     if missing.is_empty() {
-        println!(
+        say!(
             "every exercise is on disk already: remove a folder of {} to run it again",
             root.display()
         );
@@ -154,7 +154,7 @@ fn run_missing(args: &Args, root: &Path) -> Result<()> {
     }
     let programs = programs(&missing)?;
     for (index, name) in missing.iter().enumerate() {
-        println!("\n== {name} ({} of {})", index + 1, missing.len());
+        say!("\n== {name} ({} of {})", index + 1, missing.len());
         let mut command = Command::new(programs.join(program(name)));
         command.args(arguments(args, root, name));
         let status = command
@@ -217,16 +217,8 @@ fn programs(names: &[&str]) -> Result<PathBuf> {
         let mut command = Command::new(cargo);
         command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("build");
         command.args(release.then_some("--release"));
-        // Or the exercises would be built anew without the device that was asked for.
-        for (feature, enabled) in [
-            ("vulkan", cfg!(feature = "vulkan")),
-            ("metal", cfg!(feature = "metal")),
-            ("cuda", cfg!(feature = "cuda")),
-        ] {
-            if enabled {
-                command.args(["--features", feature]);
-            }
-        }
+        // Those of this program: others would compile the exercises again, or without its device.
+        command.args(["--no-default-features", "--features", &features()]);
         for name in names {
             command.args(["--example", name]);
         }
@@ -241,9 +233,30 @@ fn programs(names: &[&str]) -> Result<PathBuf> {
     {
         None => Ok(folder),
         Some(name) => {
-            bail!("{name} is not beside this program: run `cargo build --release --examples` first")
+            bail!("{name} is not beside this program: build the examples first")
         }
     }
+}
+
+/// The Cargo features of this program.
+fn features() -> String {
+    let all = [
+        ("default", cfg!(feature = "default")),
+        ("cpu", cfg!(feature = "cpu")),
+        ("flex", cfg!(feature = "flex")),
+        ("wgpu", cfg!(feature = "wgpu")),
+        ("vulkan", cfg!(feature = "vulkan")),
+        ("metal", cfg!(feature = "metal")),
+        ("cuda", cfg!(feature = "cuda")),
+        ("ndarray", cfg!(feature = "ndarray")),
+        ("download", cfg!(feature = "download")),
+        ("pictures", cfg!(feature = "pictures")),
+        ("pretrained", cfg!(feature = "pretrained")),
+        ("pytorch", cfg!(feature = "pytorch")),
+    ];
+    let enabled = all.iter().filter(|(_, is_enabled)| *is_enabled);
+    let names: Vec<&str> = enabled.map(|(name, _)| *name).collect();
+    names.join(",")
 }
 
 fn program(name: &str) -> String {

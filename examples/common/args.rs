@@ -168,11 +168,34 @@ impl SweepArgs {
 }
 
 fn device_help() -> String {
-    let names = DeviceChoice::available()
-        .into_iter()
-        .map(DeviceChoice::name);
-    let names = names.collect::<Vec<_>>().join(", ");
-    format!("Device; auto takes a hardware GPU if there is one, else the CPU [one of: {names}]")
+    let names = names(&DeviceChoice::available());
+    let others = names_of_others();
+    format!(
+        "Device; auto takes a hardware GPU if there is one, else the CPU [one of: {names}; not in this build: {others}]"
+    )
+}
+
+/// The devices of this build, and those left out of it.
+pub(crate) fn backends() -> String {
+    let mut available = DeviceChoice::available();
+    available.retain(|&choice| choice != DeviceChoice::Auto);
+    format!(
+        "{}; not in this build: {}",
+        names(&available),
+        names_of_others()
+    )
+}
+
+fn names_of_others() -> String {
+    match DeviceChoice::unavailable().as_slice() {
+        [] => "none".to_owned(),
+        others => names(others),
+    }
+}
+
+fn names(choices: &[DeviceChoice]) -> String {
+    let names: Vec<&str> = choices.iter().map(|choice| choice.name()).collect();
+    names.join(", ")
 }
 
 /// More of anything is a slip of the keyboard.

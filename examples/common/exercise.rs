@@ -7,7 +7,7 @@ use lenet::data::{KnownDataset, Splits};
 use lenet::plot::{Block, Section};
 use lenet::train::Table;
 
-use super::args::SessionArgs;
+use super::args::{SessionArgs, backends};
 use super::{datasets, machine};
 
 /// What an exercise is.
@@ -46,9 +46,10 @@ impl Session {
         let splits = datasets::load(args, exercise.dataset)?;
         let (train, test) = (&splits.train, &splits.test);
 
-        println!("{}: {}", exercise.title, exercise.question);
-        println!("device    {}", device.description);
-        println!(
+        say!("{}: {}", exercise.title, exercise.question);
+        say!("device    {}", device.description);
+        say!("backends  {}", backends());
+        say!(
             "images    {}: {} to train on, {} to test with",
             train.name(),
             train.len(),
@@ -59,14 +60,14 @@ impl Session {
         if args.quick {
             section =
                 section.with_warning("A quick run: its numbers are not those of the exercise.");
-            println!("quick     a shortened run: its accuracy is not that of the exercise");
+            say!("quick     a shortened run: its accuracy is not that of the exercise");
         }
         if train.is_synthetic() {
             let warning = format!(
                 "{}: drawings made by this program, not a real data set",
                 train.name()
             );
-            println!("note      {warning}");
+            say!("note      {warning}");
             section = section.with_warning(warning);
         }
         let images = format!("{}, {} + {} images", train.name(), train.len(), test.len());
@@ -122,20 +123,20 @@ impl Session {
     /// Prints a paragraph and puts it into the report.
     pub(crate) fn say(&mut self, text: impl Into<String>) {
         let text = text.into();
-        println!("{text}");
+        say!("{text}");
         self.add(Block::Text(text));
     }
 
     /// Prints a heading and puts it into the report.
     pub(crate) fn heading(&mut self, text: impl Into<String>) {
         let text = text.into();
-        println!("\n{text}\n");
+        say!("\n{text}\n");
         self.add(Block::Heading(text));
     }
 
     /// Prints a table and puts it into the report.
     pub(crate) fn table(&mut self, table: Table) {
-        println!("{table}");
+        say!("{table}");
         self.add(Block::Table(table));
     }
 
@@ -161,13 +162,13 @@ impl Session {
         self.section.save(&self.folder)?;
         // Said again where the result stands, so that nobody quotes it for a real one.
         for warning in &self.section.warnings {
-            println!("note      {warning}");
+            say!("note      {warning}");
         }
-        println!("\nfiles in {}", self.folder.display());
+        say!("\nfiles in {}", self.folder.display());
         for (what, name) in &self.written {
-            println!("  {what:<12} {name}");
+            say!("  {what:<12} {name}");
         }
-        println!("  {:<12} section.json", "for report");
+        say!("  {:<12} section.json", "for report");
         Ok(())
     }
 }
@@ -186,8 +187,10 @@ pub(crate) fn command_line() -> String {
     };
     let arguments: Vec<String> = arguments.map(quoted).collect();
     let dashes = if arguments.is_empty() { "" } else { " -- " };
-    format!(
-        "cargo run --release --example {example}{dashes}{}",
-        arguments.join(" ")
-    )
+    // What is typed again must not compile the GPU backends that this build does without.
+    let cargo = match cfg!(feature = "wgpu") {
+        true => "cargo run --release --example",
+        false => "cargo cpu",
+    };
+    format!("{cargo} {example}{dashes}{}", arguments.join(" "))
 }
