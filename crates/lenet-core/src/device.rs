@@ -126,6 +126,23 @@ impl DeviceChoice {
             .collect()
     }
 
+    /// The choices left out of this build: each is a Cargo feature of the same name.
+    ///
+    /// ```
+    /// use lenet_core::DeviceChoice;
+    ///
+    /// for choice in DeviceChoice::unavailable() {
+    ///     assert!(choice.select().is_err());
+    ///     assert!(!DeviceChoice::available().contains(&choice));
+    /// }
+    /// ```
+    pub fn unavailable() -> Vec<Self> {
+        Self::ALL
+            .into_iter()
+            .filter(|choice| !choice.is_compiled())
+            .collect()
+    }
+
     fn is_compiled(self) -> bool {
         match self {
             Self::Auto => {
