@@ -1,5 +1,5 @@
 //! The convolution blocks of LeNet, fused by `lenet-kernels` and composed of burn's operations, in
-//! one run: `cargo bench --bench conv_block`.
+//! one run: `cargo cpu-bench --bench conv_block`.
 
 #![allow(
     missing_docs,

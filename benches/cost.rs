@@ -1,34 +1,18 @@
 //! What a training step of the modern network costs on the CPU with the batch size, the output channels
-//! and the number of threads: `cargo bench --bench cost`.
+//! and the number of threads: `cargo cpu-bench --bench cost`.
 
 #![allow(
     missing_docs,
-    clippy::panic,
-    reason = "criterion's macros make undocumented functions; a bench fails by panicking"
+    reason = "criterion's macros make undocumented functions"
 )]
 
-use std::time::Duration;
+mod steps;
 
 use burn::tensor::Device;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use lenet::core::LeNetConfig;
-use lenet::data::{ImageDataset, synthetic};
-use lenet::train::{TrainingConfig, observer::Silent, train};
-
-/// Steps to an epoch.
-const STEPS: usize = 8;
-
-/// Seconds of `steps` training steps, batches included.
-fn steps(network: &LeNetConfig, images: &ImageDataset, batch: usize, steps: u64) -> Duration {
-    let epochs = steps.div_ceil(STEPS as u64);
-    let config = TrainingConfig::default()
-        .with_batch_size(batch)
-        .with_epochs(epochs as usize);
-    let run = train(network, &config, images, None, &Device::flex(), &mut Silent);
-    let run = run.unwrap_or_else(|error| panic!("{error}"));
-    let seconds: f64 = run.epochs.iter().map(|epoch| epoch.seconds).sum();
-    Duration::from_secs_f64(seconds * steps as f64 / (epochs * STEPS as u64) as f64)
-}
+use lenet::data::synthetic;
+use steps::STEPS;
 
 fn cost(c: &mut Criterion) {
     let modern = LeNetConfig::modern(10);
@@ -55,7 +39,7 @@ fn cost(c: &mut Criterion) {
             group.throughput(Throughput::Elements(*batch as u64));
             group.bench_function(BenchmarkId::new(name, parameter), |b| {
                 b.iter_custom(|iterations| {
-                    pool.install(|| steps(network, &images, *batch, iterations))
+                    pool.install(|| steps::time(network, &images, &Device::flex(), iterations))
                 });
             });
         }

@@ -1,4 +1,4 @@
-//! Reading and batching: `cargo bench --bench data`.
+//! Reading and batching: `cargo cpu-bench --bench data`.
 
 #![allow(
     missing_docs,

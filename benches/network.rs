@@ -1,20 +1,22 @@
 //! Forward pass, backward pass, training step, evaluation and a whole epoch, on every device compiled in that the machine
-//! has: `cargo bench --bench network -- flex`.
+//! has: `cargo cpu-bench --bench network`.
 
 #![allow(
     missing_docs,
     reason = "criterion's macros make undocumented functions"
 )]
 
+mod steps;
+
 use std::hint::black_box;
 
-use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::Device;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use lenet::core::{DeviceChoice, LeNetConfig};
 use lenet::data::{Batch, synthetic};
 use lenet::train::observer::Silent;
 use lenet::train::{TrainingConfig, cross_entropy, evaluate, train};
+use steps::STEPS;
 
 fn devices() -> impl Iterator<Item = (DeviceChoice, Device)> {
     DeviceChoice::available()
@@ -94,27 +96,12 @@ fn forward_backward(c: &mut Criterion) {
 
 fn training_step(c: &mut Criterion) {
     for (choice, device) in devices() {
-        let device = device.autodiff();
         let mut group = c.benchmark_group(format!("{choice}/training step"));
         for (name, config, batch) in cases() {
-            let Ok(lenet) = config.init(&device, 0) else {
-                continue;
-            };
-            // In an option, so that a step can take the network over and put the next one back.
-            let mut lenet = Some(lenet);
-            let images = images(batch, &device);
-            let mut optimizer = SgdConfig::new().init();
+            let images = synthetic::garments(batch * STEPS, 0);
             group.throughput(Throughput::Elements(batch as u64));
             group.bench_function(BenchmarkId::new(name, batch), |b| {
-                b.iter(|| {
-                    let batch = images.clone();
-                    lenet = lenet.take().map(|lenet| {
-                        let loss = cross_entropy(lenet.forward(batch.images), batch.labels);
-                        let gradients = GradientsParams::from_grads(loss.backward(), &lenet);
-                        optimizer.step(0.01, lenet, gradients)
-                    });
-                    device.sync().ok();
-                });
+                b.iter_custom(|iterations| steps::time(&config, &images, &device, iterations));
             });
         }
     }

@@ -1,18 +1,9 @@
 //! `predict` as its users run it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::path::{Path, PathBuf};
 
+use crate::support::{example, files};
 use burn::tensor::activation::softmax;
-use common::{example, files};
 use lenet::core::{LeNetConfig, Pretrained};
 use lenet::data::synthetic;
 use serde_json::Value;

@@ -1,11 +1,5 @@
 //! The pretrained networks do on the whole test sets what their model cards say.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use burn::tensor::Device;
 use lenet::core::{LeNet, Pretrained};
 use lenet::data::{DataError, KnownDataset, Loader};

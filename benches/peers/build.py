@@ -8,8 +8,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def examples(*names):
-    """The executable of each, built as the tests build them."""
-    build = ["cargo", "build", "--release", "--workspace", "--message-format", "json"]
+    """The executable of each, built for the CPU."""
+    build = ["cargo", "build", "--release", "--no-default-features", "--features", "cpu", "--message-format", "json"]
     build += [argument for name in names for argument in ("--example", name)]
     messages = subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     found = {m["target"]["name"]: m["executable"] for m in map(json.loads, messages.splitlines())

@@ -1,12 +1,5 @@
 //! Shapes, costs and refusals of `LeNetConfig`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use burn::tensor::{Device, Tensor, Tolerance};
 use lenet_core::{Activation, ConfigError, Initializer, LayerKind, LeNetConfig, Pooling};
 use proptest::prelude::*;

@@ -1,12 +1,5 @@
 //! Devices by name.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use lenet_core::{DeviceChoice, DeviceError};
 
 #[test]

@@ -3,13 +3,6 @@
 //! `fixtures/pytorch_files.py` writes the files.
 
 #![cfg(feature = "pytorch")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};

@@ -12,11 +12,12 @@
 //! | feed a network | [`ImageDataset::batches`], [`Batch`], [`Order`] |
 //! | change images at random while training | [`Augmentation`] |
 //! | read any picture file | `Picture` (feature `pictures`) |
-//! | work with burn's loaders | [`ImageItem`], [`ImageBatcher`] |
+//! | work with burn's loaders | `ImageItem`, `ImageBatcher` (feature `dataset`) |
 //! | do without any file | [`synthetic`] |
 
 mod augmentation;
 mod batch;
+#[cfg(feature = "dataset")]
 mod burn_dataset;
 #[cfg(feature = "download")]
 mod download;
@@ -33,6 +34,7 @@ pub mod synthetic;
 
 pub use augmentation::Augmentation;
 pub use batch::{Batch, Batches, Order};
+#[cfg(feature = "dataset")]
 pub use burn_dataset::{ImageBatcher, ImageItem};
 pub use error::{DataError, IndexError, SearchedPlace};
 pub use images::{ImageDataset, Splits};

@@ -1,15 +1,6 @@
 //! Downloads from servers that misbehave in every way.
 
 #![cfg(feature = "download")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::cell::Cell;
 use std::fs;
 use std::io::{Read, Write};
@@ -19,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{BLANK, gzip};
+use crate::common::{BLANK, gzip};
 use lenet_data::{DataError, DownloadProgress, KnownDataset, Loader, Splits};
 use tempfile::TempDir;
 
@@ -402,7 +393,10 @@ fn two_at_once_share_one_download() {
 /// Again in a process where this variable is not set, or a limit is.
 fn in_another_process(test: &str, prefix: &str) {
     let binary = std::env::current_exe().unwrap();
-    let command = format!("{prefix} exec '{}' --exact {test}", binary.display());
+    let command = format!(
+        "{prefix} exec '{}' --exact download::{test}",
+        binary.display()
+    );
     let output = std::process::Command::new("sh")
         .args(["-c", &command])
         .env_remove("LENET_DATA_DIR")

@@ -1,15 +1,6 @@
 //! The IDX parser and writer: what they accept, and that nothing makes them panic.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
-use common::gzip;
+use crate::common::gzip;
 use lenet_data::idx::{ElementType, Header, Idx, IdxError, MAX_DECOMPRESSED, Values, decode};
 use proptest::prelude::*;
 

@@ -1,25 +1,15 @@
 //! Data sets in memory, their batches, and the drawings.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
 
-use burn::data::dataloader::{DataLoader, DataLoaderBuilder};
-use burn::data::dataset::Dataset;
 use burn::tensor::Device;
 use lenet_data::idx::Values;
-use lenet_data::{Batch, DataError, ImageBatcher, ImageDataset, Order, synthetic};
+use lenet_data::{DataError, ImageDataset, Order, synthetic};
 use proptest::prelude::*;
 
 /// `count` images of 2×3 pixels, each filled with its own index.
-fn numbered(count: usize) -> ImageDataset {
+pub(crate) fn numbered(count: usize) -> ImageDataset {
     let pixels = (0..count).flat_map(|i| [i as u8; 6]).collect();
     let labels = (0..count).map(|i| (i % 3) as u8).collect();
     ImageDataset::new("numbered", pixels, labels, [2, 3], ["a", "b", "c"]).unwrap()
@@ -112,17 +102,6 @@ fn a_validation_split_takes_each_image_once() {
     assert_ne!(validation, other);
     let (none, all) = numbered(3).split_validation(99, 0);
     assert_eq!((none.len(), all.len()), (0, 3));
-}
-
-#[test]
-fn burns_loader_gives_every_image() {
-    let loader: Arc<dyn DataLoader<Batch>> = DataLoaderBuilder::new(ImageBatcher)
-        .batch_size(8)
-        .build(numbered(20));
-    let sizes: Vec<usize> = loader.iter().map(|batch| batch.unwrap().len()).collect();
-    assert_eq!(sizes, [8, 8, 4]);
-    let error = numbered(20).get(20).unwrap_err().to_string();
-    assert_eq!(error, "index 20 is beyond the 20 images of the data set");
 }
 
 #[test]

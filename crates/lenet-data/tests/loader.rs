@@ -1,17 +1,8 @@
 //! Finding, verifying and fetching the known data sets.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::path::Path;
 
-use common::BLANK;
+use crate::common::BLANK;
 use lenet_data::idx::Values;
 use lenet_data::{DataError, KnownDataset, Loader, Splits};
 use tempfile::TempDir;

@@ -1,13 +1,6 @@
 //! Pictures of any kind as images of the MNIST family.
 
 #![cfg(feature = "pictures")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::path::PathBuf;
 
 use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};

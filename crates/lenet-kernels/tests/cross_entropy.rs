@@ -1,13 +1,6 @@
 //! The kernel of the cross-entropy against its definition in 64-bit floats, on every instruction set of the
 //! machine.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use lenet_kernels::{CrossEntropyKernel, KernelError, Level};
 use proptest::prelude::*;
 

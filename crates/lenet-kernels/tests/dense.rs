@@ -1,12 +1,5 @@
 //! The dense kernel against plain loops in 64-bit floats, on every instruction set of the machine.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use lenet_kernels::{Activation, DenseBackwardArguments, DenseKernel, KernelError, Level};
 use proptest::prelude::*;
 

@@ -1,12 +1,5 @@
 //! Pictures of loss curves.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use lenet_plot::{LossCurve, PlotError};
 use lenet_train::EpochMetrics;
 

@@ -1,12 +1,5 @@
 //! Pictures of sweeps, activations, and the page that holds them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use burn::tensor::{Device, Tensor};
 use lenet_plot::{AccuracyCurves, ActivationGrid, Block, PlotError, Report, Section, SweepChart};
 use lenet_train::Table;

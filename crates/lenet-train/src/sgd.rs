@@ -1,4 +1,3 @@
-use burn::grad_clipping::{GradientClipping, GradientClippingConfig};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Gradients, Tensor};
 use lenet_core::{LeNet, runs_on_rayon};
@@ -10,7 +9,8 @@ use crate::TrainingConfig;
 pub(crate) struct Sgd {
     momentum: Option<f64>,
     weight_decay: Option<f32>,
-    clipping: Option<GradientClipping>,
+    /// Largest norm of a gradient.
+    clipping: Option<f32>,
     /// One for each parameter, in the order of the network, flat; empty before the first step and without
     /// momentum.
     velocities: Vec<Tensor<1>>,
@@ -18,11 +18,10 @@ pub(crate) struct Sgd {
 
 impl Sgd {
     pub(crate) fn new(config: &TrainingConfig) -> Self {
-        let norm = |norm| GradientClippingConfig::Norm(norm).init();
         Self {
             momentum: Some(config.momentum).filter(|&momentum| momentum > 0.0),
             weight_decay: Some(config.weight_decay).filter(|&penalty| penalty > 0.0),
-            clipping: config.gradient_clipping.map(norm),
+            clipping: config.gradient_clipping,
             velocities: Vec::new(),
         }
     }
@@ -69,8 +68,8 @@ impl ModuleMapper for Step<'_> {
         };
         let requires_gradient = tensor.is_require_grad();
         let tensor = tensor.inner();
-        if let Some(clipping) = &self.sgd.clipping {
-            gradient = clipping.clip_gradient(gradient);
+        if let Some(norm) = self.sgd.clipping {
+            gradient = clip(gradient, norm);
         }
         if let Some(penalty) = self.sgd.weight_decay {
             gradient = tensor.clone().mul_scalar(penalty).add(gradient);
@@ -88,6 +87,14 @@ impl ModuleMapper for Step<'_> {
         }
         Param::from_mapped_value(id, tensor, mapper)
     }
+}
+
+/// The gradient, scaled down to an L2 norm of `limit` if its own is larger.
+fn clip<const D: usize>(gradient: Tensor<D>, limit: f32) -> Tensor<D> {
+    let norm = gradient.clone().square().sum().sqrt();
+    // A gradient of zeros stays as it is.
+    let scale = (limit / norm.add_scalar(f32::MIN_POSITIVE)).clamp_max(1.0);
+    gradient.mul(scale.unsqueeze())
 }
 
 /// `tensor - rate * gradient`.

@@ -1,12 +1,5 @@
 //! The loop, its refusals and its observers.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use burn::tensor::Device;
 use lenet_core::{LeNet, LeNetConfig};
 use lenet_data::{ImageDataset, synthetic};

@@ -1,7 +1,5 @@
 //! Running the examples as their users do.
 
-#![allow(dead_code, reason = "each test uses a part of it")]
-
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -18,7 +16,7 @@ pub(crate) fn binary(example: &str) -> PathBuf {
         .join(example);
     assert!(
         path.is_file(),
-        "{} is missing: run `cargo build --release --examples`",
+        "{} is missing: build the examples with the same flags as the tests",
         path.display()
     );
     path

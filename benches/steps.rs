@@ -1,0 +1,30 @@
+//! Training steps as `lenet-train` makes them.
+
+#![allow(clippy::panic, reason = "a bench fails by panicking")]
+
+use std::time::Duration;
+
+use burn::tensor::Device;
+use lenet::core::LeNetConfig;
+use lenet::data::ImageDataset;
+use lenet::train::{TrainingConfig, observer::Silent, train};
+
+/// Steps to an epoch.
+pub(crate) const STEPS: usize = 8;
+
+/// Time of `steps` training steps, batches included, on [`STEPS`] batches of images.
+pub(crate) fn time(
+    network: &LeNetConfig,
+    images: &ImageDataset,
+    device: &Device,
+    steps: u64,
+) -> Duration {
+    let epochs = steps.div_ceil(STEPS as u64);
+    let config = TrainingConfig::default()
+        .with_batch_size(images.len() / STEPS)
+        .with_epochs(epochs as usize);
+    let run = train(network, &config, images, None, device, &mut Silent);
+    let run = run.unwrap_or_else(|error| panic!("{error}"));
+    let seconds: f64 = run.epochs.iter().map(|epoch| epoch.seconds).sum();
+    Duration::from_secs_f64(seconds * steps as f64 / (epochs * STEPS as u64) as f64)
+}

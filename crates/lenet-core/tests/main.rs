@@ -1,0 +1,14 @@
+//! Tests of `lenet-core` through its public interface, linked once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod config;
+mod device;
+mod fused;
+mod pytorch;
+mod weights;

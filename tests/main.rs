@@ -1,0 +1,19 @@
+//! Tests across the crates: the examples as their users run them, agreement with PyTorch and between
+//! devices. One binary, so that burn is linked once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod device_parity;
+mod examples;
+#[cfg(unix)]
+mod interruption;
+mod predict;
+mod pretrained;
+mod pytorch_parity;
+mod stranger;
+mod support;
