@@ -9,6 +9,7 @@
 )]
 
 mod device_parity;
+mod endings;
 mod examples;
 #[cfg(unix)]
 mod interruption;

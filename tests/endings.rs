@@ -1,0 +1,97 @@
+//! The end of a run: what is written first, and what does not end it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::support::{binary, example, files};
+
+const SHORT: [&str; 9] = [
+    "--dataset",
+    "synthetic",
+    "--quick",
+    "--device",
+    "flex",
+    "--epochs",
+    "2",
+    "--out",
+    "out",
+];
+
+/// The run of an example whose reader goes away after the line with this text, as `grep -m1` does.
+fn until(name: &str, folder: &TempDir, arguments: &[&str], text: &str) {
+    let mut child = Command::new(binary(name))
+        .current_dir(folder.path())
+        .env("HOME", folder.path())
+        .args(SHORT)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let found = stdout.lines().any(|line| line.unwrap().contains(text));
+    assert!(found, "ended before '{text}'");
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && stderr.is_empty(),
+        "{:?}: {stderr}",
+        output.status
+    );
+}
+
+#[test]
+fn a_closed_stdout_costs_no_network() {
+    let folder = TempDir::new().unwrap();
+    until("q1_modern", &folder, &[], "epoch 1/2");
+    assert_eq!(
+        files(&folder.path().join("out")),
+        [
+            "loss.png",
+            "loss.svg",
+            "metrics.jsonl",
+            "section.json",
+            "weights.safetensors"
+        ]
+    );
+}
+
+#[test]
+fn a_closed_stdout_costs_no_comparison() {
+    let folder = TempDir::new().unwrap();
+    until("q2_conv_layers", &folder, &["--seeds", "1"], "training ");
+    let files = files(&folder.path().join("out"));
+    for name in [
+        "conv_layers-trials.jsonl",
+        "conv_layers.csv",
+        "conv_layers.json",
+        "conv_layers.svg",
+        "section.json",
+    ] {
+        assert!(
+            files.contains(&name.to_owned()),
+            "{name} is not in {files:?}"
+        );
+    }
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_costs_nothing_else() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("out");
+    fs::create_dir_all(out.join("loss.png")).unwrap();
+    let run = example("q1_modern", folder.path())
+        .args(SHORT)
+        .assert()
+        .code(1);
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(stderr.contains("loss.png"), "{stderr}");
+    assert_eq!(
+        files(&out),
+        ["loss.png", "metrics.jsonl", "weights.safetensors"]
+    );
+}
