@@ -8,7 +8,6 @@
     reason = "a test fails by panicking"
 )]
 
-#[allow(dead_code, reason = "each binary uses a part of it")]
 mod common;
 
 use common::gzip;
