@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use image::imageops::{FilterType, overlay, resize};
 use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, Limits, Luma};
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, Luma};
 use thiserror::Error;
 
 /// Largest file read, in bytes.
@@ -14,8 +14,11 @@ const MAX_BYTES: u64 = 64 << 20;
 const MAX_SIDE: u32 = 16_384;
 /// Largest picture, in pixels.
 const MAX_PIXELS: u64 = 100_000_000;
-/// Most memory that a decoder may take, in bytes.
-const MAX_MEMORY: u64 = 512 << 20;
+/// Most memory that decoding and converting may take beside the file, in bytes: enough for
+/// `MAX_PIXELS` of 8-bit RGBA as PNG, and for the JPEG of a phone with 50 megapixels.
+const MAX_MEMORY: u64 = 640_000_000;
+/// Most memory that may be taken before the size is known, such as by a colour profile, in bytes.
+const MAX_METADATA: u64 = 64 << 20;
 
 /// What is brighter in a picture: the thing shown, or what is behind it.
 ///
@@ -88,6 +91,21 @@ pub enum PictureError {
         /// Height in pixels.
         height: u32,
     },
+    /// The picture would take too much memory, as it has many bytes to a pixel or its format is costly to
+    /// decode; it was not decoded.
+    #[error(
+        "{path} takes {found} bytes to decode: at most {allowed} are allowed; make it smaller first, or \
+         save it as a PNG with 8 bits a channel",
+        path = path.display()
+    )]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that it would take.
+        found: u64,
+        /// Bytes that it may take.
+        allowed: u64,
+    },
     /// The file is no picture, of no known format, or broken.
     #[error("{path} is not a readable picture (PNG, JPEG, GIF, BMP, WebP or PNM): {reason}", path = path.display())]
     Decode {
@@ -130,8 +148,9 @@ impl Picture {
     ///
     /// # Errors
     ///
-    /// [`PictureError`] if the file cannot be read, is no picture, or is absurdly large. Sizes are
-    /// checked before anything of that size is allocated.
+    /// [`PictureError`] if the file cannot be read, is no picture, or is absurdly large: more than 64 MiB,
+    /// 16,384 pixels to a side, 100 megapixels, or 640 MB to decode it. Sizes are checked before
+    /// anything of that size is allocated.
     pub fn open(
         path: impl AsRef<Path>,
         image_size: [usize; 2],
@@ -192,9 +211,10 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<GrayImage, PictureError> {
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| failed(error.to_string()))?;
+    let format = reader.format();
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_MEMORY);
-    reader.limits(limits);
+    limits.max_alloc = Some(MAX_METADATA);
+    reader.limits(limits.clone());
     let mut decoder = reader.into_decoder().map_err(image_error)?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
@@ -205,17 +225,52 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<GrayImage, PictureError> {
             height,
         });
     }
+    let found = memory(format, decoder.total_bytes(), pixels);
+    if found > MAX_MEMORY {
+        return Err(PictureError::Memory {
+            path: path.to_owned(),
+            found,
+            allowed: MAX_MEMORY,
+        });
+    }
+    // What the decoders that respect it may take beside the picture.
+    limits.max_alloc = Some(MAX_MEMORY - decoder.total_bytes());
+    decoder.set_limits(limits).map_err(image_error)?;
     // A file whose orientation cannot be read is taken as it lies.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(image_error)?;
+    let picture = DynamicImage::from_decoder(decoder).map_err(image_error)?;
+    // Turned when it is grey, as turning makes a copy.
+    let mut picture = DynamicImage::ImageLuma8(grey(picture));
     picture.apply_orientation(orientation);
+    Ok(picture.into_luma8())
+}
+
+/// Most bytes that are held at once, from the picture's `decoded` ones to the grey ones.
+fn memory(format: Option<ImageFormat>, decoded: u64, pixels: u64) -> u64 {
+    let decoding = match format {
+        // Beside the picture, a progressive file's coefficients: two bytes each, of up to four colours.
+        Some(ImageFormat::Jpeg) => 4,
+        // Beside the picture, an animation's first frame as YUV and as RGBA, and its canvas.
+        Some(ImageFormat::WebP) => 4,
+        _ => 1,
+    };
+    // Grey and transparency, made while the decoded picture is still there, are two bytes a pixel.
+    let converting = decoded.saturating_add(2 * pixels);
+    decoded.saturating_mul(decoding).max(converting)
+}
+
+/// In grey, on white where it is transparent.
+fn grey(picture: DynamicImage) -> GrayImage {
+    if !picture.color().has_alpha() {
+        return picture.into_luma8();
+    }
     let picture = picture.into_luma_alpha8();
     let mut grey = GrayImage::new(picture.width(), picture.height());
     for (to, from) in grey.pixels_mut().zip(picture.pixels()) {
         let [luma, alpha] = from.0.map(u32::from);
         *to = Luma([((luma * alpha + 255 * (255 - alpha)) / 255) as u8]);
     }
-    Ok(grey)
+    grey
 }
 
 fn fit(mut grey: GrayImage, [height, width]: [usize; 2], polarity: Polarity) -> Picture {

@@ -15,8 +15,12 @@ use lenet_data::idx::{self, Idx};
 
 /// Largest resident memory of this process so far, in KiB.
 fn peak() -> usize {
+    status("VmHWM:")
+}
+
+fn status(key: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
     line.unwrap()
         .trim()
         .strip_suffix(" kB")
@@ -37,6 +41,12 @@ fn header(dimensions: &[u32]) -> Vec<u8> {
 
 /// One test, as the peak is the whole process's.
 #[test]
+fn memory_is_taken_for_what_is_there() {
+    promises_take_no_memory();
+    #[cfg(feature = "pictures")]
+    a_picture_is_held_once();
+}
+
 fn promises_take_no_memory() {
     let before = peak();
     let mut file = header(&[u32::MAX, 28, 28]);
@@ -62,4 +72,28 @@ fn promises_take_no_memory() {
     println!("4 billion images in 1 KiB: {promised} KiB; inflating bombs: {inflated} KiB");
     assert!(promised < 8 << 10, "{promised} KiB");
     assert!(inflated < 64 << 10, "{inflated} KiB");
+}
+
+/// To be turned by a quarter, which would hold it twice if it was not grey by then.
+#[cfg(feature = "pictures")]
+fn a_picture_is_held_once() {
+    use image::codecs::png::PngEncoder;
+    use image::{ExtendedColorType, ImageEncoder};
+    use lenet_data::{Picture, Polarity};
+
+    let (width, height) = (6_000, 4_000);
+    let decoded = 4 * 6_000 * 4_000;
+    let mut file = Vec::new();
+    let mut encoder = PngEncoder::new(&mut file);
+    encoder.set_exif_metadata(common::exif(6)).unwrap();
+    encoder
+        .write_image(&vec![0; decoded], width, height, ExtendedColorType::Rgba8)
+        .unwrap();
+
+    let before = status("VmRSS:");
+    Picture::from_bytes(&file, [28, 28], Polarity::Auto).unwrap();
+    let taken = (peak() - before) << 10;
+    println!("a picture of {decoded} bytes: {taken} bytes");
+    // The picture, and half of it again as grey with transparency.
+    assert!(taken < decoded / 4 * 7, "{taken} bytes");
 }

@@ -3,9 +3,15 @@
 #![cfg(feature = "pictures")]
 use std::path::PathBuf;
 
-use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use image::codecs::png::PngEncoder;
+use image::metadata::Orientation;
+use image::{
+    DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, Luma, Rgb, RgbImage, Rgba, RgbaImage,
+};
 use lenet_data::{Picture, PictureError, Polarity};
 use tempfile::TempDir;
+
+use crate::common::exif;
 
 fn path(folder: &TempDir, name: &str) -> PathBuf {
     folder.path().join(name)
@@ -158,4 +164,77 @@ fn a_huge_file_and_a_huge_picture_are_refused() {
     let error = Picture::open(&huge, [28, 28], Polarity::Auto).unwrap_err();
     let told = error.to_string();
     assert!(told.contains("has 100000×100000 pixels"), "{told}");
+}
+
+/// A header that promises this, and nothing else.
+fn pam(width: u32, height: u32, depth: u8, max: u16, kind: &str) -> Vec<u8> {
+    let size = format!("WIDTH {width}\nHEIGHT {height}\nDEPTH {depth}\nMAXVAL {max}");
+    format!("P7\n{size}\nTUPLTYPE {kind}\nENDHDR\n").into_bytes()
+}
+
+/// A JPEG whose header says that it is larger than it is.
+fn jpeg(width: u16, height: u16) -> Vec<u8> {
+    let folder = TempDir::new().unwrap();
+    let path = path(&folder, "small.jpg");
+    RgbImage::new(8, 8).save(&path).unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    let start_of_frame = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]);
+    let size = &mut bytes[start_of_frame.unwrap() + 5..][..4];
+    size[..2].copy_from_slice(&height.to_be_bytes());
+    size[2..].copy_from_slice(&width.to_be_bytes());
+    bytes
+}
+
+#[test]
+fn a_picture_that_takes_too_much_memory_is_refused_before_it_is_decoded() {
+    for (bytes, expected) in [
+        // 8 bytes a pixel, and 2 for grey and transparency.
+        (
+            pam(10_000, 10_000, 4, 65_535, "RGB_ALPHA"),
+            1_000_000_000_u64,
+        ),
+        // 3 bytes a pixel, and three times that for what the decoder keeps.
+        (jpeg(10_000, 9_000), 1_080_000_000),
+    ] {
+        let error = Picture::from_bytes(&bytes, [28, 28], Polarity::Auto).unwrap_err();
+        let text = error.to_string();
+        let PictureError::Memory { found, allowed, .. } = error else {
+            panic!("{text}")
+        };
+        assert_eq!((found, allowed), (expected, 640_000_000));
+        assert!(text.contains(&found.to_string()) && text.contains(&allowed.to_string()));
+    }
+    // These may be large, they are only not whole.
+    for bytes in [
+        pam(10_000, 10_000, 4, 255, "RGB_ALPHA"),
+        pam(8_000, 8_000, 4, 65_535, "RGB_ALPHA"),
+    ] {
+        let error = Picture::from_bytes(&bytes, [28, 28], Polarity::Auto).unwrap_err();
+        assert!(matches!(error, PictureError::Decode { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_picture_is_turned_as_its_camera_was_held() {
+    let upright = RgbaImage::from_fn(28, 28, |x, y| {
+        Rgba([(x * 9) as u8, (y * 9) as u8, 100, 255 - (x + y) as u8])
+    });
+    for note in 1..=8 {
+        let mut bytes = Vec::new();
+        let mut encoder = PngEncoder::new(&mut bytes);
+        encoder.set_exif_metadata(exif(note)).unwrap();
+        let (width, height) = upright.dimensions();
+        encoder
+            .write_image(&upright, width, height, ExtendedColorType::Rgba8)
+            .unwrap();
+        let turned = Picture::from_bytes(&bytes, [28, 28], Polarity::LightOnDark).unwrap();
+
+        let mut expected = DynamicImage::ImageRgba8(upright.clone());
+        expected.apply_orientation(Orientation::from_exif(note).unwrap());
+        let folder = TempDir::new().unwrap();
+        let path = path(&folder, "expected.png");
+        expected.save(&path).unwrap();
+        let expected = Picture::open(&path, [28, 28], Polarity::LightOnDark).unwrap();
+        assert_eq!(turned, expected, "EXIF orientation {note}");
+    }
 }

@@ -22,3 +22,11 @@ pub(crate) static BLANK: LazyLock<[(&str, Vec<u8>); 4]> = LazyLock::new(|| {
         (file.name, gzip(&zeros.to_idx(file.shape).unwrap()))
     })
 });
+
+/// An EXIF block that says no more than how the camera was held.
+pub(crate) fn exif(orientation: u8) -> Vec<u8> {
+    // Byte order and the list's offset; one entry: the tag, a short, one of it, its value; no other list.
+    let mut bytes = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+    bytes.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+    bytes
+}
