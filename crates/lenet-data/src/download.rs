@@ -102,7 +102,11 @@ impl Download<'_> {
     fn run(&self, url: &str) -> Result<(), String> {
         let mut furthest = fs::metadata(&self.part).map_or(0, |part| part.len());
         loop {
-            match self.transfer(url)? {
+            let transfer = self.transfer(url);
+            if !matches!(transfer, Ok(Transfer::Complete { .. })) {
+                self.forget_if_empty();
+            }
+            match transfer? {
                 Transfer::Cut { len, .. } if len >= furthest + WORTH_ANOTHER_TRY => furthest = len,
                 Transfer::Cut { reason, .. } => return Err(reason),
                 Transfer::Complete { resumed } => {
@@ -119,15 +123,10 @@ impl Download<'_> {
         }
     }
 
-    /// Asks for what is missing, and appends it to the part.
+    /// Asks for what is missing, and writes it after the part.
     fn transfer(&self, url: &str) -> Result<Transfer, String> {
         let at_part = |error: io::Error| self.at_part(&error);
-        let mut part = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.part)
-            .map_err(at_part)?;
-        let mut len = part.seek(SeekFrom::End(0)).map_err(at_part)?;
+        let (mut part, mut len) = open_part(&self.part).map_err(at_part)?;
         let mut request = self.agent.get(url);
         if len > 0 {
             request = request.header(RANGE, format!("bytes={len}-"));
@@ -137,15 +136,12 @@ impl Download<'_> {
             Err(ureq::Error::StatusCode(416)) if len > 0 => {
                 return Ok(Transfer::Complete { resumed: true });
             }
-            Err(error) => {
-                self.forget_if_empty(len);
-                return Err(error.to_string());
-            }
+            Err(error) => return Err(error.to_string()),
             Ok(response) => response,
         };
         let resumed = len > 0 && continues(&response, len);
         if !resumed {
-            part.set_len(0).map_err(at_part)?;
+            start_over(&mut part).map_err(at_part)?;
             len = 0;
         }
         let length = response.body().content_length();
@@ -156,7 +152,6 @@ impl Download<'_> {
             let bytes = match reader.read(&mut piece) {
                 Ok(n) => piece.get(..n).unwrap_or_default(),
                 Err(error) => {
-                    self.forget_if_empty(len);
                     return Ok(Transfer::Cut {
                         len,
                         reason: error.to_string(),
@@ -168,6 +163,7 @@ impl Download<'_> {
             }
             len += bytes.len() as u64;
             if len > MAX_BYTES {
+                drop(part);
                 fs::remove_file(&self.part).map_err(at_part)?;
                 return Err(format!("more than {MAX_BYTES} bytes"));
             }
@@ -192,8 +188,8 @@ impl Download<'_> {
             .map_err(|error| format!("{}: {error}", self.path.display()))
     }
 
-    fn forget_if_empty(&self, len: u64) {
-        if len == 0 {
+    fn forget_if_empty(&self) {
+        if fs::metadata(&self.part).is_ok_and(|part| part.len() == 0) {
             // Whether or not it can be removed, the next try writes over it.
             let _ = fs::remove_file(&self.part);
         }
@@ -204,6 +200,25 @@ impl Download<'_> {
     }
 }
 
+/// Opens the file that grows, to write at its end, and says how long it is.
+///
+/// Not with `append`: Windows denies `set_len` to a handle that may only append.
+fn open_part(path: &Path) -> io::Result<(File, u64)> {
+    let mut part = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(path)?;
+    let len = part.seek(SeekFrom::End(0))?;
+    Ok((part, len))
+}
+
+/// Empties the part. The position goes back too: beyond the end, the next write would leave a gap.
+fn start_over(part: &mut File) -> io::Result<()> {
+    part.set_len(0)?;
+    part.rewind()
+}
+
 /// Whether this is the rest of a file after `len` bytes.
 fn continues<B>(response: &Response<B>, len: u64) -> bool {
     let range = response.headers().get(CONTENT_RANGE);
@@ -211,4 +226,37 @@ fn continues<B>(response: &Response<B>, len: u64) -> bool {
     let start = range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next());
     response.status() == StatusCode::PARTIAL_CONTENT
         && start.and_then(|start| start.parse().ok()) == Some(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Windows denies truncation to a handle that may only append. Elsewhere, such a handle shows by writing
+    /// at the end whatever its position.
+    #[test]
+    fn a_part_can_be_written_anywhere_and_continues_at_its_end() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("part");
+
+        let (mut part, len) = open_part(&path)?;
+        assert_eq!(len, 0);
+        part.write_all(b"first")?;
+        drop(part);
+
+        let (mut part, len) = open_part(&path)?;
+        assert_eq!(len, 5);
+        part.write_all(b" second")?;
+        assert_eq!(fs::read(&path)?, b"first second");
+
+        part.rewind()?;
+        part.write_all(b"FIRST")?;
+        assert_eq!(fs::read(&path)?, b"FIRST second");
+
+        start_over(&mut part)?;
+        assert_eq!(fs::read(&path)?, b"");
+        part.write_all(b"again")?;
+        assert_eq!(fs::read(&path)?, b"again");
+        Ok(())
+    }
 }

@@ -33,7 +33,8 @@ pub trait DownloadProgress {
 ///
 /// With the feature `download` and [`with_download`](Self::with_download), a data set found
 /// nowhere is fetched into the cache directory, unless the environment variable `LENET_OFFLINE` is
-/// set and not empty.
+/// set and not empty. Downloads are tested on Linux. Files are opened, truncated and renamed only in
+/// ways that Windows documents as permitted, but no Windows machine was at hand to try it.
 ///
 /// ```
 /// use lenet_data::{DataError, KnownDataset, Loader};
