@@ -120,6 +120,8 @@ pub struct SearchedPlace {
     pub folder: PathBuf,
     /// Why it was looked at, as `LENET_DATA_DIR`.
     pub reason: &'static str,
+    /// Names of the files that are there, plain or with `.gz`.
+    pub found: Vec<String>,
     /// Names of the files that are not there.
     pub missing: Vec<&'static str>,
 }
@@ -138,15 +140,15 @@ fn list(searched: &[SearchedPlace]) -> String {
     searched
         .iter()
         .map(|place| {
-            let folder = place.folder.display();
-            match place.missing.len() {
-                4 => format!("\n  {folder} ({})", place.reason),
-                _ => format!(
-                    "\n  {folder} ({}): lacks {}",
-                    place.reason,
+            let files = match place.found.as_slice() {
+                [] => "none of its files".to_owned(),
+                found => format!(
+                    "has {}; lacks {}",
+                    found.join(", "),
                     place.missing.join(", ")
                 ),
-            }
+            };
+            format!("\n  {} ({}): {files}", place.folder.display(), place.reason)
         })
         .collect()
 }

@@ -28,7 +28,7 @@ pub trait DownloadProgress {
 /// `LENET_DATA_DIR`, `datasets/` in the working directory, `lenet/` in the user's cache directory.
 /// In each, the files may be plain or gzip-compressed, in the data set's folder
 /// (`fashion-mnist/`) or in torchvision's (`FashionMNIST/raw/`); in the first two also directly.
-/// The first place that has all four is used, and a damaged or foreign file there is an error,
+/// The first folder that has all four is used, and a damaged or foreign file there is an error,
 /// never silently passed over.
 ///
 /// With the feature `download` and [`with_download`](Self::with_download), a data set found
@@ -43,7 +43,10 @@ pub trait DownloadProgress {
 /// let loader = Loader::new(KnownDataset::Kmnist).with_directory(nowhere.path());
 /// match loader.load() {
 ///     Ok(splits) => println!("{} images", splits.train.len()),
-///     Err(DataError::Missing { searched, .. }) => assert_eq!(searched[0].folder, nowhere.path()),
+///     Err(DataError::Missing { searched, .. }) => {
+///         assert_eq!(searched[0].folder, nowhere.path().join("kmnist"));
+///         assert_eq!(searched[0].missing.len(), 4);
+///     }
 ///     Err(other) => return Err(other.into()),
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -119,21 +122,18 @@ impl<'a> Loader<'a> {
     ///
     /// # Errors
     ///
-    /// [`DataError::Missing`] if it is found nowhere and was not downloaded, naming every place;
+    /// [`DataError::Missing`] if it is found nowhere and was not downloaded, naming every folder;
     /// another [`DataError`] if a file that is there cannot be trusted.
     pub fn load(&self) -> Result<Splits, DataError> {
         let mut searched = Vec::new();
-        for (folder, reason) in self.places() {
-            let missing = self.missing_files(&folder);
-            if missing.is_empty() {
+        for (folder, reason) in self.folders() {
+            let place = self.search(folder, reason);
+            if place.missing.is_empty() {
+                let folder = place.folder;
                 tracing::debug!(dataset = %self.dataset, folder = %folder.display(), "found");
                 return self.read_splits(&folder);
             }
-            searched.push(SearchedPlace {
-                folder,
-                reason,
-                missing,
-            });
+            searched.push(place);
         }
         self.fetch(searched)
     }
@@ -178,28 +178,15 @@ impl<'a> Loader<'a> {
         })
     }
 
-    /// The folders to look at: for each place the one that has files, else the usual one.
-    fn places(&self) -> Vec<(PathBuf, &'static str)> {
-        let mut places = Vec::new();
+    /// The folders to look at, and why.
+    fn folders(&self) -> Vec<(PathBuf, &'static str)> {
+        let mut folders = Vec::new();
         let mut add = |root: PathBuf, reason, direct: bool| {
-            let mut candidates: Vec<PathBuf> = self
-                .dataset
-                .folders()
-                .iter()
-                .map(|folder| root.join(folder))
-                .collect();
+            let within = self.dataset.folders();
+            folders.extend(within.map(|folder| (root.join(folder), reason)));
             if direct {
-                candidates.push(root.clone());
+                folders.push((root, reason));
             }
-            let usual = if direct {
-                root
-            } else {
-                root.join(self.dataset.name())
-            };
-            let folder = candidates
-                .into_iter()
-                .find(|folder| self.missing_files(folder).len() < 4);
-            places.push((folder.unwrap_or(usual), reason));
         };
         if let Some(directory) = &self.directory {
             add(directory.clone(), "the directory given", true);
@@ -211,20 +198,28 @@ impl<'a> Loader<'a> {
         if let Some(cache) = &self.cache {
             add(cache.clone(), "the user's cache", false);
         }
-        places
+        folders
     }
 
-    fn missing_files(&self, folder: &Path) -> Vec<&'static str> {
-        let files = self.dataset.files().into_iter();
-        files
-            .filter(|file| find(folder, file).is_none())
-            .map(|file| file.name)
-            .collect()
+    fn search(&self, folder: PathBuf, reason: &'static str) -> SearchedPlace {
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for file in self.dataset.files() {
+            match find(&folder, &file) {
+                Some(name) => found.push(name),
+                None => missing.push(file.name),
+            }
+        }
+        SearchedPlace {
+            folder,
+            reason,
+            found,
+            missing,
+        }
     }
 
     fn read_splits(&self, folder: &Path) -> Result<Splits, DataError> {
         let load = |file: KnownFile| {
-            let path = find(folder, &file).unwrap_or_else(|| folder.join(file.name));
+            let path = folder.join(find(folder, &file).unwrap_or_else(|| file.name.to_owned()));
             let raw = read(&path).map_err(|source| DataError::Io {
                 path: path.clone(),
                 source,
@@ -265,14 +260,11 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The file in this folder, plain or compressed.
-fn find(folder: &Path, file: &KnownFile) -> Option<PathBuf> {
-    [
-        folder.join(file.name),
-        folder.join(format!("{}.gz", file.name)),
-    ]
-    .into_iter()
-    .find(|path| path.is_file())
+/// The name under which the file lies in this folder: plain or compressed.
+fn find(folder: &Path, file: &KnownFile) -> Option<String> {
+    [file.name.to_owned(), format!("{}.gz", file.name)]
+        .into_iter()
+        .find(|name| folder.join(name).is_file())
 }
 
 /// The decompressed bytes of a file of which it is proven that they are the published ones.

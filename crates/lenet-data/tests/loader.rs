@@ -24,22 +24,31 @@ fn load(dataset: KnownDataset, directory: &Path) -> Result<Splits, DataError> {
 }
 
 #[test]
-fn a_missing_data_set_names_every_place_and_the_ways_to_get_it() {
+fn a_missing_data_set_names_every_folder_and_the_ways_to_get_it() {
     let directory = TempDir::new().unwrap();
-    let folder = directory.path().join("kmnist");
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::write(folder.join("t10k-labels-idx1-ubyte"), b"").unwrap();
+    let folders = ["kmnist", "KMNIST/raw", ""].map(|folder| directory.path().join(folder));
+    std::fs::create_dir_all(&folders[0]).unwrap();
+    std::fs::create_dir_all(&folders[1]).unwrap();
+    std::fs::write(folders[0].join("t10k-labels-idx1-ubyte"), b"").unwrap();
+    std::fs::write(folders[1].join("train-labels-idx1-ubyte.gz"), b"").unwrap();
     let error = load(KnownDataset::Kmnist, directory.path()).unwrap_err();
     let text = error.to_string();
     let DataError::Missing { searched, .. } = error else {
         panic!("{text}")
     };
-    assert_eq!(searched[0].folder, folder);
-    assert_eq!(searched[0].missing.len(), 3);
+    for ((place, folder), found) in searched.iter().zip(&folders).zip([1, 1, 0]) {
+        assert_eq!(&place.folder, folder);
+        assert_eq!((place.found.len(), place.missing.len()), (found, 4 - found));
+    }
     for expected in [
         "kmnist was not found",
-        "lacks train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte",
-        "datasets/kmnist (the working directory)",
+        "kmnist (the directory given): has t10k-labels-idx1-ubyte; lacks train-images-idx3-ubyte, \
+         train-labels-idx1-ubyte, t10k-images-idx3-ubyte\n",
+        "KMNIST/raw (the directory given): has train-labels-idx1-ubyte.gz; lacks \
+         train-images-idx3-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte\n",
+        "(the directory given): none of its files",
+        "datasets/kmnist (the working directory): none",
+        "datasets/KMNIST/raw (the working directory): none",
         "(the user's cache)",
         "It was not downloaded",
         "--data-dir or LENET_DATA_DIR",
@@ -59,6 +68,34 @@ fn files_are_found_in_each_layout() {
         assert_eq!(splits.train.class_names()[9], "wo");
         assert!(!splits.train.is_synthetic());
     }
+}
+
+#[test]
+fn a_folder_that_lacks_files_hides_no_later_one() {
+    let directory = TempDir::new().unwrap();
+    for (folder, lacking) in [("kmnist", 3), ("KMNIST/raw", 1)] {
+        let folder = directory.path().join(folder);
+        put_blank_files(&folder);
+        for (name, _) in &BLANK[..lacking] {
+            std::fs::remove_file(folder.join(format!("{name}.gz"))).unwrap();
+        }
+    }
+    load(KnownDataset::Kmnist, directory.path()).unwrap_err();
+    put_blank_files(directory.path());
+    let splits = load(KnownDataset::Kmnist, directory.path()).unwrap();
+    assert_eq!(splits.train.len(), 60_000);
+}
+
+#[test]
+fn a_folder_with_all_files_is_used_even_if_one_is_damaged() {
+    let directory = TempDir::new().unwrap();
+    put_blank_files(&directory.path().join("kmnist"));
+    put_blank_files(&directory.path().join("KMNIST/raw"));
+    let path = directory.path().join("kmnist/t10k-labels-idx1-ubyte.gz");
+    std::fs::write(&path, b"damaged").unwrap();
+    let error = load(KnownDataset::Kmnist, directory.path()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with(path.to_str().unwrap()), "{text}");
 }
 
 #[test]
