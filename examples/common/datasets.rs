@@ -2,7 +2,8 @@ use std::cell::RefCell;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use lenet::data::{
-    DataError, DownloadProgress, ImageDataset, KnownDataset, Loader, Splits, synthetic,
+    DataError, DownloadProgress, ImageDataset, KnownDataset, Loader, Splits, Verification,
+    synthetic,
 };
 
 use super::args::{DatasetChoice, SessionArgs};
@@ -50,7 +51,14 @@ fn known(dataset: KnownDataset, args: &SessionArgs) -> Result<Splits, DataError>
     if let Some(folder) = &args.data_dir {
         loader = loader.with_directory(folder);
     }
-    loader.load()
+    let splits = loader.load()?;
+    if let Some(by @ Verification::Shape) = splits.verification() {
+        eprintln!(
+            "{dataset} is verified by {by}: no digests of its decompressed files are known. Keep the \
+             published .gz files beside them, and those are read and verified instead.\n"
+        );
+    }
+    Ok(splits)
 }
 
 /// As many drawings as the real sets have images.

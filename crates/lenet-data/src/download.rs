@@ -7,21 +7,33 @@ use ureq::Agent;
 use ureq::http::header::{CONTENT_RANGE, RANGE};
 use ureq::http::{Response, StatusCode};
 
-use crate::loader::{self, MAX_BYTES};
+use crate::known::MAX_BYTES;
+use crate::verification::{Verification, verify};
 use crate::{DownloadProgress, KnownDataset, KnownFile};
 
 /// Getting no further than this until a timeout or a broken connection is not worth another try.
 const WORTH_ANOTHER_TRY: u64 = 64 << 10;
 
-/// Fetches the four files into `folder`, each from the first mirror that gives the published one.
+/// What to fetch, and from where.
+pub(crate) struct Request<'a> {
+    pub(crate) dataset: KnownDataset,
+    pub(crate) files: &'a [KnownFile],
+    pub(crate) mirrors: &'a [String],
+    pub(crate) timeout: Duration,
+}
+
+/// Fetches the files into `folder`, each from the first mirror that gives the published one.
 ///
 /// A file takes its name only after its digest is proven. What came before a connection broke waits in a
 /// file beside it, and only the rest is asked for. A lock keeps a second process waiting until this one is
 /// done; it then finds the files there.
 pub(crate) fn fetch(
-    dataset: KnownDataset,
-    mirrors: &[String],
-    timeout: Duration,
+    &Request {
+        dataset,
+        files,
+        mirrors,
+        timeout,
+    }: &Request<'_>,
     folder: &Path,
     progress: &dyn DownloadProgress,
 ) -> Result<(), String> {
@@ -38,7 +50,7 @@ pub(crate) fn fetch(
         .build()
         .into();
 
-    for file in dataset.files() {
+    for file in files {
         let path = folder.join(format!("{}.gz", file.name));
         if path.exists() {
             continue;
@@ -46,7 +58,7 @@ pub(crate) fn fetch(
         let download = Download {
             agent: &agent,
             dataset,
-            file: &file,
+            file,
             part: folder.join(format!("{}.gz.part", file.name)),
             path: &path,
             progress,
@@ -183,7 +195,11 @@ impl Download<'_> {
     fn keep(&self) -> Result<(), String> {
         let raw = fs::read(&self.part).map_err(|error| self.at_part(&error))?;
         let name = Path::new(self.file.name);
-        loader::verify(self.dataset, self.file, name, &raw).map_err(|error| error.to_string())?;
+        let verified =
+            verify(self.dataset, self.file, name, &raw).map_err(|error| error.to_string())?;
+        if verified.by == Verification::Shape && self.file.gzip_md5.is_some() {
+            return Err("not compressed: only the compressed file has a digest".to_owned());
+        }
         fs::rename(&self.part, self.path)
             .map_err(|error| format!("{}: {error}", self.path.display()))
     }

@@ -52,7 +52,8 @@ pub enum DataError {
     },
     /// A file of a known data set has another shape than the published one.
     #[error(
-        "{path}: {dataset} has shape {expected:?} here, the file has {found:?}; it is another data set's",
+        "{path}: {dataset} has shape {expected:?} here, the file has {found:?}\n\
+         Remove or replace the file, or name another folder.",
         path = path.display()
     )]
     Shape {
@@ -80,6 +81,40 @@ pub enum DataError {
         expected: String,
         /// The file's digest in hexadecimal.
         found: String,
+    },
+    /// A compressed file is not the published one.
+    #[error(
+        "{path}: not the published {dataset} file: MD5 of the compressed file should be\n  \
+         {expected}, but is\n  {found}\nRemove or replace the file, or name another folder. If it \
+         was compressed again, decompress it: it is then verified by type and shape alone.",
+        path = path.display()
+    )]
+    GzipDigest {
+        /// The file.
+        path: PathBuf,
+        /// The data set it should belong to.
+        dataset: KnownDataset,
+        /// The published digest in hexadecimal.
+        expected: String,
+        /// The file's digest in hexadecimal.
+        found: String,
+    },
+    /// A file's digest is that of another published file.
+    #[error(
+        "{path}: expected {dataset}'s {expected}, found {found_dataset}'s {found}\n{}",
+        way_to(*dataset, *found_dataset), path = path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The data set it should belong to.
+        dataset: KnownDataset,
+        /// The name of the file it should be.
+        expected: &'static str,
+        /// The data set it belongs to.
+        found_dataset: KnownDataset,
+        /// The name of the file it is.
+        found: &'static str,
     },
     /// Images and labels are not of the same number.
     #[error("{images} images but {labels} labels")]
@@ -162,6 +197,16 @@ fn ways(dataset: KnownDataset) -> String {
         "\nTo get it, either connect to the network and run again, or put its four files (plain or .gz) \
          into DIR/{dataset} and name DIR with --data-dir or LENET_DATA_DIR. They are published at {}",
         dataset.homepage()
+    )
+}
+
+fn way_to(dataset: KnownDataset, found: KnownDataset) -> String {
+    if dataset == found {
+        return "Rename the file, or replace it.".to_owned();
+    }
+    format!(
+        "To use {found}, choose it with --dataset {found} or KnownDataset::{found:?}; for {dataset}, name \
+         another folder with --data-dir or LENET_DATA_DIR."
     )
 }
 

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use crate::DataError;
 use crate::idx::{ElementType, Idx};
 use crate::synthetic::SIZE;
+use crate::{Verification, verification};
 
 /// Labelled grey images in one contiguous buffer.
 ///
@@ -25,6 +26,7 @@ pub struct ImageDataset {
     image_size: [usize; 2],
     class_names: Vec<String>,
     synthetic: bool,
+    verification: Option<Verification>,
 }
 
 /// A data set as it is published: one part to train on, one to test with.
@@ -34,6 +36,23 @@ pub struct Splits {
     pub train: ImageDataset,
     /// What it is judged by; never used to choose anything.
     pub test: ImageDataset,
+}
+
+impl Splits {
+    /// What vouches for both parts, see [`ImageDataset::verification`].
+    ///
+    /// ```
+    /// use lenet_data::{Verification, synthetic};
+    ///
+    /// let splits = synthetic::garment_splits(10, 10);
+    /// assert_eq!(splits.verification(), None); // generated, not published
+    /// if splits.verification() == Some(Verification::Shape) {
+    ///     println!("verified by {}", Verification::Shape);
+    /// }
+    /// ```
+    pub fn verification(&self) -> Option<Verification> {
+        self.train.verification().min(self.test.verification())
+    }
 }
 
 impl ImageDataset {
@@ -77,6 +96,7 @@ impl ImageDataset {
             image_size,
             class_names,
             synthetic: false,
+            verification: None,
         })
     }
 
@@ -112,6 +132,7 @@ impl ImageDataset {
             image_size: [SIZE, SIZE],
             class_names: class_names.iter().map(|&name| name.to_owned()).collect(),
             synthetic: true,
+            verification: None,
         }
     }
 
@@ -123,6 +144,19 @@ impl ImageDataset {
     /// Whether the images are drawings of the project, see [`synthetic`](crate::synthetic).
     pub fn is_synthetic(&self) -> bool {
         self.synthetic
+    }
+
+    /// What vouches for the images, if they are of a published data set that a
+    /// [`Loader`](crate::Loader) read.
+    pub fn verification(&self) -> Option<Verification> {
+        self.verification
+    }
+
+    pub(crate) fn verified_by(self, verification: Verification) -> Self {
+        Self {
+            verification: Some(verification),
+            ..self
+        }
     }
 
     /// The number of images.
@@ -171,7 +205,7 @@ impl ImageDataset {
         digest.update((self.labels.len() as u64).to_le_bytes());
         digest.update(&self.labels);
         digest.update(&self.images);
-        crate::loader::hexadecimal(&digest.finalize())
+        verification::hexadecimal(&digest.finalize())
     }
 
     /// The images at these indices, in this order; indices beyond the end are left out.

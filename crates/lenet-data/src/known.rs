@@ -3,6 +3,10 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+/// Largest file that is read or fetched, and most bytes that it is inflated to: the largest of the
+/// family has 47 MB.
+pub(crate) const MAX_BYTES: u64 = 64 << 20;
+
 /// A data set of the MNIST family: 28×28 grey images of ten classes, 60,000 to train and 10,000
 /// to test.
 ///
@@ -50,6 +54,8 @@ pub struct KnownFile {
     pub shape: &'static [usize],
     /// SHA-256 of its decompressed bytes in hexadecimal, where it is established.
     pub sha256: Option<&'static str>,
+    /// MD5 of the gzip-compressed file in hexadecimal, where that is all there is to go by.
+    pub gzip_md5: Option<&'static str>,
 }
 
 /// A name that is no data set's.
@@ -133,30 +139,47 @@ impl KnownDataset {
 
     /// The four files: images and labels to train on, then to test with.
     ///
-    /// The digests of MNIST and Fashion-MNIST are of the published files. KMNIST's are not
-    /// established here; its files are verified by type and shape alone.
+    /// MNIST and Fashion-MNIST are known by the SHA-256 of the decompressed files, KMNIST by the MD5 of
+    /// the compressed ones: decompressed, its files are verified by type and shape alone.
+    ///
+    /// ```
+    /// use lenet_data::KnownDataset;
+    ///
+    /// assert!(KnownDataset::Mnist.files().iter().all(|file| file.sha256.is_some()));
+    /// assert!(KnownDataset::Kmnist.files().iter().all(|file| file.gzip_md5.is_some()));
+    /// ```
     pub fn files(self) -> [KnownFile; 4] {
-        let sha256 = match self {
+        let by_sha256 = |digest| (Some(digest), None);
+        let by_gzip_md5 = |digest| (None, Some(digest));
+        let [train_images, train_labels, test_images, test_labels] = match self {
             Self::Mnist => [
-                Some("ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
-                Some("65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
-                Some("0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
-                Some("ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
-            ],
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            ]
+            .map(by_sha256),
             Self::FashionMnist => [
-                Some("c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
-                Some("bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
-                Some("5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"),
-                Some("0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
-            ],
-            Self::Kmnist => [None; 4],
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+            ]
+            .map(by_sha256),
+            Self::Kmnist => [
+                "bdb82020997e1d708af4cf47b453dcf7",
+                "e144d726b3acfaa3e44228e80efcd344",
+                "5c965bf0a639b31b8f53240b1b52f4d7",
+                "7320c461ea6c1c855c0b718fb2a4b134",
+            ]
+            .map(by_gzip_md5),
         };
-        let [train_images, train_labels, test_images, test_labels] = sha256;
-        let file = |role, name, shape, sha256| KnownFile {
+        let file = |role, name, shape, (sha256, gzip_md5)| KnownFile {
             role,
             name,
             shape,
             sha256,
+            gzip_md5,
         };
         [
             file(
@@ -186,6 +209,20 @@ impl KnownDataset {
         ]
     }
 
+    /// Whose published file has one of these digests, and its name.
+    pub(crate) fn publisher(
+        sha256: &str,
+        gzip_md5: Option<&str>,
+    ) -> Option<(KnownDataset, &'static str)> {
+        Self::ALL.into_iter().find_map(|dataset| {
+            let files = dataset.files().into_iter();
+            let mut same = files.filter(|file| {
+                file.sha256 == Some(sha256) || (gzip_md5.is_some() && file.gzip_md5 == gzip_md5)
+            });
+            same.next().map(|file| (dataset, file.name))
+        })
+    }
+
     /// Folders within a data directory in which it may lie; the second is torchvision's.
     pub(crate) fn folders(self) -> [&'static str; 2] {
         match self {
@@ -212,5 +249,23 @@ impl FromStr for KnownDataset {
             .ok_or_else(|| UnknownDataset {
                 found: name.to_owned(),
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_published_file_is_recognised_by_either_digest() {
+        for dataset in KnownDataset::ALL {
+            for file in dataset.files() {
+                let (sha256, gzip_md5) = (file.sha256.unwrap_or_default(), file.gzip_md5);
+                let found = KnownDataset::publisher(sha256, gzip_md5);
+                assert_eq!(found, Some((dataset, file.name)));
+            }
+        }
+        assert_eq!(KnownDataset::publisher("", None), None);
+        assert_eq!(KnownDataset::publisher("0", Some("0")), None);
     }
 }

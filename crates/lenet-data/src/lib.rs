@@ -7,7 +7,7 @@
 //! | to do this | use |
 //! |---|---|
 //! | read or write IDX bytes | [`idx`] |
-//! | get MNIST, Fashion-MNIST, KMNIST | [`KnownDataset`], [`Loader`] |
+//! | get MNIST, Fashion-MNIST, KMNIST | [`KnownDataset`], [`Loader`], [`Verification`] |
 //! | hold images and labels | [`ImageDataset`], [`Splits`] |
 //! | feed a network | [`ImageDataset::batches`], [`Batch`], [`Order`] |
 //! | change images at random while training | [`Augmentation`] |
@@ -31,6 +31,7 @@ mod permutation;
 #[cfg(feature = "pictures")]
 mod picture;
 pub mod synthetic;
+mod verification;
 
 pub use augmentation::Augmentation;
 pub use batch::{Batch, Batches, Order};
@@ -43,3 +44,4 @@ pub use loader::{DownloadProgress, Loader};
 pub use permutation::permutation;
 #[cfg(feature = "pictures")]
 pub use picture::{Picture, PictureError, Polarity};
+pub use verification::Verification;

@@ -1,20 +1,15 @@
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
-use crate::idx::{self, Header};
+use crate::known::MAX_BYTES;
+use crate::verification::{Verification, verify};
 use crate::{DataError, ImageDataset, KnownDataset, KnownFile, SearchedPlace, Splits};
 
 /// How long a mirror may be silent or slow.
 const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Largest file that is read or fetched, and most bytes that it is inflated to: the largest of the family has 47 MB.
-pub(crate) const MAX_BYTES: u64 = 64 << 20;
 
 /// Told of every piece of a download.
 pub trait DownloadProgress {
@@ -30,6 +25,10 @@ pub trait DownloadProgress {
 /// (`fashion-mnist/`) or in torchvision's (`FashionMNIST/raw/`); in the first two also directly.
 /// The first folder that has all four is used, and a damaged or foreign file there is an error,
 /// never silently passed over.
+///
+/// A file must have the digest of the published one. KMNIST's digests are of the compressed files:
+/// where only decompressed ones lie, they are verified by type and shape alone, which
+/// [`Splits::verification`] reports and a warning of `tracing` names.
 ///
 /// With the feature `download` and [`with_download`](Self::with_download), a data set found
 /// nowhere is fetched into the cache directory, unless the environment variable `LENET_OFFLINE` is
@@ -53,6 +52,7 @@ pub trait DownloadProgress {
 /// ```
 pub struct Loader<'a> {
     dataset: KnownDataset,
+    files: [KnownFile; 4],
     directory: Option<PathBuf>,
     cache: Option<PathBuf>,
     #[cfg_attr(not(feature = "download"), allow(dead_code))]
@@ -68,6 +68,7 @@ impl<'a> Loader<'a> {
     pub fn new(dataset: KnownDataset) -> Self {
         Self {
             dataset,
+            files: dataset.files(),
             directory: None,
             cache: dirs::cache_dir().map(|cache| cache.join("lenet")),
             mirrors: dataset
@@ -99,6 +100,24 @@ impl<'a> Loader<'a> {
     #[must_use]
     pub fn with_mirrors<S: Into<String>>(mut self, mirrors: impl IntoIterator<Item = S>) -> Self {
         self.mirrors = mirrors.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Expects these files in place of [`KnownDataset::files`], such as those of a mirror that
+    /// compressed them again, or whose digests you have established yourself.
+    ///
+    /// ```
+    /// use lenet_data::{KnownDataset, Loader};
+    ///
+    /// let mut files = KnownDataset::Kmnist.files();
+    /// for file in &mut files {
+    ///     file.gzip_md5 = None; // compressed again
+    /// }
+    /// let loader = Loader::new(KnownDataset::Kmnist).with_files(files);
+    /// ```
+    #[must_use]
+    pub fn with_files(mut self, files: [KnownFile; 4]) -> Self {
+        self.files = files;
         self
     }
 
@@ -163,7 +182,13 @@ impl<'a> Loader<'a> {
             (Some(progress), Some(cache)) => (progress, cache),
         };
         let folder = cache.join(self.dataset.name());
-        match crate::download::fetch(self.dataset, &self.mirrors, self.timeout, &folder, progress) {
+        let request = crate::download::Request {
+            dataset: self.dataset,
+            files: &self.files,
+            mirrors: &self.mirrors,
+            timeout: self.timeout,
+        };
+        match crate::download::fetch(&request, &folder, progress) {
             Ok(()) => self.read_splits(&folder),
             Err(reason) => Err(missing(searched, reason)),
         }
@@ -203,8 +228,8 @@ impl<'a> Loader<'a> {
 
     fn search(&self, folder: PathBuf, reason: &'static str) -> SearchedPlace {
         let (mut found, mut missing) = (Vec::new(), Vec::new());
-        for file in self.dataset.files() {
-            match find(&folder, &file) {
+        for file in &self.files {
+            match find(&folder, file) {
                 Some(name) => found.push(name),
                 None => missing.push(file.name),
             }
@@ -218,30 +243,38 @@ impl<'a> Loader<'a> {
     }
 
     fn read_splits(&self, folder: &Path) -> Result<Splits, DataError> {
-        let load = |file: KnownFile| {
-            let path = folder.join(find(folder, &file).unwrap_or_else(|| file.name.to_owned()));
+        let load = |file: &KnownFile| {
+            let path = folder.join(find(folder, file).unwrap_or_else(|| file.name.to_owned()));
             let raw = read(&path).map_err(|source| DataError::Io {
                 path: path.clone(),
                 source,
             })?;
-            let inflated = match verify(self.dataset, &file, &path, &raw)? {
+            let verified = verify(self.dataset, file, &path, &raw)?;
+            let by = verified.by;
+            if by == Verification::Shape {
+                tracing::warn!(dataset = %self.dataset, path = %path.display(), "verified by {by}");
+            }
+            let inflated = match verified.bytes {
                 Cow::Owned(inflated) => Some(inflated),
                 Cow::Borrowed(_) => None,
             };
-            Ok::<_, DataError>((path, inflated.unwrap_or(raw)))
+            Ok::<_, DataError>((path, inflated.unwrap_or(raw), by))
         };
-        let part = |(images_path, images): (PathBuf, _), (labels_path, labels): (PathBuf, _)| {
-            ImageDataset::from_idx(
+        let part = |images: &KnownFile, labels: &KnownFile| {
+            let (images_path, images, images_by) = load(images)?;
+            let (labels_path, labels, labels_by) = load(labels)?;
+            let part = ImageDataset::from_idx(
                 self.dataset.name(),
                 (&images_path, images),
                 (&labels_path, labels),
                 self.dataset.class_names(),
-            )
+            )?;
+            Ok::<_, DataError>(part.verified_by(images_by.min(labels_by)))
         };
-        let [train_images, train_labels, test_images, test_labels] = self.dataset.files();
+        let [train_images, train_labels, test_images, test_labels] = &self.files;
         Ok(Splits {
-            train: part(load(train_images)?, load(train_labels)?)?,
-            test: part(load(test_images)?, load(test_labels)?)?,
+            train: part(train_images, train_labels)?,
+            test: part(test_images, test_labels)?,
         })
     }
 }
@@ -260,55 +293,12 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The name under which the file lies in this folder: plain or compressed.
+/// The name under which the file lies in this folder: plain or compressed, first the form that has a
+/// digest.
 fn find(folder: &Path, file: &KnownFile) -> Option<String> {
-    [file.name.to_owned(), format!("{}.gz", file.name)]
-        .into_iter()
-        .find(|name| folder.join(name).is_file())
-}
-
-/// The decompressed bytes of a file of which it is proven that they are the published ones.
-pub(crate) fn verify<'a>(
-    dataset: KnownDataset,
-    file: &KnownFile,
-    path: &Path,
-    raw: &'a [u8],
-) -> Result<Cow<'a, [u8]>, DataError> {
-    let idx_error = |source| DataError::Idx {
-        path: path.to_owned(),
-        source,
-    };
-    let bytes = idx::decode(raw, MAX_BYTES as usize).map_err(idx_error)?;
-    let header = Header::parse(&bytes).map_err(idx_error)?;
-    header.check_len(bytes.len()).map_err(idx_error)?;
-    if header.shape != file.shape {
-        return Err(DataError::Shape {
-            path: path.to_owned(),
-            dataset,
-            expected: file.shape.to_vec(),
-            found: header.shape,
-        });
+    let mut names = [file.name.to_owned(), format!("{}.gz", file.name)];
+    if file.sha256.is_none() && file.gzip_md5.is_some() {
+        names.reverse();
     }
-    let Some(expected) = file.sha256 else {
-        tracing::info!(%dataset, file = file.name, "no digest is known: verified by shape alone");
-        return Ok(bytes);
-    };
-    let found = hexadecimal(&Sha256::digest(&bytes));
-    if found != expected {
-        return Err(DataError::Digest {
-            path: path.to_owned(),
-            dataset,
-            expected: expected.to_owned(),
-            found,
-        });
-    }
-    Ok(bytes)
-}
-
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    names.into_iter().find(|name| folder.join(name).is_file())
 }

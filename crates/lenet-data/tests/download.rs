@@ -10,8 +10,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{BLANK, gzip};
-use lenet_data::{DataError, DownloadProgress, KnownDataset, Loader, Splits};
+use crate::common::{BLANK, compressed_again, gzip, published_blank};
+use lenet_data::idx;
+use lenet_data::{
+    DataError, DownloadProgress, KnownDataset, KnownFile, Loader, Splits, Verification,
+};
 use tempfile::TempDir;
 
 /// What a mirror does, by the first part of the path. Each serves the blank files.
@@ -46,9 +49,11 @@ enum Fault {
     Bomb,
     /// Says that it goes on, and sends something else.
     WrongRest,
+    /// The decompressed file.
+    Decompressed,
 }
 
-const FAULTS: [Fault; 16] = [
+const FAULTS: [Fault; 17] = [
     Fault::None,
     Fault::NoLength,
     Fault::NotFound,
@@ -65,6 +70,7 @@ const FAULTS: [Fault; 16] = [
     Fault::Endless,
     Fault::Bomb,
     Fault::WrongRest,
+    Fault::Decompressed,
 ];
 
 /// A server, until the test ends.
@@ -163,7 +169,9 @@ fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> std::io::Result<
         Fault::Cut => (rest(), &bytes[start..][..(whole - start) / 2]),
         Fault::Reset => (length(whole), &bytes[..whole / 2]),
         Fault::WrongRest => (rest(), &bytes[..whole - start]),
-        Fault::Trickle | Fault::Endless | Fault::Bomb => (status("200 OK", ""), &[]),
+        Fault::Trickle | Fault::Endless | Fault::Bomb | Fault::Decompressed => {
+            (status("200 OK", ""), &[])
+        }
     };
     if fault != Fault::Reset {
         // Closing before everything was read resets the connection.
@@ -182,6 +190,9 @@ fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> std::io::Result<
         Fault::Endless => loop {
             stream.write_all(&[0; 1 << 16])?;
         },
+        Fault::Decompressed => {
+            stream.write_all(&idx::decode(bytes, idx::MAX_DECOMPRESSED).unwrap())?;
+        }
         Fault::Bomb => {
             // The header of the file, then zeros: a mebibyte, a thousand in memory.
             let shape = KnownDataset::Kmnist.files()[0].shape;
@@ -204,18 +215,21 @@ impl DownloadProgress for Received {
     }
 }
 
-/// KMNIST, unlike the others, is verified by shape.
+/// From mirrors that compressed KMNIST again, so that the blank files pass by their shape.
 fn fetch(cache: &Path, mirrors: &[String]) -> Result<Splits, DataError> {
-    fetch_known(KnownDataset::Kmnist, cache, mirrors)
+    let dataset = KnownDataset::Kmnist;
+    fetch_files(dataset, compressed_again(dataset), cache, mirrors)
 }
 
-fn fetch_known(
+fn fetch_files(
     dataset: KnownDataset,
+    files: [KnownFile; 4],
     cache: &Path,
     mirrors: &[String],
 ) -> Result<Splits, DataError> {
     let (progress, empty) = (Received::default(), TempDir::new().unwrap());
     let loader = Loader::new(dataset)
+        .with_files(files)
         .with_directory(empty.path())
         .with_cache_directory(cache)
         .with_mirrors(mirrors)
@@ -423,10 +437,36 @@ fn a_foreign_file_is_not_kept() {
     }
     let (server, cache) = (Server::start(), TempDir::new().unwrap());
     let mirrors = [server.mirror(Fault::None)];
-    let error = fetch_known(KnownDataset::Mnist, cache.path(), &mirrors).unwrap_err();
+    let dataset = KnownDataset::Mnist;
+    let error = fetch_files(dataset, dataset.files(), cache.path(), &mirrors).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("not the published mnist file"), "{text}");
     assert!(files(&cache.path().join("mnist")).is_empty());
+}
+
+/// KMNIST's digests are of the compressed files.
+#[test]
+fn a_download_must_have_the_published_digest_of_the_compressed_file() {
+    let kmnist = KnownDataset::Kmnist;
+    let (server, cache) = (Server::start(), TempDir::new().unwrap());
+    let folder = cache.path().join("kmnist");
+    let good = [server.mirror(Fault::None)];
+
+    let error = fetch_files(kmnist, kmnist.files(), cache.path(), &good).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("bdb82020997e1d708af4cf47b453dcf7"), "{text}");
+    assert!(files(&folder).is_empty());
+
+    // A digest that cannot be compared is not one that was.
+    let decompressed = [server.mirror(Fault::Decompressed)];
+    let error = fetch_files(kmnist, published_blank(), cache.path(), &decompressed).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("not compressed"), "{text}");
+    assert!(files(&folder).is_empty());
+
+    let splits = fetch_files(kmnist, published_blank(), cache.path(), &good).unwrap();
+    assert_eq!(splits.verification(), Some(Verification::Digest));
+    assert_eq!(files(&folder), all_files());
 }
 
 /// A process that may write no more than 64 KiB to a file stands for a disk without room.

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::common::BLANK;
-use lenet_data::idx::Values;
-use lenet_data::{DataError, KnownDataset, Loader, Splits};
+use crate::common::{BLANK, FASHION_MNIST_LABELS, compressed_again, published_blank};
+use lenet_data::idx::{self, Values};
+use lenet_data::{DataError, KnownDataset, KnownFile, Loader, Splits, Verification, synthetic};
 use tempfile::TempDir;
 
 fn put_blank_files(folder: &Path) {
@@ -14,10 +14,19 @@ fn put_blank_files(folder: &Path) {
     }
 }
 
-/// Looks in this directory and an empty cache. KMNIST, unlike the others, is verified by shape.
+/// Looks in this directory and an empty cache, where KMNIST's blank files pass by their shape.
 fn load(dataset: KnownDataset, directory: &Path) -> Result<Splits, DataError> {
+    load_files(dataset, compressed_again(dataset), directory)
+}
+
+fn load_files(
+    dataset: KnownDataset,
+    files: [KnownFile; 4],
+    directory: &Path,
+) -> Result<Splits, DataError> {
     let cache = TempDir::new().unwrap();
     Loader::new(dataset)
+        .with_files(files)
         .with_directory(directory)
         .with_cache_directory(cache.path())
         .load()
@@ -155,6 +164,105 @@ fn a_file_that_cannot_be_trusted_is_an_error_and_stays_where_it_is() {
     );
 }
 
+#[test]
+fn a_compressed_file_must_have_its_published_digest() {
+    let directory = TempDir::new().unwrap();
+    put_blank_files(directory.path());
+    let published = published_blank();
+    let splits = load_files(KnownDataset::Kmnist, published, directory.path()).unwrap();
+    assert_eq!(splits.verification(), Some(Verification::Digest));
+
+    let kmnist = KnownDataset::Kmnist;
+    let error = load_files(kmnist, kmnist.files(), directory.path()).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, DataError::GzipDigest { .. }), "{text}");
+    for expected in [
+        "train-images-idx3-ubyte.gz: not the published kmnist file",
+        "bdb82020997e1d708af4cf47b453dcf7",
+        published[0].gzip_md5.unwrap(),
+    ] {
+        assert!(text.contains(expected), "'{expected}' is not in:\n{text}");
+    }
+
+    // The same pixels, compressed otherwise.
+    let path = directory.path().join("t10k-labels-idx1-ubyte.gz");
+    let mut trailing = std::fs::read(&path).unwrap();
+    trailing.extend(crate::common::gzip(b""));
+    std::fs::write(&path, trailing).unwrap();
+    let error = load_files(kmnist, published, directory.path()).unwrap_err();
+    assert!(matches!(error, DataError::GzipDigest { .. }), "{error}");
+}
+
+#[test]
+fn what_only_the_shape_vouches_for_is_reported() {
+    let directory = TempDir::new().unwrap();
+    put_blank_files(directory.path());
+    let kmnist = KnownDataset::Kmnist;
+    let (name, bytes) = &BLANK[3];
+    let plain = idx::decode(bytes, idx::MAX_DECOMPRESSED).unwrap();
+    std::fs::write(directory.path().join(name), &plain).unwrap();
+    // Both forms are there: the one with a digest is read.
+    let splits = load_files(kmnist, published_blank(), directory.path()).unwrap();
+    assert_eq!(splits.verification(), Some(Verification::Digest));
+
+    std::fs::remove_file(directory.path().join(format!("{name}.gz"))).unwrap();
+    let splits = load_files(kmnist, published_blank(), directory.path()).unwrap();
+    assert_eq!(splits.train.verification(), Some(Verification::Digest));
+    assert_eq!(splits.test.verification(), Some(Verification::Shape));
+    assert_eq!(splits.verification(), Some(Verification::Shape));
+    assert_eq!(
+        splits.test.select(&[0]).verification(),
+        Some(Verification::Shape)
+    );
+    assert_eq!(synthetic::digit_splits(1, 1).verification(), None);
+}
+
+/// In either form: its digest is of the decompressed bytes.
+#[test]
+fn a_file_known_to_be_another_data_sets_is_refused_and_named() {
+    let name = "t10k-labels-idx1-ubyte";
+    let plain = idx::decode(FASHION_MNIST_LABELS, idx::MAX_DECOMPRESSED).unwrap();
+    for (file, bytes) in [
+        (format!("{name}.gz"), FASHION_MNIST_LABELS),
+        (name.to_owned(), &*plain),
+    ] {
+        let directory = TempDir::new().unwrap();
+        put_blank_files(directory.path());
+        std::fs::remove_file(directory.path().join(format!("{name}.gz"))).unwrap();
+        let path = directory.path().join(file);
+        std::fs::write(&path, bytes).unwrap();
+        let error = load(KnownDataset::Kmnist, directory.path()).unwrap_err();
+        let text = error.to_string();
+        let DataError::Foreign { found_dataset, .. } = error else {
+            panic!("{text}")
+        };
+        assert_eq!(found_dataset, KnownDataset::FashionMnist);
+        for expected in [
+            path.to_str().unwrap(),
+            "expected kmnist's t10k-labels-idx1-ubyte, found fashion-mnist's t10k-labels-idx1-ubyte",
+            "--dataset fashion-mnist or KnownDataset::FashionMnist",
+            "--data-dir or LENET_DATA_DIR",
+        ] {
+            assert!(text.contains(expected), "'{expected}' is not in:\n{text}");
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn a_file_under_another_ones_name_is_recognised() {
+    let directory = TempDir::new().unwrap();
+    put_blank_files(directory.path());
+    let path = directory.path().join("train-images-idx3-ubyte.gz");
+    std::fs::write(path, FASHION_MNIST_LABELS).unwrap();
+    let error = load(KnownDataset::FashionMnist, directory.path()).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("found fashion-mnist's t10k-labels-idx1-ubyte\nRename the file"),
+        "{text}"
+    );
+}
+
 /// With the real files at hand: they are the published ones, and swapping two data sets is noticed.
 #[test]
 fn the_published_files_are_recognised() {
@@ -173,8 +281,13 @@ fn the_published_files_are_recognised() {
             .filter(|&&label| label == 3)
             .count();
         assert!((900..1_100).contains(&per_class));
+        assert_eq!(splits.verification(), Some(Verification::Digest));
     }
     let wrong = Path::new(&directory).join("mnist");
-    let error = load(KnownDataset::FashionMnist, &wrong).unwrap_err();
-    assert!(matches!(error, DataError::Digest { .. }), "{error}");
+    for dataset in [KnownDataset::FashionMnist, KnownDataset::Kmnist] {
+        let error = load_files(dataset, dataset.files(), &wrong).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, DataError::Foreign { .. }), "{text}");
+        assert!(text.contains("--dataset mnist"), "{text}");
+    }
 }
