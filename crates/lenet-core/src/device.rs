@@ -220,6 +220,65 @@ pub fn runs_on_rayon(device: &Device) -> bool {
     }
 }
 
+/// The kind of a device in one word: `flex`, `ndarray`, `wgpu`, `cuda`, `metal`, `rocm` or `cpu`, the last
+/// being CubeCL's; `other` for a backend that this crate has no feature for.
+///
+/// Devices of one kind give the same numbers, or nearly so; those of two kinds round differently.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use lenet_core::device_kind;
+///
+/// assert_eq!(device_kind(&Device::flex()), "flex");
+/// ```
+pub fn device_kind(device: &Device) -> &'static str {
+    #[cfg(any(
+        feature = "flex",
+        feature = "wgpu",
+        feature = "cuda",
+        feature = "ndarray"
+    ))]
+    {
+        use burn::backend::DispatchDevice;
+
+        let device = device.clone().without_autodiff();
+        match device.as_dispatch() {
+            #[cfg(feature = "flex")]
+            DispatchDevice::Flex(_) => "flex",
+            #[cfg(feature = "ndarray")]
+            DispatchDevice::NdArray(_) => "ndarray",
+            #[cfg(any(feature = "wgpu", feature = "cuda"))]
+            DispatchDevice::Cube(device) => cube_kind(device),
+            #[allow(unreachable_patterns, reason = "where burn has no other backend")]
+            _ => "other",
+        }
+    }
+    #[cfg(not(any(
+        feature = "flex",
+        feature = "wgpu",
+        feature = "cuda",
+        feature = "ndarray"
+    )))]
+    {
+        let _ = device;
+        "other"
+    }
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn cube_kind(device: &burn::backend::CubeDevice) -> &'static str {
+    use burn::backend::CubeDevice;
+
+    match device {
+        CubeDevice::Cuda(_) => "cuda",
+        CubeDevice::Hip(_) => "rocm",
+        CubeDevice::Metal(_) => "metal",
+        CubeDevice::Wgpu(_) => "wgpu",
+        CubeDevice::Cpu(_) => "cpu",
+        _ => "other",
+    }
+}
+
 fn select_auto() -> Result<SelectedDevice, DeviceError> {
     #[cfg(feature = "cuda")]
     if let Ok(selected) = select_cuda() {

@@ -17,7 +17,7 @@
 //! | train it in burn's `Learner` | its `TrainStep`, with the feature `learner` |
 //! | take weights out and put them in | [`LeNet::state_dict`], [`LeNet::load_state_dict`] |
 //! | write a file whole or not at all | [`write_file`], [`read_file`] |
-//! | choose a device by name | [`DeviceChoice`] |
+//! | choose a device by name | [`DeviceChoice`], [`device_kind`] |
 
 mod config;
 mod conv_block;
@@ -42,7 +42,7 @@ mod weights;
 pub use config::{Activation, LeNetConfig, Pooling};
 pub use conv_block::{ConvBlock, conv_block};
 pub use dense::{Dense, dense};
-pub use device::{DeviceChoice, DeviceError, SelectedDevice, runs_on_rayon};
+pub use device::{DeviceChoice, DeviceError, SelectedDevice, device_kind, runs_on_rayon};
 pub use error::{ConfigError, InputError, TensorDifference, WeightsError};
 pub use file::{read_file, write_file};
 pub use initializer::{BiasInitializer, Initializer};

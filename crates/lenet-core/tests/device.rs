@@ -1,6 +1,7 @@
 //! Devices by name.
 
-use lenet_core::{DeviceChoice, DeviceError};
+use burn::tensor::Device;
+use lenet_core::{DeviceChoice, DeviceError, device_kind};
 
 #[test]
 fn every_name_parses_to_itself_or_says_what_there_is() {
@@ -37,6 +38,21 @@ fn a_gpu_is_found_or_not_but_never_a_panic() {
         match DeviceChoice::Wgpu.select() {
             Ok(selected) => assert!(selected.description.contains("wgpu")),
             Err(error) => assert!(error.to_string().contains("flex"), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn each_device_has_a_kind() {
+    assert_eq!(device_kind(&Device::flex()), "flex");
+    assert_eq!(device_kind(&Device::flex().autodiff()), "flex");
+    for choice in DeviceChoice::available() {
+        if choice == DeviceChoice::Auto {
+            continue;
+        }
+        if let Ok(selected) = choice.select() {
+            let kind = device_kind(&selected.device);
+            assert!(!kind.is_empty() && kind != "other", "{choice}: {kind}");
         }
     }
 }
