@@ -83,12 +83,17 @@ fn epochs(session: &mut Session, args: &CompareArgs) -> anyhow::Result<()> {
         let Some(accuracy) = setting.mean_after(epoch) else {
             continue;
         };
-        if best.is_none_or(|(_, most)| accuracy > most) {
+        // A mean of fewer trials than another's is not comparable with it.
+        let is_whole = setting.trials.iter().all(|trial| {
+            let result = trial.result();
+            result.is_some_and(|result| result.accuracy_after(epoch).is_some())
+        });
+        if is_whole && best.is_none_or(|(_, most)| accuracy > most) {
             best = Some((epoch, accuracy));
         }
         let after = |value: fn(&lenet::train::EpochMetrics) -> Option<f64>| {
-            let trials = setting.trials.iter();
-            let values: Vec<f64> = trials
+            let values: Vec<f64> = setting
+                .results()
                 .filter_map(|trial| value(trial.epochs.get(epoch - 1)?))
                 .collect();
             format!("{:.4}", values.iter().sum::<f64>() / values.len() as f64)

@@ -44,14 +44,13 @@ fn by_epoch(result: &SweepResult) -> Table {
     let rates = result.settings.iter().map(|setting| &setting.label);
     let columns = rates.flat_map(|rate| [format!("loss at {rate}"), format!("accuracy at {rate}")]);
     let mut table = Table::new(std::iter::once("epoch".to_owned()).chain(columns));
-    let trials = || result.settings.iter().flat_map(|setting| &setting.trials);
-    let epochs = trials().map(|trial| trial.epochs.len()).max().unwrap_or(0);
+    let epochs = result.results().map(|trial| trial.epochs.len());
+    let epochs = epochs.max().unwrap_or(0);
     for epoch in 1..=epochs {
         let mut row = vec![epoch.to_string()];
         for setting in &result.settings {
             let losses: Vec<f64> = setting
-                .trials
-                .iter()
+                .results()
                 .filter_map(|trial| Some(trial.epochs.get(epoch - 1)?.mean_loss))
                 .collect();
             let loss = losses.iter().sum::<f64>() / losses.len() as f64;

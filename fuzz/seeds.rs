@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         write("pytorch", name, &fs::read(fixtures.join(name))?)?;
     }
 
-    let trial = br#"{"label":"a","seed":0,"outcome":{"status":"finished"},"epochs":[],"seconds":0.5,"threads":1}"#;
+    let trial = br#"{"label":"a","seed":0,"outcome":{"status":"failed","message":"m"},"epochs":[],"seconds":0.5,"threads":1,"device":"flex"}"#;
     write("sweep", "trial", &[&[0], &trial[..], b"\n"].concat())?;
 
     let network = LeNetConfig::modern(10)

@@ -112,6 +112,10 @@ pub(crate) struct SweepArgs {
     /// Networks trained at once; on a CPU they share its cores [default: one for each core; 1 on a GPU]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) jobs: Option<usize>,
+
+    /// Let trials of one comparison be computed on different kinds of devices: their numbers differ in the last digits
+    #[arg(long)]
+    pub(crate) mixed_devices: bool,
 }
 
 /// The images to train on.

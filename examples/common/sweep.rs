@@ -1,14 +1,14 @@
-use std::io::{IsTerminal, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal, stderr, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use lenet::plot::{AccuracyCurves, Block, SweepChart};
 use lenet::train::TrainingConfig;
 use lenet::train::sweep::{
-    Outcome, Sweep, SweepEvent, SweepLines, SweepObserver, SweepProgress, SweepResult, SweepRunner,
-    Worker,
+    Sweep, SweepError, SweepEvent, SweepLines, SweepObserver, SweepProgress, SweepResult,
+    SweepRunner, Worker,
 };
 
 use super::args::{CompareArgs, parse};
@@ -46,8 +46,8 @@ impl Session {
         self.sweep_on(title, sweep, args, (&train, &test))
     }
 
-    /// Runs the sweep on these images to learn from and to judge by, prints its table,
-    /// and writes table, numbers and charts.
+    /// Runs the sweep on these images to learn from and to judge by, writes table, numbers and charts,
+    /// and prints the table. A sweep that was stopped, or has failed trials, leaves older files alone.
     pub(crate) fn sweep_on(
         &mut self,
         title: &str,
@@ -62,64 +62,82 @@ impl Session {
             .jobs
             .unwrap_or(if self.device.is_cpu { cores } else { 1 });
         let workers = Worker::share_cores(&self.device.device, jobs.min(trials.len()));
-        println!("nets      {}, {} at a time", trials.len(), workers.len());
-        println!("training  {}, seeds {:?}\n", recipes(sweep), sweep.seeds);
+        say!("trials    {}, {} at a time", trials.len(), workers.len());
+        say!("training  {}, seeds {:?}\n", recipes(sweep), sweep.seeds);
         let observer: Box<dyn SweepObserver> = match stderr().is_terminal() {
             true => Box::new(SweepProgress::new()),
             false => Box::new(SweepLines::new(stdout())),
         };
-        let name = &sweep.name;
-        let trials_file = format!("{name}-trials.jsonl");
-        let file = self.path(&trials_file);
         let earlier = EarlierTrials::default();
         let mut observer = (observer, earlier.clone());
         let stop = interrupt::flag()?;
-        let mut runner = SweepRunner::new(sweep, &workers).with_stop(&stop);
+        let mut runner = SweepRunner::new(sweep, &workers)
+            .with_stop(&stop)
+            .with_mixed_devices(args.sweep.mixed_devices);
         if let Some(interval) = args.checkpoints.checkpoint_every {
             runner = runner.with_checkpoint_interval(interval);
         }
+        let file = self.path(&format!("{}-trials.jsonl", sweep.name));
         let result = runner.run(train, held_out, &file, &mut observer)?;
-        let earlier = earlier.count();
-        println!("\n{result}");
+        check_stop(&stop, &result)?;
+        if !result.is_complete() {
+            say!("\n{result}");
+            let failed = result.trials().filter(|trial| !trial.is_done()).count();
+            bail!("{failed} trials failed; run the same command again to repeat them");
+        }
 
-        let write = |session: &Self, file: &str, text: String| {
-            write_whole(&session.path(file), text.as_bytes())
+        // It would show older tables beside the new charts, if the rest cannot be written.
+        let section = std::fs::remove_file(self.path("section.json"));
+        if let Err(error) = section
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(error).context("removing the section.json of an earlier run");
+        }
+        self.write_tables(&result)?;
+        self.write_charts(title, &result)?;
+        say!("\n{result}");
+        self.wrote("trials", format!("{}-trials.jsonl", result.name));
+        let devices: Vec<&str> = result.devices().into_iter().collect();
+        let seconds: f64 = result.results().map(|trial| trial.seconds).sum();
+        self.add_fact(
+            "trials",
+            format!(
+                "{}: {seconds:.0} s of training in all on {}, {} at a time{}",
+                trials.len(),
+                devices.join(" and "),
+                workers.len(),
+                match earlier.count() {
+                    0 => String::new(),
+                    earlier => format!("; {earlier} of them in an earlier run"),
+                }
+            ),
+        );
+        check_stop(&stop, &result)?;
+        Ok(result)
+    }
+
+    /// Writes the table in all its forms, and puts it into the report.
+    fn write_tables(&mut self, result: &SweepResult) -> Result<()> {
+        let name = &result.name;
+        let write = |ending: &str, text: String| {
+            write_whole(&self.path(&format!("{name}.{ending}")), text.as_bytes())
         };
-        write(self, &format!("{name}.md"), result.to_markdown())?;
-        write(self, &format!("{name}.csv"), result.to_csv())?;
-        write(self, &format!("{name}.json"), result.to_json()?)?;
+        write("md", result.to_markdown())?;
+        write("csv", result.to_csv())?;
+        write("json", result.to_json()?)?;
         self.wrote("table", format!("{name}.md, .csv and .json"));
         self.add(Block::Table(result.table()));
         for note in result.notes() {
             self.add(Block::Text(note));
         }
-        let failed = result.settings.iter().flat_map(|setting| &setting.trials);
-        let failed = failed.filter(|trial| matches!(trial.outcome, Outcome::Failed { .. }));
-        match failed.count() {
-            0 => {}
-            failed => bail!("{failed} nets failed; run again to train them"),
-        }
-        let seconds = result
-            .settings
-            .iter()
-            .flat_map(|setting| &setting.trials)
-            .map(|trial| trial.seconds)
-            .sum::<f64>();
-        self.add_fact(
-            "nets",
-            format!(
-                "{}: {seconds:.0} s of training in all, {} at a time{}",
-                trials.len(),
-                workers.len(),
-                match earlier {
-                    0 => String::new(),
-                    _ => format!("; {earlier} of them in an earlier run"),
-                }
-            ),
-        );
+        Ok(())
+    }
 
-        let mut chart = SweepChart::new(self.title(title), &result);
-        let mut curves = AccuracyCurves::new(self.title(title), &result);
+    /// Draws the accuracies, and puts them into the report.
+    fn write_charts(&mut self, title: &str, result: &SweepResult) -> Result<()> {
+        let name = &result.name;
+        let mut chart = SweepChart::new(self.title(title), result);
+        let mut curves = AccuracyCurves::new(self.title(title), result);
         if let Some(warning) = self.warning() {
             chart = chart.with_warning(warning.clone());
             curves = curves.with_warning(warning);
@@ -136,11 +154,8 @@ impl Session {
             caption,
         });
         // Where every trial diverged in its first epoch there is no curve to draw.
-        if result
-            .settings
-            .iter()
-            .any(|setting| setting.mean_after(1).is_some())
-        {
+        let mut settings = result.settings.iter();
+        if settings.any(|setting| setting.mean_after(1).is_some()) {
             curves.save(self.path(&format!("{name}-epochs.png")))?;
             curves.save(self.path(&format!("{name}-epochs.svg")))?;
             self.wrote("curves", format!("{name}-epochs.png and .svg"));
@@ -152,8 +167,17 @@ impl Session {
                 ),
             });
         }
-        self.wrote("trials", trials_file);
-        Ok(result)
+        Ok(())
+    }
+}
+
+/// Ends the exercise if Ctrl-C came while nothing was being trained: what has been trained is on disk.
+fn check_stop(stop: &AtomicBool, result: &SweepResult) -> Result<(), SweepError> {
+    match stop.load(Ordering::Relaxed) {
+        false => Ok(()),
+        true => Err(SweepError::Interrupted {
+            result: Box::new(result.clone()),
+        }),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::style::{GRID, Heading, TEXT, line_color, text};
 use crate::sweep_chart::{digits, range};
 
 /// Accuracy against epoch, a line for each setting of a sweep: the mean over its seeds, and a band
-/// from the lowest of them to the highest.
+/// from the lowest of them to the highest. The legend says which settings lack trials.
 #[derive(Clone, Debug)]
 pub struct AccuracyCurves<'a> {
     title: String,
@@ -70,24 +70,28 @@ impl<'a> AccuracyCurves<'a> {
 }
 
 /// The points of one line.
-struct Curve<'a> {
-    label: &'a str,
+struct Curve {
+    label: String,
     /// Epoch, then lowest, mean and highest accuracy.
     points: Vec<(f64, [f64; 3])>,
 }
 
-fn curve(setting: &SettingResult) -> Curve<'_> {
-    let lengths = setting.trials.iter().map(|trial| trial.epochs.len());
+fn curve(setting: &SettingResult) -> Curve {
+    let lengths = setting.results().map(|trial| trial.epochs.len());
     let points = (1..=lengths.max().unwrap_or(0)).filter_map(|epoch| {
-        let trials = setting.trials.iter();
-        let accuracies = trials.filter_map(|trial| trial.accuracy_after(epoch));
+        let accuracies = setting
+            .results()
+            .filter_map(|trial| trial.accuracy_after(epoch));
         let (low, high) = accuracies.fold((f64::MAX, f64::MIN), |(low, high), accuracy| {
             (low.min(accuracy), high.max(accuracy))
         });
         Some((epoch as f64, [low, setting.mean_after(epoch)?, high]))
     });
     Curve {
-        label: &setting.label,
+        label: match setting.is_complete() {
+            true => setting.label.clone(),
+            false => format!("{} (incomplete)", setting.label),
+        },
         points: points.collect(),
     }
 }
@@ -102,7 +106,7 @@ impl Drawing for AccuracyCurves<'_> {
         area: &DrawingArea<B, Shift>,
         scale: u32,
     ) -> Result<(), PlotError> {
-        let curves: Vec<Curve<'_>> = self.result.settings.iter().map(curve).collect();
+        let curves: Vec<Curve> = self.result.settings.iter().map(curve).collect();
         let points = || curves.iter().flat_map(|curve| &curve.points);
         if points().next().is_none() {
             return Err(PlotError::Empty);

@@ -16,7 +16,7 @@ use crate::canvas::{self, Drawing, failed};
 use crate::style::{BLUE, GRID, Heading, TEXT, VERMILION, WARNING, text};
 
 /// Accuracy of each setting of a sweep: the mean over its seeds, one standard deviation to both
-/// sides, and every seed as a dot. A setting without a result is marked as such.
+/// sides, and every seed as a dot. A setting without a result, or one that lacks trials, is marked as such.
 ///
 /// ```
 /// use lenet_plot::SweepChart;
@@ -242,14 +242,18 @@ impl Drawing for SweepChart<'_> {
             accuracies.into_iter().map(dot).collect::<Vec<_>>()
         });
         chart.draw_series(seeds).map_err(failed)?;
-        let missing = places
-            .iter()
-            .filter(|(_, setting)| setting.mean().is_none());
+        let marks = places.iter().filter_map(|(place, setting)| {
+            let mark = match setting.mean() {
+                None => "no result",
+                Some(_) if setting.is_complete() => return None,
+                Some(_) => "incomplete",
+            };
+            Some((*place, mark))
+        });
         let style = crate::style::text(13 * scale, FontStyle::Bold, &WARNING)
             .pos(Pos::new(HPos::Center, VPos::Bottom));
         let bottom = y.0 + (y.1 - y.0) * 0.02;
-        let marks =
-            missing.map(|(place, _)| Text::new("no result", (*place, bottom), style.clone()));
+        let marks = marks.map(|(place, mark)| Text::new(mark, (place, bottom), style.clone()));
         chart.draw_series(marks).map_err(failed)?;
         legend(area, scale, top_margin)
     }

@@ -22,7 +22,7 @@ fn trial(label: &str, seed: u64, accuracies: &[f64]) -> Value {
         true => json!({"status": "diverged", "message": "the loss became NaN"}),
         false => json!({"status": "finished"}),
     };
-    json!({"label": label, "seed": seed, "outcome": status, "epochs": epochs, "seconds": 2.0, "threads": 1})
+    json!({"label": label, "seed": seed, "outcome": status, "epochs": epochs, "seconds": 2.0, "threads": 1, "device": "flex"})
 }
 
 fn result(scale: &str) -> SweepResult {
@@ -61,6 +61,42 @@ fn a_sweep_chart_tells_everything_in_words() {
         }
         // Two means, four seeds, and one of each in the legend.
         assert_eq!(svg.matches("<circle").count(), 2 + 4 + 2, "{scale}");
+    }
+}
+
+/// A setting that lacks a trial keeps its dots, and every picture says that it is incomplete.
+#[test]
+fn pictures_say_which_settings_are_incomplete() {
+    let whole = result("categories");
+    let incomplete = |svg: &str| svg.matches("incomplete").count();
+    assert_eq!(
+        incomplete(&SweepChart::new("", &whole).to_svg().unwrap()),
+        0
+    );
+    assert_eq!(
+        incomplete(&AccuracyCurves::new("", &whole).to_svg().unwrap()),
+        0
+    );
+    for (status, more) in [
+        ("not-run", json!({})),
+        ("interrupted", json!({"checkpoint": 100})),
+        ("failed", json!({"message": "the device failed"})),
+    ] {
+        let mut value = serde_json::to_value(&whole).unwrap();
+        let trial = &mut value["settings"][0]["trials"][1];
+        trial["outcome"] = more;
+        trial["outcome"]["status"] = json!(status);
+        if status != "failed" {
+            let trial = trial.as_object_mut().unwrap();
+            trial.retain(|key, _| ["label", "seed", "outcome"].contains(&key.as_str()));
+        }
+        let result: SweepResult = serde_json::from_value(value).unwrap();
+        let chart = SweepChart::new("", &result).to_svg().unwrap();
+        assert_eq!(incomplete(&chart), 1, "{status}");
+        // Two means, three seeds, and one of each in the legend.
+        assert_eq!(chart.matches("<circle").count(), 2 + 3 + 2, "{status}");
+        let curves = AccuracyCurves::new("", &result).to_svg().unwrap();
+        assert!(curves.contains("0.01 (incomplete)"), "{status}");
     }
 }
 

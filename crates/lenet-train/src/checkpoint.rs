@@ -470,7 +470,7 @@ fn io_at(path: &Path) -> impl Fn(io::Error) -> CheckpointError {
 }
 
 /// The checkpoints of a folder by their number of steps, the last one last.
-fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
+pub(crate) fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(io_at(folder))? {
         let entry = entry.map_err(io_at(folder))?;

@@ -343,10 +343,9 @@ fn a_sweep_that_is_stopped_goes_on_inside_its_trials() {
             .with_stop(&stop);
         match runner.run(&train, &test, &file, &mut StopSweep(&stop)) {
             Ok(result) => break result,
-            Err(SweepError::Interrupted {
-                finished, trials, ..
-            }) => {
-                assert_eq!((finished, trials), (stops, 4));
+            Err(SweepError::Interrupted { result }) => {
+                let done = result.trials().filter(|trial| trial.is_done()).count();
+                assert_eq!((done, result.trials().count()), (stops, 4));
                 assert_eq!(files(&checkpoints).len(), 1);
                 stops += 1;
             }
@@ -356,8 +355,7 @@ fn a_sweep_that_is_stopped_goes_on_inside_its_trials() {
     assert_eq!(stops, 4);
     assert!(!checkpoints.exists());
     let losses = |result: &lenet_train::sweep::SweepResult| -> Vec<f64> {
-        let trials = result.settings.iter().flat_map(|setting| &setting.trials);
-        let epochs = trials.flat_map(|trial| &trial.epochs);
+        let epochs = result.results().flat_map(|trial| &trial.epochs);
         epochs.map(|epoch| epoch.mean_loss).collect()
     };
     assert_eq!(losses(&result), losses(&expected));

@@ -1,16 +1,19 @@
 //! Sweeps: what is run, kept, taken up again and refused.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 use lenet_core::LeNetConfig;
 use lenet_data::{Splits, synthetic};
 use lenet_train::sweep::{
-    Outcome, Scale, SilentSweep, Sweep, SweepError, SweepEvent, SweepLines, SweepObserver,
-    SweepResult, Worker,
+    Missing, Scale, SilentSweep, Sweep, SweepError, SweepEvent, SweepLines, SweepObserver,
+    SweepResult, SweepRunner, TrialStatus, Worker,
 };
-use lenet_train::{TrainingConfig, observer::Silent, train};
+use lenet_train::{Event, Interval, TrainingConfig, observer::Silent, train};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn data() -> Splits {
@@ -45,8 +48,8 @@ fn file(folder: &TempDir) -> PathBuf {
 
 /// Everything but the seconds, which differ from run to run.
 fn numbers(result: &SweepResult) -> Vec<(String, u64, Vec<f64>)> {
-    let trials = result.settings.iter().flat_map(|setting| &setting.trials);
-    trials
+    result
+        .results()
         .map(|trial| {
             let epochs = trial.epochs.iter();
             let losses = epochs.flat_map(|m| [m.mean_loss, m.validation_accuracy.unwrap()]);
@@ -62,7 +65,7 @@ fn a_trial_gives_what_training_alone_gives_whatever_runs_beside_it() {
     assert_eq!(result.settings.len(), 2);
     let data = data();
     for (setting, size) in result.settings.iter().zip([3, 5]) {
-        for (trial, seed) in setting.trials.iter().zip([4, 5]) {
+        for (trial, seed) in setting.results().zip([4, 5]) {
             let network = LeNetConfig::tweakable(10).with_kernel_size(size);
             let alone = train(
                 &network,
@@ -162,7 +165,7 @@ fn more_seeds_run_only_the_new_ones() {
     assert_eq!(result.settings[0].trials.len(), 3);
     // Fewer are a part of what is there.
     let one = sweep().with_seeds([5]);
-    assert_eq!(run(&one, &file).unwrap().settings[0].trials[0].seed, 5);
+    assert_eq!(run(&one, &file).unwrap().settings[0].trials[0].seed(), 5);
 }
 
 #[test]
@@ -253,7 +256,7 @@ fn a_diverged_trial_is_a_row_and_not_repeated() {
     assert!(result.settings[0].mean().is_some());
     assert_eq!(result.settings[1].mean(), None);
     for trial in &result.settings[1].trials {
-        assert!(matches!(trial.outcome, Outcome::Diverged { .. }));
+        assert_eq!(trial.status(), "diverged");
     }
     let shown = result.to_string();
     assert!(shown.contains("diverged diverged"), "{shown}");
@@ -363,7 +366,10 @@ fn a_log_has_a_line_for_each_trial() {
     let folder = TempDir::new().unwrap();
     let file = file(&folder);
     let data = data();
-    for expected in [&["1/4  ", "4/4  "][..], &["all 4 nets are on disk already"]] {
+    for expected in [
+        &["1/4  ", "4/4  "][..],
+        &["all 4 trials are on disk already"],
+    ] {
         let mut log = Vec::new();
         let mut lines = SweepLines::new(&mut log);
         sweep()
@@ -421,8 +427,8 @@ fn a_panicking_observer_costs_no_result() {
 fn a_lead_counts_if_the_seeds_cannot_explain_it() {
     let conclusion = |spread: f64| {
         let trial = |label: &str, seed: u64, accuracy: f64| {
-            serde_json::json!({
-                "label": label, "seed": seed, "outcome": {"status": "finished"}, "seconds": 1.0, "threads": 1,
+            json!({
+                "label": label, "seed": seed, "outcome": {"status": "finished"}, "seconds": 1.0, "threads": 1, "device": "flex",
                 "epochs": [{"epoch": 1, "mean_loss": 0.5, "last_batch_loss": 0.5, "learning_rate": 0.1,
                             "seconds": 1.0, "validation_accuracy": accuracy, "validation_loss": 0.5}],
             })
@@ -432,9 +438,9 @@ fn a_lead_counts_if_the_seeds_cannot_explain_it() {
             let trials: Vec<_> = trials
                 .map(|(seed, step)| trial(label, seed as u64, mean + step * spread))
                 .collect();
-            serde_json::json!({"label": label, "x": 1.0, "parameters": 1, "trials": trials})
+            json!({"label": label, "x": 1.0, "parameters": 1, "trials": trials})
         };
-        let result: SweepResult = serde_json::from_value(serde_json::json!({
+        let result: SweepResult = serde_json::from_value(json!({
             "name": "n", "parameter": "kernel size", "scale": "linear", "held_out": "test",
             "dataset": "d", "synthetic": false, "settings": [setting("3", 0.8), setting("5", 0.9)],
         }))
@@ -453,4 +459,431 @@ fn a_lead_counts_if_the_seeds_cannot_explain_it() {
         unclear.contains("the seeds alone could explain that"),
         "{unclear}"
     );
+}
+
+/// Calls a closure for every event.
+struct Watch<F>(F);
+
+impl<F: FnMut(&SweepEvent<'_>) + Send> SweepObserver for Watch<F> {
+    fn observe(&mut self, event: &SweepEvent<'_>) {
+        (self.0)(event);
+    }
+}
+
+/// One worker, checkpoints as often as told, and a closure for every event, which may stop the sweep.
+fn run_watched(
+    sweep: &Sweep,
+    file: &Path,
+    interval: Option<Interval>,
+    watch: impl Fn(&SweepEvent<'_>, &AtomicBool) + Send,
+) -> Result<SweepResult, SweepError> {
+    let (data, workers, stop) = (data(), workers(1), AtomicBool::new(false));
+    let mut runner = SweepRunner::new(sweep, &workers).with_stop(&stop);
+    if let Some(interval) = interval {
+        runner = runner.with_checkpoint_interval(interval);
+    }
+    let flag = &stop;
+    let mut observer = Watch(move |event: &SweepEvent<'_>| watch(event, flag));
+    runner.run(&data.train, &data.test, file, &mut observer)
+}
+
+/// Stops after this step of the first trial that comes to it.
+fn stop_after(epoch: usize, step: usize) -> impl Fn(&SweepEvent<'_>, &AtomicBool) + Send {
+    move |event, stop| {
+        if let SweepEvent::Training {
+            event: Event::Step {
+                epoch: e, step: s, ..
+            },
+            ..
+        } = event
+            && (*e, *s) == (epoch, step)
+        {
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Runs to the end, and says after which step each trial that was resumed was.
+fn run_to_the_end(sweep: &Sweep, file: &Path) -> (SweepResult, Vec<usize>) {
+    let resumed = std::sync::Mutex::new(Vec::new());
+    let every = Some(Interval::Epochs(1));
+    let result = run_watched(sweep, file, every, |event, _| {
+        if let SweepEvent::Training {
+            event:
+                Event::Resumed {
+                    step,
+                    steps,
+                    epochs,
+                    ..
+                },
+            ..
+        } = event
+        {
+            resumed.lock().unwrap().push(epochs.len() * steps + step);
+        }
+    });
+    (result.unwrap(), resumed.into_inner().unwrap())
+}
+
+fn stopped(result: Result<SweepResult, SweepError>) -> (Box<SweepResult>, String) {
+    let error = result.unwrap_err();
+    let told = error.to_string();
+    let SweepError::Interrupted { result } = error else {
+        panic!("{told}");
+    };
+    (result, told)
+}
+
+/// The only trial of a sweep, stopped in its second epoch: the folder of its checkpoints.
+fn stopped_in_the_middle(sweep: &Sweep, file: &Path) -> PathBuf {
+    let every = Some(Interval::Epochs(1));
+    let (result, told) = stopped(run_watched(sweep, file, every, stop_after(2, 5)));
+    assert_eq!(
+        told,
+        "stopped with 0 of 1 trials finished and on disk, and a checkpoint of 1 more"
+    );
+    assert_eq!(result.trials().next().unwrap().status(), "interrupted");
+    let folder = file
+        .with_extension("checkpoints")
+        .join("setting-0-seed-4/flex");
+    assert!(folder.join("checkpoint-000000015.safetensors").is_file());
+    folder
+}
+
+/// A sweep of one trial.
+fn one_trial() -> Sweep {
+    let network = LeNetConfig::tweakable(10).with_kernel_size(3);
+    Sweep::new("one", "kernel size")
+        .with_seeds([4])
+        .with_setting("3", 3.0, network, training())
+}
+
+/// The file holds more trials than the sweep has; none of them are the sweep's.
+#[test]
+fn trials_of_other_seeds_do_not_make_a_stopped_sweep_complete() {
+    let folder = TempDir::new().unwrap();
+    let file = file(&folder);
+    run(&sweep().with_seeds([1, 2, 3]), &file).unwrap();
+    let result = run_watched(&sweep().with_seeds([10, 11]), &file, None, |event, stop| {
+        if let SweepEvent::TrialFinished { .. } = event {
+            stop.store(true, Ordering::Relaxed);
+        }
+    });
+    let (result, told) = stopped(result);
+    assert_eq!(told, "stopped with 1 of 4 trials finished and on disk");
+    let seeds: BTreeSet<u64> = result.trials().map(TrialStatus::seed).collect();
+    assert_eq!(seeds, BTreeSet::from([10, 11]));
+    let status: Vec<&str> = result.trials().map(TrialStatus::status).collect();
+    // The costlier setting is trained first.
+    assert_eq!(status, ["not-run", "not-run", "finished", "not-run"]);
+    assert!(
+        result
+            .missing()
+            .all(|trial| trial.reason == Missing::NotRun)
+    );
+    assert!(!result.is_complete());
+    assert!(result.best().is_none());
+}
+
+/// The setting with the highest accuracy has been trained with one seed of two.
+#[test]
+fn a_setting_that_lacks_trials_is_shown_as_incomplete_and_never_wins() {
+    let finished = |label: &str, seed: u64, accuracy: f64| {
+        json!({
+            "label": label, "seed": seed, "outcome": {"status": "finished"}, "seconds": 1.0, "threads": 1, "device": "flex",
+            "epochs": [{"epoch": 1, "mean_loss": 0.5, "last_batch_loss": 0.5, "learning_rate": 0.1,
+                        "seconds": 1.0, "validation_accuracy": accuracy, "validation_loss": 0.5}],
+        })
+    };
+    let ended = |outcome: Value| json!({"label": "3", "seed": 1, "outcome": outcome, "seconds": 1.0, "threads": 1, "epochs": [], "device": "flex"});
+    let missing = |outcome: Value| json!({"label": "3", "seed": 1, "outcome": outcome});
+    let failed = ended(json!({"status": "failed", "message": "the device failed"}));
+    let unsaved = json!({"status": "interrupted", "checkpoint": 7, "not_saved": "disk full"});
+    let cases = [
+        (missing(json!({"status": "not-run"})), "not-run", "not run"),
+        (
+            missing(json!({"status": "interrupted", "checkpoint": 200})),
+            "interrupted",
+            "interrupted; resumes after step 200",
+        ),
+        (
+            missing(json!({"status": "interrupted"})),
+            "interrupted",
+            "interrupted; starts again",
+        ),
+        (
+            missing(unsaved),
+            "interrupted",
+            "interrupted, and no checkpoint could be written (disk full); resumes after step 7",
+        ),
+        (failed, "failed", "the device failed"),
+    ];
+    for (trial, status, message) in cases {
+        let setting = |label: &str, trials: Value| json!({"label": label, "x": 1.0, "parameters": 1, "trials": trials});
+        let settings = json!([
+            setting("3", json!([finished("3", 0, 0.95), trial])),
+            setting("5", json!([finished("5", 0, 0.8), finished("5", 1, 0.81)])),
+            setting("7", json!([finished("7", 0, 0.7), finished("7", 1, 0.71)])),
+        ]);
+        let result: SweepResult = serde_json::from_value(json!({
+            "name": "n", "parameter": "kernel size", "scale": "linear", "held_out": "test",
+            "dataset": "d", "synthetic": false, "settings": settings,
+        }))
+        .unwrap();
+        assert!(!result.is_complete() && !result.settings[0].is_complete());
+        assert!(result.settings[1].is_complete());
+        assert_eq!(result.best().unwrap().label, "5");
+        let conclusion = result.conclusion();
+        for expected in ["with kernel size 5, 0.1000 above 7", "not compared: 3."] {
+            assert!(conclusion.contains(expected), "{conclusion}");
+        }
+        let note = format!("3, seed 1: {message}");
+        for shown in [result.to_string(), result.to_markdown()] {
+            for expected in ["1/2, incomplete", &format!("0.9500 {status}"), &note] {
+                assert!(shown.contains(expected), "'{expected}' is not in:\n{shown}");
+            }
+            assert_eq!(shown.matches("incomplete").count(), 1);
+        }
+        let csv = result.to_csv();
+        let row = csv.lines().nth(2).unwrap();
+        assert!(row.starts_with(&format!("3,1,1,{status},,,,")), "{row}");
+        let back: SweepResult = serde_json::from_str(&result.to_json().unwrap()).unwrap();
+        assert_eq!(back, result);
+    }
+}
+
+/// A folder where the lock file should be: the trial fails before its first step.
+#[test]
+fn a_failed_trial_keeps_its_checkpoint_and_resumes_from_it() {
+    let folder = TempDir::new().unwrap();
+    let (sweep, file) = (one_trial(), file(&folder));
+    let whole = run(&sweep, &folder.path().join("whole.jsonl")).unwrap();
+    let checkpoints = stopped_in_the_middle(&sweep, &file);
+    let lock = checkpoints.join("lock");
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+
+    let (result, resumed) = run_to_the_end(&sweep, &file);
+    assert_eq!(result.trials().next().unwrap().status(), "failed");
+    assert!(!result.is_complete());
+    assert!(result.to_string().contains("0/1, incomplete"), "{result}");
+    assert!(resumed.is_empty(), "{resumed:?}");
+    assert!(
+        checkpoints
+            .join("checkpoint-000000015.safetensors")
+            .exists()
+    );
+
+    // It is to be run again: a sweep that is stopped before that is not done.
+    let stop = |_: &SweepEvent<'_>, stop: &AtomicBool| stop.store(true, Ordering::Relaxed);
+    let (result, _) = stopped(run_watched(&sweep, &file, None, stop));
+    assert_eq!(result.trials().next().unwrap().status(), "failed");
+
+    fs::remove_dir(&lock).unwrap();
+    let (result, resumed) = run_to_the_end(&sweep, &file);
+    assert_eq!(resumed, [15]);
+    assert!(result.is_complete());
+    assert_eq!(numbers(&result), numbers(&whole));
+    assert!(!file.with_extension("checkpoints").exists());
+}
+
+#[test]
+fn a_refused_checkpoint_goes_with_the_failure_that_it_causes() {
+    let folder = TempDir::new().unwrap();
+    let (sweep, file) = (one_trial(), file(&folder));
+    let whole = run(&sweep, &folder.path().join("whole.jsonl")).unwrap();
+    let checkpoints = stopped_in_the_middle(&sweep, &file);
+    fs::write(checkpoints.join("checkpoint-000000015.safetensors"), "junk").unwrap();
+
+    let (result, _) = run_to_the_end(&sweep, &file);
+    let trial = result.trials().next().unwrap();
+    assert_eq!(trial.status(), "failed");
+    assert!(trial.message().unwrap().contains("readable checkpoint"));
+    assert!(!checkpoints.exists());
+
+    let (result, resumed) = run_to_the_end(&sweep, &file);
+    assert!(resumed.is_empty(), "{resumed:?}");
+    assert_eq!(numbers(&result), numbers(&whole));
+}
+
+/// A folder of the name that the checkpoint of the last step should have.
+#[test]
+fn a_stopped_trial_whose_checkpoint_cannot_be_written_is_no_result() {
+    let folder = TempDir::new().unwrap();
+    let (sweep, file) = (one_trial(), file(&folder));
+    let whole = run(&sweep, &folder.path().join("whole.jsonl")).unwrap();
+    let checkpoints = file
+        .with_extension("checkpoints")
+        .join("setting-0-seed-4/flex");
+    let in_the_way = checkpoints.join("checkpoint-000000004.safetensors");
+    let every = Some(Interval::Steps(3));
+    let result = run_watched(&sweep, &file, every, |event, stop| {
+        if let SweepEvent::Training {
+            event: Event::Step {
+                epoch: 1, step: 4, ..
+            },
+            ..
+        } = event
+        {
+            fs::create_dir_all(in_the_way.join("a folder")).unwrap();
+            stop.store(true, Ordering::Relaxed);
+        }
+    });
+    let (result, told) = stopped(result);
+    for expected in [
+        "stopped with 0 of 1 trials finished and on disk, and a checkpoint of 1 more",
+        "\n  3, seed 4: interrupted, and no checkpoint could be written (",
+        "checkpoint-000000004.safetensors: ",
+        "resumes after step 3",
+    ] {
+        assert!(told.contains(expected), "'{expected}' is not in:\n{told}");
+    }
+    let missing = result.missing().next().unwrap();
+    let Missing::Interrupted {
+        checkpoint: Some(3),
+        not_saved: Some(_),
+    } = &missing.reason
+    else {
+        panic!("{missing:?}");
+    };
+    assert!(
+        checkpoints
+            .join("checkpoint-000000003.safetensors")
+            .is_file()
+    );
+    let lines = fs::read_to_string(&file).unwrap().lines().count();
+    assert_eq!(lines, 1, "a row for a trial that was stopped");
+
+    fs::remove_dir_all(&in_the_way).unwrap();
+    let (result, resumed) = run_to_the_end(&sweep, &file);
+    assert_eq!(resumed, [3]);
+    assert_eq!(numbers(&result), numbers(&whole));
+}
+
+#[test]
+fn a_stopped_sweep_without_checkpoints_says_what_starts_again() {
+    let folder = TempDir::new().unwrap();
+    let result = run_watched(&sweep(), &file(&folder), None, stop_after(1, 2));
+    let (result, told) = stopped(result);
+    assert_eq!(
+        told,
+        "stopped with 0 of 4 trials finished and on disk; those under way start again, as no checkpoints \
+         were asked for"
+    );
+    let interrupted = result.trials().filter(|t| t.status() == "interrupted");
+    assert_eq!(interrupted.count(), 1);
+}
+
+/// As the message about another recipe advises.
+#[test]
+fn a_new_file_of_results_starts_without_the_checkpoints_of_the_old_one() {
+    let folder = TempDir::new().unwrap();
+    let (sweep, file) = (one_trial(), file(&folder));
+    stopped_in_the_middle(&sweep, &file);
+    let mut other = sweep.clone();
+    other.settings[0].training.epochs = 3;
+    let told = run(&other, &file).unwrap_err().to_string();
+    assert!(told.contains("remove the file to start over"), "{told}");
+
+    fs::remove_file(&file).unwrap();
+    let (result, resumed) = run_to_the_end(&other, &file);
+    assert!(resumed.is_empty(), "{resumed:?}");
+    assert!(result.is_complete(), "{result}");
+}
+
+#[test]
+fn a_checkpoint_of_another_kind_of_device_is_not_resumed_from() {
+    let folder = TempDir::new().unwrap();
+    let (sweep, file) = (one_trial(), file(&folder));
+    let checkpoints = stopped_in_the_middle(&sweep, &file);
+    fs::rename(&checkpoints, checkpoints.with_file_name("wgpu")).unwrap();
+    let (result, resumed) = run_to_the_end(&sweep, &file);
+    assert!(resumed.is_empty(), "{resumed:?}");
+    assert!(result.is_complete());
+    assert!(!file.with_extension("checkpoints").exists());
+}
+
+#[test]
+fn kinds_of_devices_mix_only_on_request() {
+    let folder = TempDir::new().unwrap();
+    let file = file(&folder);
+    let one = sweep().with_seeds([4]);
+    let result = run(&one, &file).unwrap();
+    assert_eq!(result.devices(), BTreeSet::from(["flex"]));
+    assert!(!result.to_string().contains("devices"));
+    let text = fs::read_to_string(&file).unwrap();
+    let elsewhere = text.replace("\"device\":\"flex\"", "\"device\":\"wgpu\"");
+    assert_eq!(elsewhere.matches("wgpu").count(), 2);
+    fs::write(&file, &elsewhere).unwrap();
+
+    let told = run(&sweep(), &file).unwrap_err().to_string();
+    for expected in ["computed on wgpu", "would be on flex", "--mixed-devices"] {
+        assert!(told.contains(expected), "'{expected}' is not in:\n{told}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), elsewhere);
+    // Where nothing is missing, nothing is mixed.
+    let result = run(&one, &file).unwrap();
+    assert_eq!(result.devices(), BTreeSet::from(["wgpu"]));
+
+    let (data, sweep, workers) = (data(), sweep(), workers(1));
+    let runner = SweepRunner::new(&sweep, &workers).with_mixed_devices(true);
+    let result = runner
+        .run(&data.train, &data.test, &file, &mut SilentSweep)
+        .unwrap();
+    assert_eq!(result.devices(), BTreeSet::from(["flex", "wgpu"]));
+    let table = result.to_string();
+    assert!(table.lines().next().unwrap().contains("devices"), "{table}");
+    assert_eq!(table.matches("flex, wgpu").count(), 2, "{table}");
+    let csv = result.to_csv();
+    let column = |name: &str| csv.lines().filter(|l| l.contains(name)).count();
+    assert_eq!((column(",flex,"), column(",wgpu,")), (2, 2), "{csv}");
+}
+
+#[test]
+fn results_of_an_older_version_are_refused_and_kept() {
+    let folder = TempDir::new().unwrap();
+    let file = file(&folder);
+    run(&one_trial(), &file).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    let old = text
+        .replacen("\"version\":2", "\"version\":1", 1)
+        .replace(",\"device\":\"flex\"", "");
+    fs::write(&file, &old).unwrap();
+    let told = run(&one_trial(), &file).unwrap_err().to_string();
+    assert!(
+        told.contains("has version 1 of the format of sweep results, this program reads 2"),
+        "{told}"
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), old);
+}
+
+#[test]
+fn rows_that_this_sweep_cannot_have_written_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let file = file(&folder);
+    run(&one_trial(), &file).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    let (header, row) = text.split_once('\n').unwrap();
+    let row: Value = serde_json::from_str(row).unwrap();
+    let first = json!([row["epochs"][0]]);
+    let cases = [
+        ("/label", json!("9"), "the sweep has no setting '9'"),
+        ("/epochs", first, "a trial of 1 epochs, expected 2"),
+        (
+            "/epochs/1/validation_accuracy",
+            Value::Null,
+            "has no accuracy",
+        ),
+        ("/epochs/0/epoch", json!(2), "not numbered from 1"),
+    ];
+    for (place, value, expected) in cases {
+        let mut row = row.clone();
+        *row.pointer_mut(place).unwrap() = value;
+        let content = format!("{header}\n{row}\n");
+        fs::write(&file, &content).unwrap();
+        let told = run(&one_trial(), &file).unwrap_err().to_string();
+        assert!(told.contains(", line 2: "), "{told}");
+        assert!(told.contains(expected), "'{expected}' is not in:\n{told}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), content);
+    }
 }

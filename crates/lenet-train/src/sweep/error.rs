@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::Scale;
+use super::{Missing, MissingTrial, Scale, SweepResult};
 use crate::TrainingError;
 
 /// Why a sweep ended without a result; finished trials stay in its file.
@@ -67,6 +67,37 @@ pub enum SweepError {
         /// What differs, one line each.
         differences: Vec<String>,
     },
+    /// The file has been written by a version of this crate with another format.
+    #[error(
+        "{path} has version {found} of the format of sweep results, this program reads {expected}; choose \
+         another folder, or remove the file to start over",
+        path = path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version in the file.
+        found: u64,
+        /// The version that can be read.
+        expected: u32,
+    },
+    /// The file would hold results of several kinds of devices, which nobody asked for.
+    #[error(
+        "{path}: its trials were computed on {}, the missing ones would be on {}: their numbers differ in the \
+         last digits; use the same kind of device, choose another folder, or allow it with \
+         `with_mixed_devices(true)`, `--mixed-devices` on the command line",
+        if found.is_empty() { "no device yet".to_owned() } else { found.join(" and ") },
+        workers.join(" and "),
+        path = path.display()
+    )]
+    MixedDevices {
+        /// The file.
+        path: PathBuf,
+        /// The kinds of devices that its trials were computed on.
+        found: Vec<String>,
+        /// The kinds of devices of the workers.
+        workers: Vec<String>,
+    },
     /// The file is no file of results, or was changed by somebody else.
     #[error(
         "{path}, line {line}: {reason}; choose another folder, or mend or remove the file",
@@ -94,21 +125,11 @@ pub enum SweepError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The sweep was stopped before its end; the finished trials are on disk.
-    #[error(
-        "stopped after {finished} of {trials} nets, which are on disk: run the same command again to go on{}",
-        match has_checkpoints {
-            true => "; those under way left checkpoints",
-            false => "; those under way begin anew, as no checkpoints were asked for",
-        }
-    )]
+    /// The sweep was stopped before its end; what it says is on disk is.
+    #[error("{}", interruption(result))]
     Interrupted {
-        /// Trials that were finished.
-        finished: usize,
-        /// Trials of the sweep.
-        trials: usize,
-        /// Whether the others left checkpoints.
-        has_checkpoints: bool,
+        /// What there is of the result, with the reason for each missing trial.
+        result: Box<SweepResult>,
     },
     /// A worker could not get its threads.
     #[error("a worker could not start its threads: {message}")]
@@ -126,4 +147,37 @@ fn first_few(lines: &[String]) -> String {
         text.push(&more);
     }
     text.join("\n  ")
+}
+
+/// What is on disk and what is not.
+fn interruption(result: &SweepResult) -> String {
+    let trials = result.trials().count();
+    let done = result.trials().filter(|trial| trial.is_done()).count();
+    let mut text = format!("stopped with {done} of {trials} trials finished and on disk");
+    let (mut resumable, mut unasked, mut unsaved) = (0, false, String::new());
+    for missing in result.missing() {
+        if let Missing::Interrupted {
+            checkpoint,
+            not_saved,
+        } = &missing.reason
+        {
+            resumable += usize::from(checkpoint.is_some());
+            unasked |= checkpoint.is_none() && not_saved.is_none();
+            if not_saved.is_some() {
+                let MissingTrial {
+                    label,
+                    seed,
+                    reason,
+                } = missing;
+                unsaved += &format!("\n  {label}, seed {seed}: {reason}");
+            }
+        }
+    }
+    if resumable > 0 {
+        text += &format!(", and a checkpoint of {resumable} more");
+    }
+    if unasked {
+        text += "; those under way start again, as no checkpoints were asked for";
+    }
+    text + &unsaved
 }

@@ -20,7 +20,7 @@
 //! let file = folder.path().join("trials.jsonl");
 //! let result = sweep.run(&data.train, &data.test, &workers, &file, &mut SilentSweep)?;
 //! println!("{result}");
-//! assert_eq!(result.settings[0].trials.len(), 2);
+//! assert!(result.is_complete());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -40,7 +40,9 @@ use crate::TrainingConfig;
 
 pub use error::SweepError;
 pub use observer::{SilentSweep, SweepEvent, SweepLines, SweepObserver, SweepProgress};
-pub use result::{Outcome, SettingResult, SweepResult, TrialResult};
+pub use result::{
+    Missing, MissingTrial, Outcome, SettingResult, SweepResult, TrialResult, TrialStatus,
+};
 pub use run::{SweepRunner, Worker};
 
 /// An experiment: every setting trained once with every seed.
@@ -214,13 +216,14 @@ impl Sweep {
     }
 }
 
-/// The number of finished trials in a file of results.
+/// The number of trials in a file of results.
 #[cfg(fuzzing)]
 pub(crate) fn finished_trials(
     path: &std::path::Path,
     sweep: &Sweep,
     images: &lenet_data::ImageDataset,
 ) -> Result<usize, SweepError> {
-    let (_, finished) = store::Store::open(path, sweep, images, images)?;
-    Ok(finished.len())
+    let checkpoints = path.with_extension("checkpoints");
+    let (_, trials) = store::Store::open(path, &checkpoints, sweep, images, images)?;
+    Ok(trials.len())
 }

@@ -15,7 +15,7 @@ pub enum SweepEvent<'a> {
     Started {
         /// What is run.
         sweep: &'a Sweep,
-        /// Trials that an earlier run finished.
+        /// Trials of this sweep that an earlier run finished.
         finished: usize,
         /// Multiply-adds of the missing trials' forward passes.
         work: u64,
@@ -154,8 +154,8 @@ fn line(result: &TrialResult, epochs: usize, done: usize, total: usize) -> Strin
 fn resumed(finished: usize, total: usize) -> Option<String> {
     match finished {
         0 => None,
-        _ if finished == total => Some(format!("all {total} nets are on disk already")),
-        _ => Some(format!("{finished} of {total} nets are on disk already")),
+        _ if finished == total => Some(format!("all {total} trials are on disk already")),
+        _ => Some(format!("{finished} of {total} trials are on disk already")),
     }
 }
 
@@ -273,7 +273,7 @@ impl SweepProgress {
         let part = self.estimate.done / self.estimate.total.max(1) as f64;
         self.whole.set_position((part * PARTS as f64) as u64);
         self.whole
-            .set_prefix(format!("{} of {} nets", self.done, self.total));
+            .set_prefix(format!("{} of {} trials", self.done, self.total));
         if let Some(left) = self.estimate.left() {
             self.whole
                 .set_message(format!("{} left", HumanDuration(left)));

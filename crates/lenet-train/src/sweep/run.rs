@@ -1,5 +1,5 @@
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -9,15 +9,18 @@ use std::thread;
 use std::time::Instant;
 
 use burn::tensor::Device;
+use lenet_core::device_kind;
 use lenet_data::ImageDataset;
 
 use super::store::Store;
 use super::{
-    Outcome, SettingResult, Sweep, SweepError, SweepEvent, SweepObserver, SweepResult, Trial,
-    TrialResult,
+    Missing, Outcome, Sweep, SweepError, SweepEvent, SweepObserver, SweepResult, Trial, TrialResult,
 };
 use crate::training::check_fit;
-use crate::{Checkpoints, EpochMetrics, Event, Interval, Observer, Trainer, TrainingError};
+use crate::{
+    CheckpointError, Checkpoints, EpochMetrics, Event, Interval, Observer, Trainer, TrainingError,
+    checkpoint,
+};
 
 /// One place where a trial can run: a device, and the threads it may use on a CPU.
 #[derive(Clone, Debug)]
@@ -36,6 +39,11 @@ impl Worker {
             device,
             threads: threads.max(1),
         }
+    }
+
+    /// The kind of its device, as each result records it.
+    fn kind(&self) -> &'static str {
+        device_kind(&self.device)
     }
 
     /// `jobs` workers on one device that share the machine's cores.
@@ -107,7 +115,8 @@ impl Sweep {
 /// let folder = tempfile::tempdir()?;
 /// let file = folder.path().join("trials.jsonl");
 /// let result = runner.run(&data.train, &data.test, &file, &mut SilentSweep);
-/// assert!(matches!(result, Err(SweepError::Interrupted { finished: 0, .. })));
+/// let Err(SweepError::Interrupted { result }) = result else { panic!("it was not stopped") };
+/// assert_eq!(result.missing().count(), 1);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -116,6 +125,7 @@ pub struct SweepRunner<'a> {
     workers: &'a [Worker],
     interval: Option<Interval>,
     stop: Option<&'a AtomicBool>,
+    with_mixed_devices: bool,
 }
 
 impl<'a> SweepRunner<'a> {
@@ -126,11 +136,14 @@ impl<'a> SweepRunner<'a> {
             workers,
             interval: None,
             stop: None,
+            with_mixed_devices: false,
         }
     }
 
-    /// Leaves a checkpoint of each trial in a folder beside the file of results, from which a later run of
-    /// the sweep goes on; it is removed when the trial is finished.
+    /// Leaves a checkpoint of each trial in a folder beside the file of results, with `checkpoints` for its
+    /// ending, from which a later run of the sweep on the same kind of device resumes. It is removed when
+    /// the trial is finished, and kept when it fails, unless the checkpoint itself was refused. With a new
+    /// file of results begins an empty folder.
     #[must_use]
     pub fn with_checkpoint_interval(mut self, interval: Interval) -> Self {
         self.interval = Some(interval);
@@ -145,7 +158,16 @@ impl<'a> SweepRunner<'a> {
         self
     }
 
-    /// Trains what `file` does not hold yet and gives the result of all trials.
+    /// Allows `file` to hold trials that were computed on different kinds of devices, whose numbers differ
+    /// in the last digits. Each says on which, and the table does where they are mixed.
+    #[must_use]
+    pub fn with_mixed_devices(mut self, is_allowed: bool) -> Self {
+        self.with_mixed_devices = is_allowed;
+        self
+    }
+
+    /// Trains what `file` does not hold yet and gives the result of all trials. What else it holds, such
+    /// as trials with seeds of an earlier run, stays there and does not count.
     ///
     /// `held_out` is judged after every epoch and never learnt from: a validation set to choose
     /// by, or the test set to report. The costliest trials begin first, so that no worker idles
@@ -159,8 +181,9 @@ impl<'a> SweepRunner<'a> {
     /// # Errors
     ///
     /// [`SweepError`] before the first trial if the sweep is empty or contradicts itself, a setting
-    /// does not fit the images, there is no worker, or `file` is in use or holds anything else than
-    /// results of this sweep; later if a result cannot be written, or the sweep is stopped.
+    /// does not fit the images, there is no worker, or `file` is in use, holds anything else than results
+    /// of this sweep, or would mix kinds of devices; later if a result cannot be written, or the sweep is
+    /// stopped.
     pub fn run(
         &self,
         train: &ImageDataset,
@@ -169,21 +192,9 @@ impl<'a> SweepRunner<'a> {
         observer: &mut dyn SweepObserver,
     ) -> Result<SweepResult, SweepError> {
         let Self { sweep, workers, .. } = *self;
-        sweep.validate()?;
-        if workers.is_empty() {
-            return Err(SweepError::Empty {
-                sweep: sweep.name.clone(),
-                what: "workers",
-            });
-        }
-        for setting in &sweep.settings {
-            for dataset in [train, held_out] {
-                check_fit(&setting.network, dataset).map_err(|source| SweepError::Setting {
-                    label: setting.label.clone(),
-                    source: Box::new(source),
-                })?;
-            }
-        }
+        let path = file.as_ref();
+        self.check(train, held_out)?;
+        self.check_devices(path, &[])?;
         let pools = workers
             .iter()
             .map(|worker| {
@@ -193,55 +204,47 @@ impl<'a> SweepRunner<'a> {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let (store, finished) = Store::open(file.as_ref(), sweep, train, held_out)?;
+        let checkpoints = path.with_extension("checkpoints");
+        let (store, rows) = Store::open(path, &checkpoints, sweep, train, held_out)?;
 
-        let is_missing = |trial: &Trial<'_>| !finished.iter().any(|result| trial.gave(result));
-        let mut missing: Vec<Trial<'_>> = sweep.trials().into_iter().filter(is_missing).collect();
-        missing.sort_by_key(|trial| std::cmp::Reverse(trial.work(train.len())));
+        // The file may hold more than this sweep asks for: only its own trials count.
+        let is_done = |trial: &Trial<'_>| rows.iter().any(|row| trial.gave(row) && row.is_done());
+        let (done, mut waiting): (Vec<_>, Vec<_>) = sweep.trials().into_iter().partition(is_done);
+        if !waiting.is_empty() {
+            self.check_devices(path, &rows)?;
+        }
+        let mut result = SweepResult::not_run(sweep, train);
+        for trial in &waiting {
+            if let Some(step) = self.last_checkpoint(&checkpoints, trial) {
+                result.set_missing(trial, interrupted(Some(step), None));
+            }
+        }
+        for row in rows {
+            result.set_result(row);
+        }
+        waiting.sort_by_key(|trial| std::cmp::Reverse(trial.work(train.len())));
         let mut shared = Shared {
-            missing: VecDeque::new(),
-            finished,
+            waiting: VecDeque::new(),
+            result,
             store,
             observer: Some(observer),
             error: None,
         };
         shared.tell(&SweepEvent::Started {
             sweep,
-            finished: sweep.trials().len() - missing.len(),
-            work: missing.iter().fold(0, |work: u64, trial| {
+            finished: done.len(),
+            work: waiting.iter().fold(0, |work: u64, trial| {
                 work.saturating_add(trial.work(train.len()))
             }),
             workers: workers.len(),
         });
-        shared.missing = missing.into();
+        shared.waiting = waiting.into();
         let shared = Mutex::new(shared);
-        let checkpoints = file.as_ref().with_extension("checkpoints");
 
         thread::scope(|scope| {
             for (worker, pool) in workers.iter().zip(&pools) {
-                scope.spawn(|| {
-                    while !self.is_stopped()
-                        && let Some(trial) = next(&shared)
-                    {
-                        let folder = self.checkpoint_folder(&checkpoints, &trial);
-                        let run = TrialRun {
-                            runner: self,
-                            trial: &trial,
-                            folder: folder.as_deref(),
-                            sets: (train, held_out),
-                            worker,
-                            shared: &shared,
-                        };
-                        let Some(result) = pool.install(|| run.run()) else {
-                            return;
-                        };
-                        let is_kept = keep(&shared, &trial, &result);
-                        if let (Some(folder), true) = (folder, is_kept) {
-                            // What stays is in nobody's way: the trial is not run again.
-                            let _ = fs::remove_dir_all(folder);
-                        }
-                    }
-                });
+                let (sets, checkpoints, shared) = ((train, held_out), &checkpoints, &shared);
+                scope.spawn(move || self.work(worker, pool, sets, checkpoints, shared));
             }
         });
 
@@ -249,15 +252,77 @@ impl<'a> SweepRunner<'a> {
         shared.tell(&SweepEvent::Finished);
         // Gone with its last folder.
         let _ = fs::remove_dir(&checkpoints);
-        let (finished, trials) = (shared.finished.len(), sweep.trials().len());
-        match shared.error {
-            Some(error) => Err(error),
-            None if finished < trials => Err(SweepError::Interrupted {
-                finished,
-                trials,
-                has_checkpoints: self.interval.is_some(),
+        if let Some(error) = shared.error {
+            return Err(error);
+        }
+        // One that failed in an earlier run and still waits was not run either.
+        let is_run = shared.waiting.is_empty() && shared.result.missing().next().is_none();
+        match is_run {
+            true => Ok(shared.result),
+            false => Err(SweepError::Interrupted {
+                result: Box::new(shared.result),
             }),
-            None => Ok(sweep.result(train, shared.finished)),
+        }
+    }
+
+    /// Whether there is something to run, and it can be.
+    fn check(&self, train: &ImageDataset, held_out: &ImageDataset) -> Result<(), SweepError> {
+        self.sweep.validate()?;
+        if self.workers.is_empty() {
+            return Err(SweepError::Empty {
+                sweep: self.sweep.name.clone(),
+                what: "workers",
+            });
+        }
+        for setting in &self.sweep.settings {
+            for dataset in [train, held_out] {
+                check_fit(&setting.network, dataset).map_err(|source| SweepError::Setting {
+                    label: setting.label.clone(),
+                    source: Box::new(source),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one trial after the other until none waits, or the sweep is stopped.
+    fn work(
+        &self,
+        worker: &Worker,
+        pool: &rayon::ThreadPool,
+        sets: (&ImageDataset, &ImageDataset),
+        checkpoints: &Path,
+        shared: &Mutex<Shared<'_>>,
+    ) {
+        while !self.is_stopped()
+            && let Some(trial) = next(shared)
+        {
+            let folder = self.trial_folder(checkpoints, &trial);
+            let run = TrialRun {
+                runner: self,
+                trial: &trial,
+                checkpoints: folder.join(worker.kind()),
+                sets,
+                worker,
+                shared,
+            };
+            match pool.install(|| run.run()) {
+                End::Result { result, refused } => {
+                    let is_kept = keep(shared, &trial, &result);
+                    // What cannot be removed is in nobody's way, or is refused again.
+                    let _ = match is_kept {
+                        true if refused => fs::remove_dir_all(&run.checkpoints),
+                        true if result.is_done() => fs::remove_dir_all(&folder),
+                        _ => Ok(()),
+                    };
+                }
+                End::Stopped { not_saved } => {
+                    let checkpoint = self.last_checkpoint(checkpoints, &trial);
+                    let reason = interrupted(checkpoint, not_saved);
+                    lock(shared).result.set_missing(&trial, reason);
+                    return;
+                }
+            }
         }
     }
 
@@ -265,42 +330,50 @@ impl<'a> SweepRunner<'a> {
         self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
-    fn checkpoint_folder(&self, checkpoints: &Path, trial: &Trial<'_>) -> Option<PathBuf> {
-        self.interval?;
-        let mut settings = self.sweep.settings.iter();
-        let number = settings.position(|setting| setting.label == trial.setting.label)?;
-        Some(checkpoints.join(format!("setting-{number}-seed-{}", trial.seed)))
-    }
-}
-
-impl Sweep {
-    fn result(&self, train: &ImageDataset, finished: Vec<TrialResult>) -> SweepResult {
-        let settings = self.settings.iter().map(|setting| SettingResult {
-            label: setting.label.clone(),
-            x: setting.x,
-            parameters: setting.network.layer_table().map_or(0, |t| t.parameters()),
-            trials: self
-                .seeds
-                .iter()
-                .filter_map(|&seed| {
-                    let trial = Trial { setting, seed };
-                    finished.iter().find(|result| trial.gave(result)).cloned()
-                })
-                .collect(),
-        });
-        SweepResult {
-            name: self.name.clone(),
-            parameter: self.parameter.clone(),
-            scale: self.scale,
-            held_out: self.held_out.clone(),
-            dataset: train.name().to_owned(),
-            synthetic: train.is_synthetic(),
-            settings: settings.collect(),
+    /// Whether trials that these rows do not hold may be computed on the workers' devices.
+    fn check_devices(&self, path: &Path, rows: &[TrialResult]) -> Result<(), SweepError> {
+        let done = rows.iter().filter(|row| row.is_done());
+        let found: BTreeSet<&str> = done.map(|row| row.device.as_str()).collect();
+        let workers: BTreeSet<&str> = self.workers.iter().map(Worker::kind).collect();
+        if self.with_mixed_devices || found.union(&workers).count() < 2 {
+            return Ok(());
         }
+        let names = |kinds: BTreeSet<&str>| kinds.into_iter().map(str::to_owned).collect();
+        Err(SweepError::MixedDevices {
+            path: path.to_owned(),
+            found: names(found),
+            workers: names(workers),
+        })
+    }
+
+    /// The folder of a trial's checkpoints, with one in it for each kind of device: a trial is computed on
+    /// one kind from its beginning to its end.
+    fn trial_folder(&self, checkpoints: &Path, trial: &Trial<'_>) -> PathBuf {
+        let mut settings = self.sweep.settings.iter();
+        let Some(number) = settings.position(|setting| setting.label == trial.setting.label) else {
+            unreachable!("the trial of '{}' is the sweep's", trial.setting.label)
+        };
+        checkpoints.join(format!("setting-{number}-seed-{}", trial.seed))
+    }
+
+    /// Steps that the last checkpoint of a trial holds, if this run would resume from one.
+    fn last_checkpoint(&self, checkpoints: &Path, trial: &Trial<'_>) -> Option<u64> {
+        self.interval?;
+        let folder = self.trial_folder(checkpoints, trial);
+        let kinds: BTreeSet<&str> = self.workers.iter().map(Worker::kind).collect();
+        let files = kinds
+            .into_iter()
+            .filter_map(|kind| checkpoint::files(&folder.join(kind)).ok())
+            .flatten();
+        let steps = files
+            .filter(|(_, path)| path.is_file())
+            .map(|(step, _)| step);
+        steps.max()
     }
 }
 
 impl Trial<'_> {
+    /// Whether this is its result.
     fn gave(&self, result: &TrialResult) -> bool {
         result.label == self.setting.label && result.seed == self.seed
     }
@@ -316,8 +389,9 @@ impl Trial<'_> {
 
 /// What the workers share.
 struct Shared<'a> {
-    missing: VecDeque<Trial<'a>>,
-    finished: Vec<TrialResult>,
+    /// Trials that no worker has taken yet.
+    waiting: VecDeque<Trial<'a>>,
+    result: SweepResult,
     store: Store,
     /// None once it panicked.
     observer: Option<&'a mut dyn SweepObserver>,
@@ -340,22 +414,27 @@ fn lock<'l, 'a>(shared: &'l Mutex<Shared<'a>>) -> MutexGuard<'l, Shared<'a>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn interrupted(checkpoint: Option<u64>, not_saved: Option<String>) -> Missing {
+    Missing::Interrupted {
+        checkpoint,
+        not_saved,
+    }
+}
+
 fn next<'a>(shared: &Mutex<Shared<'a>>) -> Option<Trial<'a>> {
     let mut shared = lock(shared);
     if shared.error.is_some() {
         return None;
     }
-    let trial = shared.missing.pop_front()?;
+    let trial = shared.waiting.pop_front()?;
     shared.tell(&SweepEvent::TrialStarted { trial: &trial });
     Some(trial)
 }
 
-/// Whether the result is on disk.
+/// Enters a result, and says whether it is on disk. It is tried also after an earlier one could not be
+/// written: there may be room again.
 fn keep(shared: &Mutex<Shared<'_>>, trial: &Trial<'_>, result: &TrialResult) -> bool {
     let shared = &mut *lock(shared);
-    if shared.error.is_some() {
-        return false;
-    }
     let result = match shared.store.append(result) {
         Ok(result) => result,
         Err(error) => {
@@ -367,30 +446,60 @@ fn keep(shared: &Mutex<Shared<'_>>, trial: &Trial<'_>, result: &TrialResult) -> 
         trial,
         result: &result,
     });
-    shared.finished.push(result);
+    shared.result.set_result(result);
     true
+}
+
+/// How a trial came to its end.
+enum End {
+    /// By itself.
+    Result {
+        result: TrialResult,
+        /// Whether it could not begin because of what its last checkpoint is.
+        refused: bool,
+    },
+    /// Because the sweep was stopped.
+    Stopped {
+        /// Why no checkpoint could be written then.
+        not_saved: Option<String>,
+    },
+}
+
+/// Whether a checkpoint was found that is not one of this training: it is of no use to a later run.
+fn is_refused_checkpoint(error: &TrainingError) -> bool {
+    let TrainingError::Checkpoint(error) = error else {
+        return false;
+    };
+    match error {
+        CheckpointError::Format { .. }
+        | CheckpointError::Version { .. }
+        | CheckpointError::OtherRun { .. }
+        | CheckpointError::Weights { .. } => true,
+        CheckpointError::Io { .. }
+        | CheckpointError::InUse { .. }
+        | CheckpointError::Exists { .. } => false,
+    }
 }
 
 /// One trial on its worker.
 struct TrialRun<'r, 'a> {
     runner: &'r SweepRunner<'r>,
     trial: &'r Trial<'a>,
-    /// Of its checkpoints.
-    folder: Option<&'r Path>,
+    /// The folder of its checkpoints, if there are any.
+    checkpoints: PathBuf,
     sets: (&'r ImageDataset, &'r ImageDataset),
     worker: &'r Worker,
     shared: &'r Mutex<Shared<'a>>,
 }
 
 impl TrialRun<'_, '_> {
-    /// The result; none if the sweep was stopped before its end.
-    fn run(&self) -> Option<TrialResult> {
+    fn run(&self) -> End {
         let setting = self.trial.setting;
         let training = setting.training.clone().with_seed(self.trial.seed);
         let (images, held_out) = self.sets;
         let mut trainer = Trainer::new(&setting.network, &training).with_validation(held_out);
-        if let (Some(interval), Some(folder)) = (self.runner.interval, self.folder) {
-            let checkpoints = Checkpoints::new(folder).with_interval(interval);
+        if let Some(interval) = self.runner.interval {
+            let checkpoints = Checkpoints::new(&self.checkpoints).with_interval(interval);
             trainer = trainer.with_checkpoints(checkpoints.with_kept(1).with_resume(true));
         }
         if let Some(stop) = self.runner.stop {
@@ -407,32 +516,39 @@ impl TrialRun<'_, '_> {
         let run = catch_unwind(AssertUnwindSafe(|| {
             trainer.fit(images, &self.worker.device, &mut relay)
         }));
+        let mut refused = false;
         let outcome = match run {
             Ok(Ok(_)) => Outcome::Finished,
-            Ok(Err(TrainingError::Interrupted { .. })) => return None,
-            Ok(Err(error)) => match error {
-                TrainingError::NonFiniteLoss { .. }
-                | TrainingError::NonFiniteWeight { .. }
-                | TrainingError::NonFiniteOutput { .. } => {
-                    let message = error.to_string();
-                    Outcome::Diverged { message }
+            Ok(Err(error)) => {
+                refused = is_refused_checkpoint(&error);
+                let message = error.to_string();
+                match error {
+                    TrainingError::Interrupted { .. } => return End::Stopped { not_saved: None },
+                    // The checkpoint of the step after which it was stopped.
+                    TrainingError::Checkpoint(_) if self.runner.is_stopped() && !refused => {
+                        let not_saved = Some(message);
+                        return End::Stopped { not_saved };
+                    }
+                    TrainingError::NonFiniteLoss { .. }
+                    | TrainingError::NonFiniteWeight { .. }
+                    | TrainingError::NonFiniteOutput { .. } => Outcome::Diverged { message },
+                    _ => Outcome::Failed { message },
                 }
-                _ => Outcome::Failed {
-                    message: error.to_string(),
-                },
-            },
+            }
             Err(panic) => Outcome::Failed {
                 message: format!("panicked: {}", panic_message(panic.as_ref())),
             },
         };
-        Some(TrialResult {
+        let result = TrialResult {
             label: setting.label.clone(),
             seed: self.trial.seed,
             outcome,
             epochs: relay.epochs,
             seconds: relay.earlier + start.elapsed().as_secs_f64(),
             threads: self.worker.threads,
-        })
+            device: self.worker.kind().to_owned(),
+        };
+        End::Result { result, refused }
     }
 }
 
@@ -457,6 +573,7 @@ impl Observer for Relay<'_, '_> {
             Event::Epoch { metrics, .. } => self.epochs.push((*metrics).clone()),
             Event::Resumed { epochs, .. } => {
                 self.epochs = epochs.to_vec();
+                // Of the finished epochs, as far as a checkpoint tells.
                 self.earlier = epochs.iter().map(|epoch| epoch.seconds).sum();
             }
             _ => {}

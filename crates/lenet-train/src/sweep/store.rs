@@ -1,4 +1,4 @@
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -7,15 +7,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Outcome, Scale, Setting, Sweep, SweepError, TrialResult};
+use crate::EpochMetrics;
 use crate::dataset_identity::DatasetIdentity;
 
 const FORMAT: &str = "lenet-sweep";
-const VERSION: u32 = 1;
+/// 2: each trial says on which kind of device it was computed.
+const VERSION: u32 = 2;
 
 /// Most bytes of a file: a trial takes about a kilobyte.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// A file of finished trials: a line that says of what, then a line for each trial.
+/// A file of trials that ended: a line that says of what, then a line for each trial.
 ///
 /// A line counts once its newline is on disk; what a killed process left after the last newline is
 /// cut off.
@@ -42,9 +44,11 @@ struct Header {
 }
 
 impl Store {
-    /// Opens or makes the file, and gives the trials that it holds.
+    /// Opens or makes the file, and gives the trials that it holds, each as it ended last. A new file has
+    /// no use for what lies in the folder of `checkpoints`, which then is removed.
     pub(super) fn open(
         path: &Path,
+        checkpoints: &Path,
         sweep: &Sweep,
         train: &ImageDataset,
         held_out: &ImageDataset,
@@ -104,37 +108,54 @@ impl Store {
             .rposition(|&byte| byte == b'\n')
             .map_or(0, |newline| newline + 1);
         let (lines, cut) = bytes.split_at(whole);
-        let finished = match lines.is_empty() {
+        let trials = match lines.is_empty() {
             // A new file, or one whose first line was cut: there are no results in it. Whatever
             // else it is, is not ours to overwrite.
             true if looks_like_a_header(cut) => {
+                // First, so that no file with a first line is ever found beside checkpoints of
+                // another recipe.
+                remove_folder(checkpoints)?;
                 store.cut(0)?;
                 store.append_line(&wanted)?;
+                sync_folder_of(path).map_err(io)?;
                 Vec::new()
             }
             true => return Err(store.corrupt(1, "this is not a file of sweep results")),
             false => {
-                let finished = store.read(lines, &wanted)?;
+                let trials = store.read(lines, &wanted, sweep)?;
                 store.cut(whole)?;
-                finished
+                trials
             }
         };
-        Ok((store, finished))
+        Ok((store, trials))
     }
 
-    /// Adds a finished trial, and gives it as a later run will read it; it is then on disk.
+    /// Adds a trial that ended, and gives it as a later run will read it; it is then on disk.
     pub(super) fn append(&mut self, trial: &TrialResult) -> Result<TrialResult, SweepError> {
         let line = self.append_line(trial)?;
         serde_json::from_slice(&line).map_err(|error| self.io(error.into()))
     }
 
-    fn read(&self, lines: &[u8], wanted: &Value) -> Result<Vec<TrialResult>, SweepError> {
+    fn read(
+        &self,
+        lines: &[u8],
+        wanted: &Value,
+        sweep: &Sweep,
+    ) -> Result<Vec<TrialResult>, SweepError> {
         let mut lines = lines.split(|&byte| byte == b'\n').filter(|l| !l.is_empty());
         let header = lines.next().unwrap_or_default();
         let found: Value = serde_json::from_slice(header)
             .ok()
             .filter(|value: &Value| value.get("format").and_then(Value::as_str) == Some(FORMAT))
             .ok_or_else(|| self.corrupt(1, "this is not a file of sweep results"))?;
+        let version = found.get("version").and_then(Value::as_u64);
+        if let Some(found) = version.filter(|&version| version != u64::from(VERSION)) {
+            return Err(SweepError::Version {
+                path: self.path.clone(),
+                found,
+                expected: VERSION,
+            });
+        }
         let differences = crate::differences::differences(&found, wanted);
         if !differences.is_empty() {
             return Err(SweepError::OtherSweep {
@@ -142,16 +163,16 @@ impl Store {
                 differences,
             });
         }
-        let mut finished: Vec<TrialResult> = Vec::new();
+        let mut trials: Vec<TrialResult> = Vec::new();
         for (index, line) in lines.enumerate() {
             let trial: TrialResult = serde_json::from_slice(line)
                 .map_err(|error| self.corrupt(index + 2, &format!("not a trial ({error})")))?;
+            check(&trial, sweep).map_err(|reason| self.corrupt(index + 2, &reason))?;
             // The later line of a trial that failed before, and was tried again, is the one that counts.
-            finished.retain(|old| (&old.label, old.seed) != (&trial.label, trial.seed));
-            finished.push(trial);
+            trials.retain(|old| (&old.label, old.seed) != (&trial.label, trial.seed));
+            trials.push(trial);
         }
-        finished.retain(|trial| !matches!(trial.outcome, Outcome::Failed { .. }));
-        Ok(finished)
+        Ok(trials)
     }
 
     fn append_line(&mut self, value: &impl Serialize) -> Result<Vec<u8>, SweepError> {
@@ -159,6 +180,8 @@ impl Store {
         let write = |file: &mut File| -> io::Result<Vec<u8>> {
             let mut line = serde_json::to_vec(value)?;
             line.push(b'\n');
+            // What an earlier line that could not be written whole may have left.
+            file.set_len(end)?;
             file.seek(SeekFrom::Start(end))?;
             file.write_all(&line)?;
             file.sync_data()?;
@@ -171,7 +194,7 @@ impl Store {
             }
             Err(source) => {
                 // Half a line, as on a full disk, must not stand before a later one. If it cannot be
-                // cut off now, the next start does so.
+                // cut off now, the next line or the next start does so.
                 let _ = self.file.set_len(end);
                 Err(self.io(source))
             }
@@ -204,4 +227,51 @@ impl Store {
 fn looks_like_a_header(bytes: &[u8]) -> bool {
     let beginning = format!("{{\"format\":\"{FORMAT}\"");
     bytes.iter().zip(beginning.as_bytes()).all(|(a, b)| a == b)
+}
+
+/// Whether a trial may be one of the sweep's: the file may have been changed by somebody else.
+fn check(trial: &TrialResult, sweep: &Sweep) -> Result<(), String> {
+    let mut settings = sweep.settings.iter();
+    let Some(setting) = settings.find(|setting| setting.label == trial.label) else {
+        return Err(format!("the sweep has no setting '{}'", trial.label));
+    };
+    let (found, expected) = (trial.epochs.len(), setting.training.epochs);
+    if found > expected || (trial.outcome == Outcome::Finished && found < expected) {
+        return Err(format!("a trial of {found} epochs, expected {expected}"));
+    }
+    let is_epoch = |(number, metrics): (usize, &EpochMetrics)| {
+        metrics.epoch == number && metrics.validation_accuracy.is_some()
+    };
+    match (1..).zip(&trial.epochs).all(is_epoch) {
+        true => Ok(()),
+        false => Err("its epochs are not numbered from 1, or one has no accuracy".to_owned()),
+    }
+}
+
+fn remove_folder(folder: &Path) -> Result<(), SweepError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SweepError::Io {
+            path: folder.to_owned(),
+            source: error,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// A new file's name is on disk once its folder is.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Elsewhere than on Unix, and where it must not be read, a folder cannot be opened.
+    let Some(folder) = File::open(folder).ok().filter(|_| cfg!(unix)) else {
+        return Ok(());
+    };
+    use io::ErrorKind::{InvalidInput, Unsupported};
+    match folder.sync_all() {
+        // Some shared and network folders cannot be synced.
+        Err(error) if matches!(error.kind(), InvalidInput | Unsupported) => Ok(()),
+        synced => synced,
+    }
 }
