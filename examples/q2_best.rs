@@ -7,12 +7,13 @@ mod common;
 
 use std::process::ExitCode;
 
+use anyhow::{Context, Result};
 use common::args::{CompareArgs, parse};
-use common::{Exercise, Session};
-use lenet::core::{Initializer, LeNetConfig};
+use common::{Exercise, Session, say};
+use lenet::core::{Initializer, LeNetConfig, device_kind};
 use lenet::data::{Augmentation, KnownDataset};
-use lenet::train::sweep::{Scale, Sweep};
-use lenet::train::{Schedule, TrainingConfig};
+use lenet::train::sweep::{Scale, Setting, Sweep, SweepError};
+use lenet::train::{CheckpointError, Checkpoints, Schedule, TrainingConfig, TrainingError};
 
 const EXERCISE: Exercise = Exercise {
     name: "q2_best",
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
         let (learn, choose) = session.splits.train.split_validation(validation, 0);
 
         session.heading("Choosing by the validation images");
-        println!(
+        say!(
             "split     {} to learn from, {} to choose by",
             learn.len(),
             choose.len()
@@ -49,22 +50,56 @@ fn main() -> ExitCode {
             .iter()
             .find(|s| Some(&s.label) == best.as_ref());
         let Some(chosen) = chosen else {
-            anyhow::bail!("no recipe came to its end, so there is nothing to test");
+            anyhow::bail!("no recipe completed all its trials, so there is nothing to test");
         };
 
         session.heading(format!(
             "{}: trained on all images, tested once",
             chosen.label
         ));
-        let training = chosen.training.clone().with_seed(args.recipe.seed);
-        // As the sweep, it goes on where it was stopped.
-        let checkpoints = session.checkpoints(
-            args.checkpoints,
-            args.checkpoints.checkpoint_every.is_some(),
-        );
-        session.train("The chosen recipe", &chosen.network, &training, checkpoints)?;
-        session.finish()
+        match train_chosen(&mut session, &args, chosen) {
+            Ok(()) => session.finish(),
+            Err(error) => Err(match error.downcast_ref() {
+                // The same command resumes this, too: all that it takes from the sweep is on disk.
+                Some(TrainingError::Interrupted {
+                    checkpoint: Some(_),
+                    ..
+                }) => {
+                    let result = Box::new(result);
+                    anyhow::Error::new(SweepError::Interrupted { result }).context(error)
+                }
+                _ => error,
+            }),
+        }
     })
+}
+
+/// As the sweep, it resumes where it was stopped, but never from the checkpoint of another recipe, which
+/// may have been the best one before.
+fn train_chosen(session: &mut Session, args: &CompareArgs, chosen: &Setting) -> Result<()> {
+    let training = chosen.training.clone().with_seed(args.recipe.seed);
+    let kind = device_kind(&session.device.device);
+    let folder = session.path("best.checkpoints").join(kind);
+    let checkpoints = args.checkpoints.checkpoint_every.map(|interval| {
+        let checkpoints = Checkpoints::new(&folder).with_interval(interval);
+        checkpoints.with_resume(true)
+    });
+    let mut train = || {
+        let checkpoints = checkpoints.clone();
+        session.train("The chosen recipe", &chosen.network, &training, checkpoints)
+    };
+    let Err(error) = train() else {
+        return Ok(());
+    };
+    let Some(TrainingError::Checkpoint(CheckpointError::OtherRun { .. })) = error.downcast_ref()
+    else {
+        return Err(error);
+    };
+    say!("note      {error}\nit is removed, and training starts from the seed\n");
+    let removed = std::fs::remove_dir_all(&folder);
+    removed.with_context(|| format!("removing {}", folder.display()))?;
+    train()?;
+    Ok(())
 }
 
 /// From the exercise's own network, one change after the other.

@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -8,8 +8,15 @@ use signal_hook::flag;
 /// What a shell calls a program that Ctrl-C ended.
 pub(crate) const EXIT_CODE: u8 = 130;
 
-/// A flag that Ctrl-C sets from now on; a second Ctrl-C ends the program at once.
+/// A flag that Ctrl-C sets from the first call on; a second Ctrl-C ends the program at once.
+///
+/// The program has one: a Ctrl-C between two trainings reaches the second.
 pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
+    static FLAG: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
+    let mut flag = FLAG.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(stop) = &*flag {
+        return Ok(Arc::clone(stop));
+    }
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset.
@@ -17,5 +24,5 @@ pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
             .and_then(|_| flag::register(signal, Arc::clone(&stop)))
             .context("cannot watch for Ctrl-C")?;
     }
-    Ok(stop)
+    Ok(Arc::clone(flag.insert(stop)))
 }
