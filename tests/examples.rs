@@ -555,7 +555,7 @@ fn a_killed_sweep_goes_on_where_it_was() {
         .assert()
         .success();
     let shown = stdout(&resumed);
-    let expected = format!("{before} of 10 nets are on disk already");
+    let expected = format!("{before} of 10 trials are on disk already");
     assert!(
         shown.contains(&expected),
         "'{expected}' is not in:\n{shown}"
@@ -622,25 +622,48 @@ fn a_diverging_rate_is_a_row() {
     assert!(std::fs::read_to_string(svg).unwrap().contains("no result"));
 }
 
+/// The report must not show charts of one run beside tables of another.
+#[test]
+fn a_chart_that_cannot_be_written_leaves_no_section_of_an_earlier_run() {
+    let folder = TempDir::new().unwrap();
+    let run = || {
+        let mut command = example("q3_mnist", folder.path());
+        command.args([
+            "--dataset",
+            "synthetic-digits",
+            "--quick",
+            "--device",
+            "flex",
+        ]);
+        command.args(["--epochs", "1", "--seeds", "1", "--out", "out"]);
+        command.assert()
+    };
+    run().success();
+    let out = folder.path().join("out");
+    std::fs::remove_file(out.join("rates-epochs.png")).unwrap();
+    std::fs::create_dir_all(out.join("rates-epochs.png/in the way")).unwrap();
+    let failed = run().code(1);
+    assert!(stderr(&failed).contains("rates-epochs.png"));
+    assert!(!out.join("section.json").exists());
+    assert!(out.join("rates.csv").is_file());
+
+    std::fs::remove_dir_all(out.join("rates-epochs.png")).unwrap();
+    run().success();
+    assert!(out.join("section.json").is_file());
+}
+
 #[test]
 fn another_configuration_is_refused() {
     let folder = TempDir::new().unwrap();
-    let run = |epochs: &str| {
+    let run = |epochs: &str, more: &[&str]| {
         example("q2_fc_layers", folder.path())
-            .args([
-                "--dataset",
-                "synthetic",
-                "--quick",
-                "--seeds",
-                "1",
-                "--device",
-                "flex",
-            ])
+            .args(["--dataset", "synthetic", "--quick", "--device", "flex"])
             .args(["--epochs", epochs])
+            .args(more)
             .assert()
     };
-    run("1").success();
-    let told = stderr(&run("2").code(1));
+    run("1", &["--seeds", "1"]).success();
+    let told = stderr(&run("2", &["--seeds", "1"]).code(1));
     for expected in [
         "results of another sweep",
         "epochs: 1 in the file, 2 now",
@@ -648,6 +671,18 @@ fn another_configuration_is_refused() {
     ] {
         assert!(told.contains(expected), "'{expected}' is not in:\n{told}");
     }
+
+    // And so is another kind of device, unless it is asked for.
+    let file = folder
+        .path()
+        .join("out/quick/q2_fc_layers/fc_layers-trials.jsonl");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let elsewhere = text.replace("\"device\":\"flex\"", "\"device\":\"wgpu\"");
+    std::fs::write(&file, elsewhere).unwrap();
+    let told = stderr(&run("1", &["--seeds", "2"]).code(1));
+    assert!(told.contains("--mixed-devices"), "{told}");
+    let mixed = run("1", &["--seeds", "2", "--mixed-devices"]).success();
+    assert!(stdout(&mixed).contains("flex, wgpu"), "{}", stdout(&mixed));
 }
 
 /// A PNG that claims a size and holds nothing of it.
