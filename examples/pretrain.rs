@@ -15,7 +15,7 @@ use common::{Exercise, Session, machine, write_whole};
 use lenet::core::LeNetConfig;
 use lenet::data::{Augmentation, KnownDataset};
 use lenet::train::sweep::Sweep;
-use lenet::train::{Evaluation, Schedule, TrainingConfig, evaluate};
+use lenet::train::{Evaluation, Schedule, TrainingConfig};
 
 const EXERCISE: Exercise = Exercise {
     name: "pretrain",
@@ -61,28 +61,9 @@ fn run(Args { network, compare }: &Args) -> Result<()> {
     let sweep = candidates(&config, &training).with_seeds([compare.recipe.seed]);
     let result = session.sweep_on("Recipes", &sweep, compare, (&learn, &choose))?;
     session.say(result.conclusion());
-    let best = result.best().map(|setting| setting.label.clone());
-    let mut settings = sweep.settings.iter();
-    let Some(chosen) = settings.find(|setting| Some(&setting.label) == best.as_ref()) else {
-        anyhow::bail!("no recipe came to its end, so there is nothing to test");
-    };
-
-    session.heading(format!(
-        "{}: trained on all images, tested once",
-        chosen.label
-    ));
-    let training = chosen.training.clone().with_seed(compare.recipe.seed);
-    let interval = compare.checkpoints;
-    let checkpoints = session.checkpoints(interval, interval.checkpoint_every.is_some());
-    let run = session.train("The chosen recipe", &config, &training, checkpoints)?;
-    let evaluation = evaluate(&run.lenet, &session.splits.test, &session.device.device)?;
-    let card = card(
-        &session,
-        *network,
-        &training,
-        &evaluation,
-        &result.to_markdown(),
-    );
+    let candidates = result.to_markdown();
+    let (training, evaluation) = session.train_best(compare, &sweep, result)?;
+    let card = card(&session, *network, &training, &evaluation, &candidates);
     write_whole(&session.path("model-card.md"), card.as_bytes())?;
     session.wrote("model card", "model-card.md");
     session.finish()

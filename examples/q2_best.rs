@@ -7,13 +7,12 @@ mod common;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
 use common::args::{CompareArgs, parse};
 use common::{Exercise, Session, say};
-use lenet::core::{Initializer, LeNetConfig, device_kind};
+use lenet::core::{Initializer, LeNetConfig};
 use lenet::data::{Augmentation, KnownDataset};
-use lenet::train::sweep::{Scale, Setting, Sweep, SweepError};
-use lenet::train::{CheckpointError, Checkpoints, Schedule, TrainingConfig, TrainingError};
+use lenet::train::sweep::{Scale, Sweep};
+use lenet::train::{Schedule, TrainingConfig};
 
 const EXERCISE: Exercise = Exercise {
     name: "q2_best",
@@ -44,62 +43,9 @@ fn main() -> ExitCode {
         let sets = (&learn, &choose);
         let result = session.sweep_on("Recipes", &sweep, &args, sets)?;
         session.say(result.conclusion());
-        let best = result.best().map(|setting| setting.label.clone());
-        let chosen = sweep
-            .settings
-            .iter()
-            .find(|s| Some(&s.label) == best.as_ref());
-        let Some(chosen) = chosen else {
-            anyhow::bail!("no recipe completed all its trials, so there is nothing to test");
-        };
-
-        session.heading(format!(
-            "{}: trained on all images, tested once",
-            chosen.label
-        ));
-        match train_chosen(&mut session, &args, chosen) {
-            Ok(()) => session.finish(),
-            Err(error) => Err(match error.downcast_ref() {
-                // The same command resumes this, too: all that it takes from the sweep is on disk.
-                Some(TrainingError::Interrupted {
-                    checkpoint: Some(_),
-                    ..
-                }) => {
-                    let result = Box::new(result);
-                    anyhow::Error::new(SweepError::Interrupted { result }).context(error)
-                }
-                _ => error,
-            }),
-        }
+        session.train_best(&args, &sweep, result)?;
+        session.finish()
     })
-}
-
-/// As the sweep, it resumes where it was stopped, but never from the checkpoint of another recipe, which
-/// may have been the best one before.
-fn train_chosen(session: &mut Session, args: &CompareArgs, chosen: &Setting) -> Result<()> {
-    let training = chosen.training.clone().with_seed(args.recipe.seed);
-    let kind = device_kind(&session.device.device);
-    let folder = session.path("best.checkpoints").join(kind);
-    let checkpoints = args.checkpoints.checkpoint_every.map(|interval| {
-        let checkpoints = Checkpoints::new(&folder).with_interval(interval);
-        checkpoints.with_resume(true)
-    });
-    let mut train = || {
-        let checkpoints = checkpoints.clone();
-        session.train("The chosen recipe", &chosen.network, &training, checkpoints)
-    };
-    let Err(error) = train() else {
-        return Ok(());
-    };
-    let Some(TrainingError::Checkpoint(CheckpointError::OtherRun { .. })) = error.downcast_ref()
-    else {
-        return Err(error);
-    };
-    say!("note      {error}\nit is removed, and training starts from the seed\n");
-    let removed = std::fs::remove_dir_all(&folder);
-    removed.with_context(|| format!("removing {}", folder.display()))?;
-    train()?;
-    Ok(())
 }
 
 /// From the exercise's own network, one change after the other.

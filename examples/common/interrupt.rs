@@ -1,4 +1,5 @@
-use std::sync::atomic::AtomicBool;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
@@ -25,4 +26,24 @@ pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
             .context("cannot watch for Ctrl-C")?;
     }
     Ok(Arc::clone(flag.insert(stop)))
+}
+
+/// Ctrl-C while nothing was being trained.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted; what was finished until then is on disk")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Ends the exercise if Ctrl-C came.
+pub(crate) fn check(stop: &AtomicBool) -> Result<(), Interrupted> {
+    match stop.load(Ordering::Relaxed) {
+        true => Err(Interrupted),
+        false => Ok(()),
+    }
 }

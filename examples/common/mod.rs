@@ -11,6 +11,7 @@ macro_rules! say {
 }
 
 pub(crate) mod args;
+mod best;
 mod datasets;
 pub(crate) mod exercise;
 mod interrupt;
@@ -59,6 +60,7 @@ fn interruption(error: &anyhow::Error) -> Option<String> {
             None => format!("to be able to:     {}", more("--checkpoint-every 1")),
         }),
         (_, Some(SweepError::Interrupted { .. })) => Some(format!("to go on:          {command}")),
+        _ if error.is::<interrupt::Interrupted>() => Some(format!("to run it again:   {command}")),
         _ => None,
     }
 }

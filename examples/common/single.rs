@@ -6,7 +6,7 @@ use lenet::core::LeNetConfig;
 use lenet::plot::{Block, LossCurve};
 use lenet::train::observer::{JsonLines, ProgressBar, TextLines};
 use lenet::train::{
-    Checkpoints, Event, Interval, Observer, Table, Trainer, TrainingConfig, TrainingRun, evaluate,
+    Checkpoints, Evaluation, Event, Interval, Observer, Table, Trainer, TrainingConfig, evaluate,
 };
 
 use super::args::{CheckpointArgs, TrainArgs, parse};
@@ -56,7 +56,7 @@ impl Session {
         network: &LeNetConfig,
         config: &TrainingConfig,
         checkpoints: Option<Checkpoints>,
-    ) -> Result<TrainingRun> {
+    ) -> Result<Evaluation> {
         say!(
             "training  {} epochs, batch {}, learning rate {}, seed {}",
             config.epochs,
@@ -114,7 +114,8 @@ impl Session {
         self.add(Block::Table(loss_table(&run.epochs)));
         self.add(Block::Preformatted(result.confusion.to_string()));
         self.add(Block::Preformatted(layers));
-        Ok(run)
+        interrupt::check(&stop)?;
+        Ok(result)
     }
 }
 
