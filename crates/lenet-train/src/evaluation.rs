@@ -26,7 +26,7 @@ pub struct Evaluation {
     pub confusion: ConfusionMatrix,
 }
 
-/// Judges `lenet` by `dataset` on `device`.
+/// Judges `lenet` by `dataset` on `device`, on threads of its own as [`Trainer::fit`](crate::Trainer::fit).
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -51,11 +51,12 @@ pub fn evaluate(
     device: &Device,
 ) -> Result<Evaluation, TrainingError> {
     pool::run(device, |helpers| {
-        evaluate_here(lenet, dataset, device, helpers)
+        evaluate_within(lenet, dataset, device, helpers)
     })
 }
 
-fn evaluate_here(
+/// Evaluates within the run that has these helpers.
+pub(crate) fn evaluate_within(
     lenet: &LeNet,
     dataset: &ImageDataset,
     device: &Device,

@@ -1,13 +1,23 @@
 //! Where training and evaluation run.
+//!
+//! On Flex each run gets a pool of its own. A rayon thread that waits for part of a kernel picks up any
+//! job of its pool and returns only when that job is done; in a shared pool the job may be another
+//! training, which then stalls this one from its first step to its last. A pool that computes the kernels
+//! of a single run holds no such jobs.
 
 use std::cell::Cell;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::{io, thread};
 
 use burn::tensor::Device;
 use lenet_core::runs_on_rayon;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// Idle looks for work after which a thread stops to help: some tenths of a millisecond, longer than what
+use crate::TrainingError;
+
+/// Idle looks for work after which a thread stops helping: some tenths of a millisecond, longer than what
 /// only one thread works on between two kernels.
 const IDLE_LOOKS: usize = 1000;
 
@@ -15,36 +25,139 @@ const IDLE_LOOKS: usize = 1000;
 const MOST_UNHEARD: usize = 256;
 
 thread_local! {
-    /// Whether this thread is in the middle of a step.
-    static IN_STEP: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread waits for a run and picks up other jobs of its pool meanwhile.
+    static WAITING: Cell<bool> = const { Cell::new(false) };
     /// Whether this thread helps already.
     static HELPING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` on a thread of the current pool, if it computes there: from outside, every kernel would
-/// hand over to one and wait for it.
-pub(crate) fn run<R: Send>(device: &Device, work: impl FnOnce(&Helpers) -> R + Send) -> R {
-    let helpers = Helpers {
-        unheard: runs_on_rayon(device).then(Arc::default),
-    };
-    if helpers.unheard.is_none() {
-        return work(&helpers);
+/// Runs `work` in a pool of its own if the device computes on rayon, with as many threads as the current
+/// pool has, or fewer where [`Share`] says so.
+///
+/// The calling thread waits. If it belongs to a pool, it picks up other jobs there meanwhile, so that a run
+/// does not cost that pool a thread. If such a job is a second run, both make their steps side by side, but
+/// the first returns after the second: they share a stack.
+pub(crate) fn run<R: Send>(
+    device: &Device,
+    work: impl FnOnce(&Helpers) -> Result<R, TrainingError> + Send,
+) -> Result<R, TrainingError> {
+    if !runs_on_rayon(device) {
+        return work(&Helpers::none());
     }
     keep_freed_memory();
-    rayon::scope(|_| work(&helpers))
+    // Asked first: on a platform without threads this makes the current thread the pool.
+    let threads = rayon::current_num_threads();
+    // The only thread of a pool never waits for another one, and so picks up nothing.
+    if threads == 1 && rayon::current_thread_index().is_some() {
+        return work(&Helpers::none());
+    }
+    let share = Share::take(threads);
+    let pool = ThreadPoolBuilder::new().num_threads(share.threads).build();
+    let pool = pool.map_err(no_threads)?;
+    let helpers = match share.threads {
+        1 => Helpers::none(),
+        _ => Helpers::new(),
+    };
+    install(&pool, || work(&helpers)).map_err(no_threads)?
 }
 
-/// Keeps the threads of a pool awake during steps: a kernel takes some tenths of a millisecond, and waking
-/// a sleeping thread for it costs a good part of that.
+/// Runs `work` in `pool` and picks up other jobs of the current pool until it is done. Within such a job it
+/// only waits: a parallel loop over a thousand trainings must not begin them all at once.
+fn install<R: Send>(pool: &ThreadPool, work: impl FnOnce() -> R + Send) -> io::Result<R> {
+    if !WAITING.replace(true) {
+        let _end = Waiting;
+        return Ok(pool.install(work));
+    }
+    thread::scope(|scope| {
+        let run = thread::Builder::new().spawn_scoped(scope, || pool.install(work))?;
+        Ok(run.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
+
+/// Ends the wait, also when the work panics.
+struct Waiting;
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITING.set(false);
+    }
+}
+
+fn no_threads(error: impl std::fmt::Display) -> TrainingError {
+    TrainingError::Device {
+        message: format!("no threads to compute with: {error}"),
+    }
+}
+
+/// A run's share of the threads of all runs in the program.
+///
+/// A run gets as many as it asks for until there are two for each core; runs then compete as programs would.
+/// Further ones get an even share, so that a parallel loop over many trainings does not start cores × cores
+/// threads.
+struct Share {
+    threads: usize,
+}
+
+static SHARES: Mutex<InUse> = Mutex::new(InUse {
+    runs: 0,
+    threads: 0,
+});
+
+#[derive(Clone, Copy)]
+struct InUse {
+    runs: usize,
+    threads: usize,
+}
+
+impl InUse {
+    fn share(self, asked: usize, cores: usize) -> usize {
+        if self.threads + asked <= 2 * asked.max(cores) {
+            return asked;
+        }
+        (asked / (self.runs + 1)).max(1)
+    }
+}
+
+impl Share {
+    fn take(asked: usize) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let mut in_use = SHARES.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = in_use.share(asked, cores);
+        in_use.runs += 1;
+        in_use.threads += threads;
+        Self { threads }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut in_use = SHARES.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.runs -= 1;
+        in_use.threads -= self.threads;
+    }
+}
+
+/// Keeps the threads of a run's pool awake during steps: a kernel takes some tenths of a millisecond, and
+/// waking a sleeping thread for it costs a good part of that.
 ///
 /// They help for one step at a time and as long as there is something to do, so that whatever else the
-/// pool has to do waits no longer than that.
+/// pool has to do, such as an observer's work, waits no longer than that.
 pub(crate) struct Helpers {
-    /// Calls that no thread has heard yet; `None` where the pool has nothing to do.
+    /// Calls that no thread has heard yet; `None` where there are no threads to help.
     unheard: Option<Arc<AtomicUsize>>,
 }
 
 impl Helpers {
+    fn new() -> Self {
+        Self {
+            unheard: Some(Arc::default()),
+        }
+    }
+
+    fn none() -> Self {
+        Self { unheard: None }
+    }
+
     /// Runs one step, within [`run`], while a thread that has nothing to do in it prepares what the next
     /// one takes.
     pub(crate) fn step<R: Send, N: Send>(
@@ -52,32 +165,31 @@ impl Helpers {
         work: impl FnOnce() -> R + Send,
         prepare: impl FnOnce() -> N + Send,
     ) -> (R, N) {
-        let threads = rayon::current_num_threads();
-        let alone = threads == 1 || IN_STEP.get();
-        let Some(unheard) = self.unheard.as_ref().filter(|_| !alone) else {
+        let Some(unheard) = &self.unheard else {
             return (work(), prepare());
         };
         let done = Arc::new(AtomicBool::new(false));
-        // Threads that are busy with something else hear nothing, and need not be called for ever.
+        // Threads that are busy with something else hear nothing and need not be called for ever.
         if unheard.load(Ordering::Relaxed) < MOST_UNHEARD {
-            unheard.fetch_add(threads, Ordering::Relaxed);
+            unheard.fetch_add(rayon::current_num_threads(), Ordering::Relaxed);
             let (done, unheard) = (Arc::clone(&done), Arc::clone(unheard));
-            rayon::spawn_broadcast(move |_| {
+            let caller = rayon::current_thread_index();
+            rayon::spawn_broadcast(move |hearer| {
                 unheard.fetch_sub(1, Ordering::Relaxed);
-                // A thread that waits within a step of its own must not wait for another's.
-                if !IN_STEP.get() && !HELPING.replace(true) {
+                // The step's own thread has to watch what it waits for instead.
+                if Some(hearer.index()) != caller && !HELPING.replace(true) {
                     help_until(&done);
                     HELPING.set(false);
                 }
             });
         }
         // Also when `work` panics.
-        let _end = End::new(&done);
+        let _end = End(&done);
         rayon::join(work, prepare)
     }
 }
 
-/// Never waits without an end: the step may wait for what this thread was in the middle of.
+/// Never waits without end: the step may wait for what this thread was in the middle of.
 fn help_until(done: &AtomicBool) {
     let mut idle = 0;
     while idle < IDLE_LOOKS && !done.load(Ordering::Relaxed) {
@@ -85,7 +197,7 @@ fn help_until(done: &AtomicBool) {
             idle = 0;
         } else {
             idle += 1;
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 }
@@ -93,17 +205,9 @@ fn help_until(done: &AtomicBool) {
 /// The end of a step.
 struct End<'a>(&'a AtomicBool);
 
-impl<'a> End<'a> {
-    fn new(done: &'a AtomicBool) -> Self {
-        IN_STEP.set(true);
-        Self(done)
-    }
-}
-
 impl Drop for End<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
-        IN_STEP.set(false);
     }
 }
 
@@ -120,17 +224,24 @@ fn keep_freed_memory() {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
     use rayon::prelude::*;
 
     use super::*;
 
-    fn pool(threads: usize) -> rayon::ThreadPool {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    fn pool(threads: usize) -> ThreadPool {
+        let pool = ThreadPoolBuilder::new().num_threads(threads);
         pool.build().unwrap_or_else(|error| panic!("{error}"))
     }
 
+    fn run_here<R: Send>(work: impl FnOnce(&Helpers) -> R + Send) -> R {
+        let result = run(&Device::flex(), |helpers| Ok(work(helpers)));
+        result.unwrap_or_else(|error| panic!("{error}"))
+    }
+
     fn sum(steps: u64) -> u64 {
-        run(&Device::flex(), |helpers| {
+        run_here(|helpers| {
             let (mut total, mut step) = (0, 0);
             while step < steps {
                 let (sum, next) = helpers.step(|| step_sum(step), || step + 1);
@@ -152,7 +263,6 @@ mod tests {
         for threads in [1, 2, 4] {
             let pool = pool(threads);
             assert_eq!(pool.install(|| sum(100)), expected);
-            // More of them than threads: each waits within its own steps while others run.
             let all: Vec<u64> =
                 pool.install(|| (0..16).into_par_iter().map(|_| sum(100)).collect());
             assert_eq!(all, [expected; 16]);
@@ -160,15 +270,51 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_ends_the_step() {
+    fn a_panic_ends_the_step_and_the_wait() {
         let pool = pool(2);
-        let fails = || {
-            run(&Device::flex(), |helpers| {
-                helpers.step(|| panic!("on purpose"), || 1)
-            })
-        };
-        let found = pool.install(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(fails)));
-        assert!(found.is_err());
+        let fails = || run_here(|helpers| helpers.step(|| panic!("on purpose"), || 1));
+        for waiting in [false, true] {
+            let found = pool.install(|| {
+                WAITING.set(waiting);
+                let found = catch_unwind(AssertUnwindSafe(fails));
+                assert_eq!(WAITING.replace(false), waiting);
+                found
+            });
+            assert!(found.is_err());
+        }
         assert_eq!(pool.install(|| sum(2)), 19_900);
+    }
+
+    #[test]
+    fn a_pool_has_at_most_two_runs_under_way_for_each_thread() {
+        let (under_way, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let one = |_| {
+            run_here(|helpers| {
+                most.fetch_max(
+                    under_way.fetch_add(1, Ordering::SeqCst) + 1,
+                    Ordering::SeqCst,
+                );
+                for _ in 0..100 {
+                    helpers.step(|| step_sum(1), || ());
+                }
+                under_way.fetch_sub(1, Ordering::SeqCst);
+            });
+        };
+        pool(2).install(|| (0..64).into_par_iter().for_each(one));
+        let most = most.into_inner();
+        assert!((1..=4).contains(&most), "{most}");
+    }
+
+    #[test]
+    fn threads_are_shared_out_once_there_are_two_for_each_core() {
+        let share = |runs, threads, asked| InUse { runs, threads }.share(asked, 8);
+        assert_eq!(share(0, 0, 8), 8);
+        assert_eq!(share(1, 8, 8), 8);
+        assert_eq!(share(2, 16, 8), 2);
+        assert_eq!(share(9, 20, 8), 1);
+        // The workers of a sweep.
+        assert_eq!(share(3, 6, 2), 2);
+        // More threads than cores, as asked.
+        assert_eq!(share(0, 0, 32), 32);
     }
 }

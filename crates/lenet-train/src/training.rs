@@ -10,12 +10,12 @@ use lenet_data::{ImageDataset, Order};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, CheckpointFolder, Progress, RunIdentity};
-use crate::evaluation::to_vec;
+use crate::evaluation::{evaluate_within, to_vec};
 use crate::pool::{self, Helpers};
 use crate::sgd::Sgd;
 use crate::{
     CheckpointError, Checkpoints, Evaluation, Event, Observer, TrainingConfig, TrainingError,
-    cross_entropy, evaluate,
+    cross_entropy,
 };
 
 /// Steps between two looks at the losses: often enough to stop a diverged run soon, seldom enough
@@ -129,7 +129,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Sets images that the network is judged by after every epoch and never learns from. The test set has
-    /// no place here: [`evaluate`] the result with it, once.
+    /// no place here: [`evaluate`](crate::evaluate) the result with it, once.
     #[must_use]
     pub fn with_validation(mut self, validation: &'a ImageDataset) -> Self {
         self.validation = Some(validation);
@@ -152,9 +152,19 @@ impl<'a> Trainer<'a> {
 
     /// Trains from the seed, or from the last checkpoint, to the end.
     ///
-    /// On Flex the training occupies a thread of the current rayon pool, the observer is called there, and
-    /// the pool's other threads help. An observer that panics is told nothing more; a checkpoint that
-    /// cannot be written is told to the observer, and the training goes on.
+    /// An observer that panics is told nothing more; a checkpoint that cannot be written is told to the
+    /// observer, and the training goes on.
+    ///
+    /// # Threads
+    ///
+    /// On Flex a training runs on threads of its own, as many as the current rayon pool has, or an even
+    /// share once the trainings of the program have two for each core. The observer is called on one of
+    /// them. Observer and stop flag are served at every step, whatever else the program trains.
+    ///
+    /// The calling thread waits. If it belongs to a rayon pool, it picks up other jobs of the pool meanwhile,
+    /// and `fit` returns only when they are done, too; where that matters, call it from a thread outside of
+    /// rayon, such as one of [`std::thread::scope`]. In a pool of one thread the training runs on that
+    /// thread, and other jobs wait until it ends.
     ///
     /// # Errors
     ///
@@ -295,7 +305,7 @@ impl<'a> Trainer<'a> {
         let seconds = earlier + start.elapsed().as_secs_f64();
         let validated: Option<Evaluation> = self
             .validation
-            .map(|dataset| evaluate(&run.lenet, dataset, device))
+            .map(|dataset| evaluate_within(&run.lenet, dataset, device, helpers))
             .transpose()?;
         let metrics = EpochMetrics {
             epoch: epoch + 1,

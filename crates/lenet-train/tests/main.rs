@@ -8,5 +8,6 @@
 )]
 
 mod checkpoints;
+mod pool;
 mod sweep;
 mod training;
