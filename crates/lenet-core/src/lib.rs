@@ -16,7 +16,7 @@
 //! | have one that is trained already | `LeNet::pretrained`, with the feature `pretrained` |
 //! | train it in burn's `Learner` | its `TrainStep`, with the feature `learner` |
 //! | take weights out and put them in | [`LeNet::state_dict`], [`LeNet::load_state_dict`] |
-//! | write a file whole or not at all | [`write_file`], [`read_file`] |
+//! | write a file whole or not at all | [`write_file`], [`read_file`], and more in [`file`] |
 //! | choose a device by name | [`DeviceChoice`], [`device_kind`] |
 
 mod config;
@@ -24,7 +24,7 @@ mod conv_block;
 mod dense;
 mod device;
 mod error;
-mod file;
+pub mod file;
 #[cfg(feature = "flex")]
 mod fused;
 mod initializer;

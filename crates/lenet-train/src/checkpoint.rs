@@ -1,17 +1,19 @@
 //! Checkpoints: everything that a run needs to go on as if it had never been stopped.
 //!
 //! A checkpoint is one safetensors file, `checkpoint-` and the number of steps done: the weights under
-//! PyTorch's names, those of the velocity under the same with `velocity.` before them, the numbers of the
-//! run so far in float64, and in the metadata, as JSON, what the run is.
+//! PyTorch's names, those of the velocity under the same with `velocity.` before them, the numbers and the
+//! seconds of the run so far in float64, and in the metadata, as JSON, what the run is.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
+use lenet_core::file::{create_folder, lock_file, remove_file, remove_leftovers};
 use lenet_core::{LeNetConfig, NamedTensor, WeightsError, read_file, write_file};
 use lenet_data::ImageDataset;
 use safetensors::tensor::TensorView;
@@ -25,7 +27,8 @@ use crate::differences::differences;
 use crate::{EpochMetrics, TrainingConfig};
 
 const FORMAT: &str = "lenet-checkpoint";
-const VERSION: u32 = 1;
+/// 2 since it has the seconds of the whole run; one without them is refused.
+const VERSION: u32 = 2;
 /// Key of the metadata.
 const KEY: &str = "lenet_checkpoint";
 const PREFIX: &str = "checkpoint-";
@@ -33,6 +36,7 @@ const SUFFIX: &str = ".safetensors";
 const VELOCITY: &str = "velocity.";
 const EPOCHS: &str = "epochs";
 const PARTIAL_EPOCH: &str = "partial_epoch";
+const TOTAL_SECONDS: &str = "total_seconds";
 /// What the columns of `epochs` are; what there is not is not a number.
 const COLUMNS: [&str; 6] = [
     "mean_loss",
@@ -192,7 +196,8 @@ pub enum CheckpointError {
     },
     /// The file has been written by a version of this crate with another format.
     #[error(
-        "{path} has version {found} of the checkpoint format, this program reads {expected}",
+        "{path} has version {found} of the checkpoint format, this program reads {expected}: finish the run \
+         with the program that began it, or remove the folder to start over",
         path = path.display()
     )]
     Version {
@@ -223,6 +228,34 @@ pub enum CheckpointError {
         /// Why not.
         source: WeightsError,
     },
+}
+
+impl CheckpointError {
+    /// Whether it is the checkpoint that was refused: it is damaged, or of another run or version, and
+    /// stays refused until it is removed. Any other error may be gone the next time, and the checkpoint be
+    /// resumed from.
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use lenet_train::CheckpointError;
+    ///
+    /// let path = "checkpoints/checkpoint-000000012.safetensors".into();
+    /// let damaged = CheckpointError::Format { path, reason: "it is empty".to_owned() };
+    /// assert!(damaged.is_refusal());
+    /// let path = "checkpoints".into();
+    /// let full = CheckpointError::Io { path, source: io::ErrorKind::StorageFull.into() };
+    /// assert!(!full.is_refusal());
+    /// ```
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Format { .. }
+            | Self::Version { .. }
+            | Self::OtherRun { .. }
+            | Self::Weights { .. } => true,
+            Self::Io { .. } | Self::InUse { .. } | Self::Exists { .. } => false,
+        }
+    }
 }
 
 /// What a run is: a checkpoint of anything else is not resumed from.
@@ -267,6 +300,11 @@ impl RunIdentity {
     fn check(&self, progress: &Progress) -> Result<(), String> {
         let (epoch, epochs) = (progress.epoch(), self.training.epochs);
         let (step, steps) = (progress.step, self.steps());
+        for seconds in [progress.seconds, progress.total_seconds] {
+            if !(seconds.is_finite() && seconds >= 0.0) {
+                return Err(format!("its clock stands at {seconds} seconds"));
+            }
+        }
         match epoch.cmp(&epochs) {
             Ordering::Less if step < steps => Ok(()),
             Ordering::Equal if step == 0 => Ok(()),
@@ -292,6 +330,9 @@ pub(crate) struct Progress {
     pub(crate) latest_loss: Option<f64>,
     /// Seconds they took.
     pub(crate) seconds: f64,
+    /// Seconds of the run so far: all its epochs, steps and evaluations, but not the time between being
+    /// stopped and resumed.
+    pub(crate) total_seconds: f64,
 }
 
 impl Progress {
@@ -350,17 +391,16 @@ impl<'a> CheckpointFolder<'a> {
         identity: RunIdentity,
     ) -> Result<(Self, Option<Checkpoint>), CheckpointError> {
         let folder = &config.folder;
-        fs::create_dir_all(folder).map_err(io_at(folder))?;
+        create_folder(folder).map_err(io_at(folder))?;
         let lock_path = folder.join("lock");
-        let lock = File::create(&lock_path).map_err(io_at(&lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let path = folder.clone();
-                return Err(CheckpointError::InUse { path });
-            }
-            Err(TryLockError::Error(error)) => return Err(io_at(&lock_path)(error)),
-        }
+        let lock = lock_file(&lock_path).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => CheckpointError::InUse {
+                path: folder.clone(),
+            },
+            _ => io_at(&lock_path)(error),
+        })?;
+        // Nobody else writes here now.
+        remove_leftovers(folder, Duration::ZERO);
         let last = files(folder)?.pop();
         let checkpoint = match last {
             Some((_, path)) if config.resume => Some(read(path, &identity)?),
@@ -387,7 +427,7 @@ impl<'a> CheckpointFolder<'a> {
         progress.epoch() * self.identity.steps() + progress.step
     }
 
-    /// Writes a checkpoint, then removes those that are one too many.
+    /// Writes a checkpoint.
     pub(crate) fn save(
         &self,
         weights: &[NamedTensor],
@@ -398,11 +438,25 @@ impl<'a> CheckpointFolder<'a> {
         let path = self.config.folder.join(name);
         let bytes = self.to_bytes(weights, velocity, progress, &path)?;
         write_file(&path, &bytes).map_err(io_at(&path))?;
-        let mut all = files(&self.config.folder)?;
-        for (_, old) in all.drain(..all.len().saturating_sub(self.config.kept)) {
-            fs::remove_file(&old).map_err(io_at(&old))?;
-        }
         Ok(path)
+    }
+
+    /// The last checkpoint that can be found.
+    pub(crate) fn last(&self) -> Option<PathBuf> {
+        let (_, path) = files(&self.config.folder).ok()?.pop()?;
+        Some(path)
+    }
+
+    /// Removes the checkpoints that are one too many; one that cannot be removed saves no other.
+    pub(crate) fn prune(&self) -> Result<(), CheckpointError> {
+        let all = files(&self.config.folder)?;
+        let too_many = all.len().saturating_sub(self.config.kept);
+        let old = all.into_iter().take(too_many);
+        // All of them, then the first error.
+        let removed: Vec<_> = old
+            .map(|(_, path)| remove_file(&path).map_err(io_at(&path)))
+            .collect();
+        removed.into_iter().collect()
     }
 
     fn to_bytes(
@@ -437,6 +491,8 @@ impl<'a> CheckpointFolder<'a> {
             shape,
             doubles(&partial),
         ));
+        let total = doubles(&[progress.total_seconds]);
+        tensors.push((TOTAL_SECONDS.to_owned(), Dtype::F64, vec![1], total));
 
         let metadata = Metadata {
             format: FORMAT,
@@ -477,7 +533,12 @@ pub(crate) fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointErro
         let name = entry.file_name();
         let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
         let number = number.and_then(|name| name.strip_suffix(SUFFIX)?.parse().ok());
-        files.extend(number.map(|number| (number, entry.path())));
+        let path = entry.path();
+        files.extend(
+            number
+                .filter(|_| path.is_file())
+                .map(|number| (number, path)),
+        );
     }
     files.sort();
     Ok(files)
@@ -485,7 +546,14 @@ pub(crate) fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointErro
 
 /// Reads a checkpoint of this run.
 fn read(path: PathBuf, identity: &RunIdentity) -> Result<Checkpoint, CheckpointError> {
-    let bytes = read_file(&path, identity.largest_file()).map_err(io_at(&path))?;
+    let bytes = match read_file(&path, identity.largest_file()) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let reason = error.to_string();
+            return Err(CheckpointError::Format { path, reason });
+        }
+        Err(error) => return Err(io_at(&path)(error)),
+    };
     let expected = serde_json::to_string(identity).and_then(|text| serde_json::from_str(&text));
     let parsed = match expected {
         Ok(expected) => parse(&bytes, &expected),
@@ -577,6 +645,11 @@ pub(crate) fn parse(bytes: &[u8], run: &Value) -> Result<Parts, Refusal> {
         let reason = format!("'{PARTIAL_EPOCH}' has {} values, expected 4", partial.len());
         return Err(Refusal::Format(reason));
     };
+    let total = doubles(&file, TOTAL_SECONDS)?;
+    let [total_seconds] = *total.as_slice() else {
+        let reason = format!("'{TOTAL_SECONDS}' has {} values, expected 1", total.len());
+        return Err(Refusal::Format(reason));
+    };
     let progress = Progress {
         epochs: (1..)
             .zip(rows)
@@ -587,6 +660,7 @@ pub(crate) fn parse(bytes: &[u8], run: &Value) -> Result<Parts, Refusal> {
         images: images as usize,
         latest_loss: Some(latest_loss).filter(|loss| !loss.is_nan()),
         seconds,
+        total_seconds,
     };
     Ok((progress, weights, velocity))
 }

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lenet_core::{ConfigError, InputError};
 use lenet_data::DataError;
@@ -115,16 +115,13 @@ pub enum TrainingError {
         /// Those without a finite output.
         found: usize,
     },
-    /// The checkpoints cannot be resumed from, or a stopped run's could not be written.
+    /// The folder of checkpoints cannot be used, or its last checkpoint not be resumed from.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The run was stopped before its end.
     #[error(
         "stopped after {epochs} epochs and {step} of {steps} steps: {}",
-        match checkpoint {
-            Some(path) => format!("resume from {}", path.display()),
-            None => "nothing was saved, as no checkpoints were asked for".to_owned(),
-        }
+        what_is_saved(checkpoint.as_deref(), unsaved.as_deref())
     )]
     Interrupted {
         /// Epochs that were done.
@@ -133,8 +130,10 @@ pub enum TrainingError {
         step: usize,
         /// Steps of an epoch.
         steps: usize,
-        /// The checkpoint to resume from.
+        /// The last checkpoint in the folder, to resume from.
         checkpoint: Option<PathBuf>,
+        /// Why there is no checkpoint of where the run was stopped, if there should be one.
+        unsaved: Option<Box<CheckpointError>>,
     },
     /// The device failed.
     #[error("the device failed: {message}")]
@@ -142,4 +141,34 @@ pub enum TrainingError {
         /// What the device said.
         message: String,
     },
+}
+
+impl TrainingError {
+    /// Whether a checkpoint itself was refused, as [`CheckpointError::is_refusal`] says: the run fails in
+    /// the same way until that is removed. After any other error the checkpoints are worth keeping.
+    ///
+    /// ```
+    /// use lenet_train::{CheckpointError, TrainingError};
+    ///
+    /// let path = "checkpoints/checkpoint-000000012.safetensors".into();
+    /// let damaged = CheckpointError::Format { path, reason: "it is empty".to_owned() };
+    /// assert!(TrainingError::from(damaged).is_refused_checkpoint());
+    /// ```
+    pub fn is_refused_checkpoint(&self) -> bool {
+        matches!(self, Self::Checkpoint(error) if error.is_refusal())
+    }
+}
+
+/// What a stopped run left on disk, and what it did not.
+fn what_is_saved(checkpoint: Option<&Path>, unsaved: Option<&CheckpointError>) -> String {
+    match (checkpoint.map(Path::display), unsaved) {
+        (Some(path), None) => format!("resume from {path}"),
+        (None, None) => "nothing was saved, as no checkpoints were asked for".to_owned(),
+        (Some(path), Some(error)) => {
+            format!("this could not be saved ({error}); resume from the last checkpoint, {path}")
+        }
+        (None, Some(error)) => {
+            format!("this could not be saved ({error}), and no earlier checkpoint was found")
+        }
+    }
 }

@@ -143,7 +143,8 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Stops after the step during which this becomes true, with a checkpoint if there are any.
+    /// Stops after the step during which this becomes true, with a checkpoint if there are any: the error
+    /// is then [`TrainingError::Interrupted`], also if the checkpoint cannot be written.
     #[must_use]
     pub fn with_stop(mut self, stop: &'a AtomicBool) -> Self {
         self.stop = Some(stop);
@@ -189,6 +190,7 @@ impl<'a> Trainer<'a> {
         observer: &mut dyn Observer,
         helpers: &Helpers,
     ) -> Result<TrainingRun, TrainingError> {
+        let start = Instant::now();
         let (network, config) = (self.network, self.config);
         config.validate()?;
         for dataset in [Some(train), self.validation].into_iter().flatten() {
@@ -209,6 +211,10 @@ impl<'a> Trainer<'a> {
             lenet: network.init(&device, config.seed)?,
             sgd: Sgd::new(config),
             progress: Progress::default(),
+            clock: Clock {
+                earlier: 0.0,
+                start,
+            },
             folder,
         };
         let resumed = match checkpoint {
@@ -226,6 +232,7 @@ impl<'a> Trainer<'a> {
                 step: run.progress.step,
                 steps,
                 epochs: &run.progress.epochs,
+                seconds: run.progress.total_seconds,
             });
         }
         while run.progress.epoch() < config.epochs {
@@ -347,7 +354,20 @@ struct Run<'f> {
     lenet: LeNet,
     sgd: Sgd,
     progress: Progress,
+    clock: Clock,
     folder: Option<CheckpointFolder<'f>>,
+}
+
+/// Seconds that a run has taken, over all times that it was resumed.
+struct Clock {
+    earlier: f64,
+    start: Instant,
+}
+
+impl Clock {
+    fn seconds(&self) -> f64 {
+        self.earlier + self.start.elapsed().as_secs_f64()
+    }
 }
 
 impl Run<'_> {
@@ -369,6 +389,7 @@ impl Run<'_> {
         let lenet = self.lenet.load_state_dict(checkpoint.weights);
         self.lenet = lenet.map_err(weights)?;
         self.progress = checkpoint.progress;
+        self.clock.earlier = self.progress.total_seconds;
         Ok(self)
     }
 
@@ -379,7 +400,7 @@ impl Run<'_> {
 
     /// Writes a checkpoint, if there are any to be written. The weights must be finite.
     fn checkpoint(
-        &self,
+        &mut self,
         rate: f64,
         steps: usize,
         observer: &mut Guarded<'_>,
@@ -407,30 +428,36 @@ impl Run<'_> {
         let velocity = self.sgd.velocity(&self.lenet);
         let velocity = velocity.map(|velocity| velocity.state_dict()).transpose();
         let velocity = velocity.map_err(device_error)?.unwrap_or_default();
-        match folder.save(&weights, &velocity, &self.progress) {
-            Ok(path) => {
-                observer.observe(&Event::Checkpoint { path: &path });
-                Ok(Saved::At(path))
-            }
+        self.progress.total_seconds = self.clock.seconds();
+        let path = match folder.save(&weights, &velocity, &self.progress) {
+            Ok(path) => path,
             Err(error) => {
                 let message = error.to_string();
                 observer.observe(&Event::CheckpointFailed { message: &message });
-                Ok(Saved::Failed(error))
+                return Ok(Saved::Failed(error));
             }
+        };
+        observer.observe(&Event::Checkpoint { path: &path });
+        if let Err(error) = folder.prune() {
+            let message = error.to_string();
+            observer.observe(&Event::CheckpointNotRemoved { message: &message });
         }
+        Ok(Saved::At(path))
     }
 
     fn interrupted(&self, saved: Saved, steps: usize) -> TrainingError {
-        let checkpoint = match saved {
-            Saved::At(path) => Some(path),
-            Saved::NotWanted => None,
-            Saved::Failed(error) => return error.into(),
+        let last = || self.folder.as_ref()?.last();
+        let (checkpoint, unsaved) = match saved {
+            Saved::NotWanted => (None, None),
+            Saved::At(path) => (Some(path), None),
+            Saved::Failed(error) => (last(), Some(Box::new(error))),
         };
         TrainingError::Interrupted {
             epochs: self.progress.epoch(),
             step: self.progress.step,
             steps,
             checkpoint,
+            unsaved,
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 use lenet_core::LeNetConfig;
@@ -21,7 +23,7 @@ fn network() -> LeNetConfig {
 }
 
 /// Everything that has a state or depends on the step.
-fn config() -> TrainingConfig {
+pub(crate) fn config() -> TrainingConfig {
     TrainingConfig::default()
         .with_epochs(3)
         .with_batch_size(32)
@@ -39,9 +41,9 @@ fn images() -> ImageDataset {
 }
 
 /// Sets the flag after so many steps, counted over all runs.
-struct StopAfter<'a> {
-    stop: &'a AtomicBool,
-    left: usize,
+pub(crate) struct StopAfter<'a> {
+    pub(crate) stop: &'a AtomicBool,
+    pub(crate) left: usize,
 }
 
 impl Observer for StopAfter<'_> {
@@ -70,7 +72,7 @@ fn fit(checkpoints: Option<Checkpoints>, stop_after: usize) -> Result<TrainingRu
 }
 
 /// All but the seconds.
-fn outcome(run: &TrainingRun) -> (Vec<u8>, Vec<[u64; 5]>) {
+pub(crate) fn outcome(run: &TrainingRun) -> (Vec<u8>, Vec<[u64; 5]>) {
     let epochs = run.epochs.iter().map(|epoch| {
         [
             epoch.mean_loss,
@@ -84,7 +86,8 @@ fn outcome(run: &TrainingRun) -> (Vec<u8>, Vec<[u64; 5]>) {
     (run.lenet.to_safetensors().unwrap(), epochs.collect())
 }
 
-fn files(folder: &Path) -> Vec<String> {
+/// All but the lock.
+pub(crate) fn files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = names.filter(|name| name != "lock").collect();
@@ -221,6 +224,7 @@ fn a_damaged_file_is_an_error_that_says_so() {
         let error = resume(folder.path());
         let is_format = matches!(error, CheckpointError::Format { .. });
         assert!(is_format, "{length} bytes: {error}");
+        assert!(error.is_refusal());
         assert!(
             error
                 .to_string()
@@ -237,8 +241,12 @@ fn a_damaged_file_is_an_error_that_says_so() {
         resume(folder.path()).to_string()
     };
     let escaped = |text: &str| text.replace('"', "\\\"");
-    let version = changed(&escaped("\"version\":1"), &escaped("\"version\":9"));
-    assert!(version.contains("version 9 of the checkpoint format, this program reads 1"));
+    for other in [1, 9] {
+        let other_version = format!("\"version\":{other}");
+        let version = changed(&escaped("\"version\":2"), &escaped(&other_version));
+        let expected = format!("version {other} of the checkpoint format, this program reads 2: ");
+        assert!(version.contains(&expected), "{version}");
+    }
     let step = changed(&escaped("\"step\":2"), &escaped("\"step\":5"));
     assert!(
         step.contains("after epoch 1 of 3 and step 5 of 5"),
@@ -251,6 +259,192 @@ fn a_damaged_file_is_an_error_that_says_so() {
     );
     let format = changed("lenet-checkpoint", "lenet-weightfile");
     assert!(format.contains("its format is"), "{format}");
+    let no_clock = changed("total_seconds", "other_seconds");
+    assert!(no_clock.contains("total_seconds"), "{no_clock}");
+}
+
+#[test]
+fn only_what_is_wrong_with_the_checkpoint_itself_is_a_refusal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = checkpoint(folder.path());
+
+    let exists = fit(Some(Checkpoints::new(folder.path())), 1).unwrap_err();
+    assert!(!exists.is_refused_checkpoint(), "{exists}");
+
+    let lock = fs::File::open(folder.path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    assert!(!resume(folder.path()).is_refusal());
+    drop(lock);
+
+    // Longer than any checkpoint of this run.
+    let file = fs::File::create(&path).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let too_long = resume(folder.path());
+    assert!(too_long.is_refusal(), "{too_long}");
+}
+
+#[test]
+fn what_killed_writes_left_is_removed_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    checkpoint(folder.path());
+    let leftover = folder.path().join(".lenet-1aB2cD3e.tmp");
+    fs::write(&leftover, "half a checkpoint").unwrap();
+    fit(Some(Checkpoints::new(folder.path()).with_resume(true)), 1).unwrap_err();
+    assert!(!leftover.exists());
+}
+
+/// Stops after so many steps, when a checkpoint can no longer be written.
+struct StopUnsaved<'a> {
+    stop: &'a AtomicBool,
+    left: usize,
+    /// Where the checkpoint would be.
+    path: PathBuf,
+}
+
+impl Observer for StopUnsaved<'_> {
+    fn observe(&mut self, event: &Event<'_>) {
+        if let Event::Step { .. } = event {
+            self.left = self.left.saturating_sub(1);
+            if self.left == 0 {
+                // No file can take the place of a folder.
+                fs::create_dir(&self.path).unwrap();
+                self.stop.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stopped_run_that_cannot_be_saved_is_a_stopped_run_and_says_what_is_on_disk() {
+    let expected = outcome(&fit(None, usize::MAX).unwrap());
+    let validation = synthetic::garments(50, 1);
+    for (steps, earlier) in [(3, None), (STEPS + 2, Some(STEPS))] {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |steps: usize| {
+            folder
+                .path()
+                .join(format!("checkpoint-{steps:09}.safetensors"))
+        };
+        let stop = AtomicBool::new(false);
+        let mut observer = StopUnsaved {
+            stop: &stop,
+            left: steps,
+            path: at(steps),
+        };
+        let (network, config) = (network(), config());
+        let result = Trainer::new(&network, &config)
+            .with_validation(&validation)
+            .with_checkpoints(Checkpoints::new(folder.path()))
+            .with_stop(&stop)
+            .fit(&images(), &Device::flex(), &mut observer);
+        let error = result.unwrap_err();
+        let message = error.to_string();
+        let TrainingError::Interrupted {
+            epochs,
+            step,
+            checkpoint,
+            ..
+        } = error
+        else {
+            panic!("{message}");
+        };
+        assert_eq!(epochs * STEPS + step, steps);
+        assert_eq!(checkpoint, earlier.map(at));
+        assert!(message.contains("this could not be saved"), "{message}");
+        assert!(
+            message.contains(&at(steps).display().to_string()),
+            "{message}"
+        );
+        match earlier.map(at) {
+            Some(path) => assert!(message.ends_with(&path.display().to_string()), "{message}"),
+            None => assert!(
+                message.ends_with("no earlier checkpoint was found"),
+                "{message}"
+            ),
+        }
+
+        fs::remove_dir(at(steps)).unwrap();
+        let again = fit(
+            Some(Checkpoints::new(folder.path()).with_resume(true)),
+            usize::MAX,
+        );
+        assert!(outcome(&again.unwrap()) == expected);
+    }
+}
+
+/// Takes its time for each step and after each epoch, and notes what a resumed run took before.
+struct Slow<'a> {
+    stop_after: StopAfter<'a>,
+    resumed: Option<f64>,
+    /// Seconds of the epochs that this run ended, the first of them maybe begun by another.
+    epochs: Vec<f64>,
+}
+
+const STEP: Duration = Duration::from_millis(20);
+const END_OF_EPOCH: Duration = Duration::from_millis(100);
+
+impl Observer for Slow<'_> {
+    fn observe(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Resumed { seconds, .. } => self.resumed = Some(*seconds),
+            Event::Step { .. } => thread::sleep(STEP),
+            Event::Epoch { metrics, .. } => {
+                self.epochs.push(metrics.seconds);
+                thread::sleep(END_OF_EPOCH);
+            }
+            _ => {}
+        }
+        self.stop_after.observe(event);
+    }
+}
+
+#[test]
+fn the_clock_of_a_resumed_run_has_all_that_it_took_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (network, config, validation) = (network(), config(), synthetic::garments(50, 1));
+    // The resumed seconds, those of the epochs, and those that the clock on the wall has.
+    let run = |steps: usize| {
+        let stop = AtomicBool::new(false);
+        let mut observer = Slow {
+            stop_after: StopAfter {
+                stop: &stop,
+                left: steps,
+            },
+            resumed: None,
+            epochs: Vec::new(),
+        };
+        let start = Instant::now();
+        let trainer = Trainer::new(&network, &config)
+            .with_validation(&validation)
+            .with_checkpoints(Checkpoints::new(folder.path()).with_resume(true))
+            .with_stop(&stop);
+        let _ = trainer.fit(&images(), &Device::flex(), &mut observer);
+        (
+            observer.resumed,
+            observer.epochs,
+            start.elapsed().as_secs_f64(),
+        )
+    };
+    let (step, end) = (STEP.as_secs_f64(), END_OF_EPOCH.as_secs_f64());
+    let steps = STEPS as f64;
+
+    let (resumed, _, first) = run(STEPS + 2);
+    assert_eq!(resumed, None);
+    thread::sleep(Duration::from_millis(500));
+
+    // The epoch that is done, what followed it, and two steps of the next one.
+    let (resumed, epochs, second) = run(usize::MAX);
+    let resumed = resumed.unwrap();
+    assert!(resumed > (steps + 2.0) * step + end, "{resumed}");
+    assert!(resumed < first, "{resumed} {first}");
+    assert_eq!(epochs.len(), 2);
+    assert!(epochs[0] > steps * step, "{epochs:?}");
+    thread::sleep(Duration::from_millis(500));
+
+    let (resumed, ..) = run(usize::MAX);
+    let resumed = resumed.unwrap();
+    assert!(resumed > 3.0 * (steps * step + end), "{resumed}");
+    assert!(resumed < first + second, "{resumed} {first} {second}");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 )]
 
 mod checkpoints;
+mod faults;
 mod pool;
 mod sweep;
 mod training;

@@ -48,6 +48,9 @@ pub enum Event<'a> {
         steps: usize,
         /// The epochs that are done.
         epochs: &'a [EpochMetrics],
+        /// Seconds that the run has taken so far: epochs, the unfinished one too, and evaluations, but not
+        /// the time since it was stopped.
+        seconds: f64,
     },
     /// A step is done.
     Step {
@@ -75,6 +78,11 @@ pub enum Event<'a> {
     },
     /// A checkpoint could not be written; the training goes on.
     CheckpointFailed {
+        /// Why not.
+        message: &'a str,
+    },
+    /// An old checkpoint, one more than are to be kept, could not be removed; the next one tries again.
+    CheckpointNotRemoved {
         /// Why not.
         message: &'a str,
     },

@@ -56,6 +56,7 @@ pub(super) fn line(event: &Event<'_>) -> Option<String> {
             step,
             steps,
             epochs,
+            ..
         } => Some(format!(
             "resumed after {} epochs and {step} of {steps} steps from {}",
             epochs.len(),
@@ -63,6 +64,9 @@ pub(super) fn line(event: &Event<'_>) -> Option<String> {
         )),
         Event::CheckpointFailed { message } => Some(format!(
             "warning: no checkpoint could be written: {message}"
+        )),
+        Event::CheckpointNotRemoved { message } => Some(format!(
+            "warning: an old checkpoint could not be removed: {message}"
         )),
         Event::Evaluated { split, evaluation } => Some(format!(
             "{split} accuracy {:.4}, loss {:.4} ({} images)",

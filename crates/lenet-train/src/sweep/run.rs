@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use lenet_core::device_kind;
+use lenet_core::file::remove_folder;
 use lenet_data::ImageDataset;
 
 use super::store::Store;
@@ -18,8 +19,7 @@ use super::{
 };
 use crate::training::check_fit;
 use crate::{
-    CheckpointError, Checkpoints, EpochMetrics, Event, Interval, Observer, Trainer, TrainingError,
-    checkpoint,
+    Checkpoints, EpochMetrics, Event, Interval, Observer, Trainer, TrainingError, checkpoint,
 };
 
 /// One place where a trial can run: a device, and the threads it may use on a CPU.
@@ -311,8 +311,8 @@ impl<'a> SweepRunner<'a> {
                     let is_kept = keep(shared, &trial, &result);
                     // What cannot be removed is in nobody's way, or is refused again.
                     let _ = match is_kept {
-                        true if refused => fs::remove_dir_all(&run.checkpoints),
-                        true if result.is_done() => fs::remove_dir_all(&folder),
+                        true if refused => remove_folder(&run.checkpoints),
+                        true if result.is_done() => remove_folder(&folder),
                         _ => Ok(()),
                     };
                 }
@@ -465,22 +465,6 @@ enum End {
     },
 }
 
-/// Whether a checkpoint was found that is not one of this training: it is of no use to a later run.
-fn is_refused_checkpoint(error: &TrainingError) -> bool {
-    let TrainingError::Checkpoint(error) = error else {
-        return false;
-    };
-    match error {
-        CheckpointError::Format { .. }
-        | CheckpointError::Version { .. }
-        | CheckpointError::OtherRun { .. }
-        | CheckpointError::Weights { .. } => true,
-        CheckpointError::Io { .. }
-        | CheckpointError::InUse { .. }
-        | CheckpointError::Exists { .. } => false,
-    }
-}
-
 /// One trial on its worker.
 struct TrialRun<'r, 'a> {
     runner: &'r SweepRunner<'r>,
@@ -520,11 +504,14 @@ impl TrialRun<'_, '_> {
         let outcome = match run {
             Ok(Ok(_)) => Outcome::Finished,
             Ok(Err(error)) => {
-                refused = is_refused_checkpoint(&error);
+                refused = error.is_refused_checkpoint();
                 let message = error.to_string();
                 match error {
-                    TrainingError::Interrupted { .. } => return End::Stopped { not_saved: None },
-                    // The checkpoint of the step after which it was stopped.
+                    TrainingError::Interrupted { unsaved, .. } => {
+                        let not_saved = unsaved.map(|error| error.to_string());
+                        return End::Stopped { not_saved };
+                    }
+                    // The folder of its checkpoints could not be used, and it was stopped as well.
                     TrainingError::Checkpoint(_) if self.runner.is_stopped() && !refused => {
                         let not_saved = Some(message);
                         return End::Stopped { not_saved };
@@ -563,7 +550,7 @@ struct Relay<'s, 'a> {
     trial: &'s Trial<'s>,
     shared: &'s Mutex<Shared<'a>>,
     epochs: Vec<EpochMetrics>,
-    /// Seconds that those took of which a checkpoint told.
+    /// Seconds that the trial took before it was resumed.
     earlier: f64,
 }
 
@@ -571,10 +558,11 @@ impl Observer for Relay<'_, '_> {
     fn observe(&mut self, event: &Event<'_>) {
         match event {
             Event::Epoch { metrics, .. } => self.epochs.push((*metrics).clone()),
-            Event::Resumed { epochs, .. } => {
+            Event::Resumed {
+                epochs, seconds, ..
+            } => {
                 self.epochs = epochs.to_vec();
-                // Of the finished epochs, as far as a checkpoint tells.
-                self.earlier = epochs.iter().map(|epoch| epoch.seconds).sum();
+                self.earlier = *seconds;
             }
             _ => {}
         }

@@ -1,7 +1,7 @@
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use lenet_core::file::{AppendFile, remove_folder};
 use lenet_data::ImageDataset;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,9 +24,7 @@ const MAX_BYTES: u64 = 256 << 20;
 #[derive(Debug)]
 pub(super) struct Store {
     path: PathBuf,
-    file: File,
-    /// Where the whole lines end.
-    end: u64,
+    file: AppendFile,
 }
 
 /// The first line. The seeds are not in it: more of them may be asked for later.
@@ -57,31 +55,13 @@ impl Store {
             path: path.to_owned(),
             source,
         };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(SweepError::InUse {
-                    path: path.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(error)) => return Err(io(error)),
-        }
-        let mut bytes = Vec::new();
-        let limited = (&file).take(MAX_BYTES + 1).read_to_end(&mut bytes);
-        limited.map_err(io)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(io(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("more than {MAX_BYTES} bytes, the most that sweep results can have"),
-            )));
-        }
+        let file = AppendFile::open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => SweepError::InUse {
+                path: path.to_owned(),
+            },
+            _ => io(error),
+        })?;
+        let bytes = file.read(MAX_BYTES).map_err(io)?;
 
         let wanted = Header {
             format: FORMAT.to_owned(),
@@ -101,7 +81,6 @@ impl Store {
         let mut store = Self {
             path: path.to_owned(),
             file,
-            end: 0,
         };
         let whole = bytes
             .iter()
@@ -114,10 +93,12 @@ impl Store {
             true if looks_like_a_header(cut) => {
                 // First, so that no file with a first line is ever found beside checkpoints of
                 // another recipe.
-                remove_folder(checkpoints)?;
+                remove_folder(checkpoints).map_err(|source| SweepError::Io {
+                    path: checkpoints.to_owned(),
+                    source,
+                })?;
                 store.cut(0)?;
                 store.append_line(&wanted)?;
-                sync_folder_of(path).map_err(io)?;
                 Vec::new()
             }
             true => return Err(store.corrupt(1, "this is not a file of sweep results")),
@@ -176,35 +157,15 @@ impl Store {
     }
 
     fn append_line(&mut self, value: &impl Serialize) -> Result<Vec<u8>, SweepError> {
-        let end = self.end;
-        let write = |file: &mut File| -> io::Result<Vec<u8>> {
-            let mut line = serde_json::to_vec(value)?;
-            line.push(b'\n');
-            // What an earlier line that could not be written whole may have left.
-            file.set_len(end)?;
-            file.seek(SeekFrom::Start(end))?;
-            file.write_all(&line)?;
-            file.sync_data()?;
-            Ok(line)
-        };
-        match write(&mut self.file) {
-            Ok(line) => {
-                self.end += line.len() as u64;
-                Ok(line)
-            }
-            Err(source) => {
-                // Half a line, as on a full disk, must not stand before a later one. If it cannot be
-                // cut off now, the next line or the next start does so.
-                let _ = self.file.set_len(end);
-                Err(self.io(source))
-            }
-        }
+        let line = serde_json::to_vec(value).map_err(|error| self.io(error.into()))?;
+        let written = self.file.append_line(&line);
+        written.map_err(|source| self.io(source))?;
+        Ok(line)
     }
 
     fn cut(&mut self, length: usize) -> Result<(), SweepError> {
-        self.end = length as u64;
-        let result = self.file.set_len(self.end);
-        result.map_err(|source| self.io(source))
+        let cut = self.file.truncate(length as u64);
+        cut.map_err(|source| self.io(source))
     }
 
     fn io(&self, source: io::Error) -> SweepError {
@@ -245,33 +206,5 @@ fn check(trial: &TrialResult, sweep: &Sweep) -> Result<(), String> {
     match (1..).zip(&trial.epochs).all(is_epoch) {
         true => Ok(()),
         false => Err("its epochs are not numbered from 1, or one has no accuracy".to_owned()),
-    }
-}
-
-fn remove_folder(folder: &Path) -> Result<(), SweepError> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SweepError::Io {
-            path: folder.to_owned(),
-            source: error,
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// A new file's name is on disk once its folder is.
-fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // Elsewhere than on Unix, and where it must not be read, a folder cannot be opened.
-    let Some(folder) = File::open(folder).ok().filter(|_| cfg!(unix)) else {
-        return Ok(());
-    };
-    use io::ErrorKind::{InvalidInput, Unsupported};
-    match folder.sync_all() {
-        // Some shared and network folders cannot be synced.
-        Err(error) if matches!(error.kind(), InvalidInput | Unsupported) => Ok(()),
-        synced => synced,
     }
 }

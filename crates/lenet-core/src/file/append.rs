@@ -1,0 +1,183 @@
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::{folder_of, lock_file, operations, read_within};
+
+/// A file that grows by whole lines, such as results as JSON lines, and that no other process may open as
+/// one meanwhile.
+///
+/// A line that was appended is on disk. A process that is killed may leave the beginning of another one,
+/// without a newline: whoever reads the file cuts it off with [`truncate`](Self::truncate).
+///
+/// ```
+/// use lenet_core::file::AppendFile;
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("results.jsonl");
+/// let mut results = AppendFile::open(&path)?;
+/// results.append_line(b"{\"seed\":0}")?;
+/// results.append_line(b"{\"seed\":1}")?;
+/// assert_eq!(results.read(100)?, b"{\"seed\":0}\n{\"seed\":1}\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct AppendFile {
+    path: PathBuf,
+    file: File,
+    /// Where the next line begins.
+    end: u64,
+    /// Whether there may be a part of a line behind the end.
+    is_dirty: bool,
+}
+
+impl AppendFile {
+    /// Opens a file, or creates an empty one, and locks it against other processes until it is closed.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] if it is locked already, and what the file system says.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
+        let file = lock_file(path)?;
+        // Even if it was there: whoever created it may have been killed before this.
+        operations::sync_folder(folder_of(path))?;
+        Ok(Self {
+            end: file.metadata()?.len(),
+            path: path.to_owned(),
+            file,
+            is_dirty: false,
+        })
+    }
+
+    /// All that is in the file.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says, and [`io::ErrorKind::FileTooLarge`] above `limit` bytes.
+    pub fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
+        (&self.file).seek(SeekFrom::Start(0))?;
+        read_within(&self.file, limit)
+    }
+
+    /// Cuts off what is behind the first `length` bytes, such as a line without a newline.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn truncate(&mut self, length: u64) -> io::Result<()> {
+        operations::truncate(&self.file, &self.path, length)?;
+        self.end = length;
+        self.is_dirty = false;
+        Ok(())
+    }
+
+    /// Adds a line and its newline, which are on disk afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] if there is a newline in the line already, and what the file system
+    /// says; what was written of the line is then cut off, and later ones can be appended.
+    pub fn append_line(&mut self, line: &[u8]) -> io::Result<()> {
+        if line.contains(&b'\n') {
+            let message = "a line to append has a newline in it";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        if self.is_dirty {
+            self.truncate(self.end)?;
+        }
+        let line = [line, b"\n"].concat();
+        self.is_dirty = true;
+        let written = self.write(&line);
+        match &written {
+            Ok(()) => {
+                self.end += line.len() as u64;
+                self.is_dirty = false;
+            }
+            // Half a line, as on a full disk, must not stand before a later one. If it cannot be cut off
+            // now, the next line or the next start does so.
+            Err(_) => drop(self.truncate(self.end)),
+        }
+        written
+    }
+
+    fn write(&self, line: &[u8]) -> io::Result<()> {
+        (&self.file).seek(SeekFrom::Start(self.end))?;
+        operations::write(&self.file, &self.path, line)?;
+        operations::sync(&self.file, &self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::faults;
+    use super::*;
+
+    #[test]
+    fn whatever_fails_the_file_has_the_lines_that_were_appended() {
+        for fault in ["write:2", "write:2+", "sync:2", "truncate:1+", "any:5+"] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("lines");
+            let mut expected = Vec::new();
+            for lines in [
+                [&b"a long line to begin with"[..], b"2", b"33"],
+                [b"4", b"5", b"6"],
+            ] {
+                let mut file = AppendFile::open(&path).unwrap();
+                let found = file.read(100).unwrap();
+                let whole = found.iter().rposition(|&byte| byte == b'\n');
+                file.truncate(whole.map_or(0, |newline| newline as u64 + 1))
+                    .unwrap();
+                let injection = faults::inject(folder.path(), fault.parse().unwrap());
+                for line in lines {
+                    if file.append_line(line).is_ok() {
+                        expected.extend([line, b"\n"].concat());
+                    }
+                }
+                drop(injection);
+            }
+            let mut found = fs::read(&path).unwrap();
+            // As the next start would.
+            found.truncate(found.iter().rposition(|&byte| byte == b'\n').unwrap() + 1);
+            assert_eq!(
+                String::from_utf8_lossy(&found),
+                String::from_utf8_lossy(&expected),
+                "{fault}"
+            );
+        }
+    }
+
+    /// The first line cannot be cut off when it fails, and the shorter one after it must not end in its rest.
+    #[test]
+    fn a_part_that_could_not_be_cut_off_is_cut_off_before_the_next_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        let mut file = AppendFile::open(&path).unwrap();
+        let sync = faults::inject(folder.path(), "sync:1".parse().unwrap());
+        let truncate = faults::inject(folder.path(), "truncate:1".parse().unwrap());
+        file.append_line(b"a long line").unwrap_err();
+        assert_eq!((sync.failed().len(), truncate.failed().len()), (1, 1));
+        assert_eq!(fs::read(&path).unwrap(), b"a long line\n");
+        file.append_line(b"short").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"short\n");
+    }
+
+    #[test]
+    fn a_newline_in_a_line_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = AppendFile::open(folder.path().join("lines")).unwrap();
+        let error = file.append_line(b"one\ntwo").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(file.read(100).unwrap(), b"");
+    }
+
+    #[test]
+    fn the_folder_of_a_new_file_is_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let injection = faults::inject(folder.path(), "sync-folder:1".parse().unwrap());
+        AppendFile::open(folder.path().join("lines")).unwrap_err();
+        assert_eq!(injection.failed().len(), 1);
+    }
+}

@@ -1,0 +1,153 @@
+//! Everything that changes the file system, one function each: all writing goes through here, so that a
+//! test can make any of it fail.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+#[cfg(any(test, feature = "faults"))]
+use super::faults::check;
+use super::leftovers::{PREFIX, RANDOM_CHARACTERS, SUFFIX};
+
+/// What can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(any(test, feature = "faults")),
+    allow(unreachable_pub, reason = "only tests of other crates name it")
+)]
+pub enum Operation {
+    /// Opening a file that may have to be created, or creating a folder.
+    Create,
+    /// Writing bytes to a file.
+    Write,
+    /// Cutting a file.
+    Truncate,
+    /// Writing a file to disk.
+    Sync,
+    /// Giving a file its name.
+    Rename,
+    /// Writing a folder to disk, and with it the names in it.
+    SyncFolder,
+    /// Removing a file or a folder.
+    Remove,
+}
+
+#[cfg(not(any(test, feature = "faults")))]
+fn check(_: Operation, _: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// A file that is removed unless it is renamed.
+pub(super) fn create_temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    check(Operation::Create, folder)?;
+    let mut builder = tempfile::Builder::new();
+    builder
+        .prefix(PREFIX)
+        .suffix(SUFFIX)
+        .rand_bytes(RANDOM_CHARACTERS);
+    // Anybody may read it once it has its name, as any other new file.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+/// Opens a file for reading and writing, or creates an empty one.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    check(Operation::Create, path)?;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+}
+
+pub(super) fn create_folder(path: &Path) -> io::Result<()> {
+    check(Operation::Create, path)?;
+    match fs::create_dir(path) {
+        // Another process was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        result => result,
+    }
+}
+
+pub(super) fn write(mut file: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Err(error) = check(Operation::Write, path) {
+        // As on a full disk, where the first part still fits.
+        let (first, _) = bytes.split_at(bytes.len() / 2);
+        file.write_all(first)?;
+        return Err(error);
+    }
+    file.write_all(bytes)
+}
+
+pub(super) fn truncate(file: &File, path: &Path, length: u64) -> io::Result<()> {
+    check(Operation::Truncate, path)?;
+    file.set_len(length)
+}
+
+pub(super) fn sync(file: &File, path: &Path) -> io::Result<()> {
+    check(Operation::Sync, path)?;
+    file.sync_all()
+}
+
+pub(super) fn rename(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    check(Operation::Rename, path)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// A name is on disk once its folder is, where the file system can do that: see the module above.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    let result = check(Operation::SyncFolder, folder).and_then(|()| sync_folder_itself(folder));
+    match result {
+        Err(error) if is_unsupported(&error) => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(unix)]
+fn sync_folder_itself(folder: &Path) -> io::Result<()> {
+    match File::open(folder) {
+        Ok(folder) => folder.sync_all(),
+        // One may write into a folder that one may not read.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Elsewhere a folder cannot be opened as a file.
+#[cfg(not(unix))]
+fn sync_folder_itself(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Whether the file system says that it does not sync folders, rather than that it failed to.
+#[cfg(unix)]
+fn is_unsupported(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+
+    let found = Errno::from_io_error(error);
+    let unsupported = [Errno::INVAL, Errno::BADF, Errno::NOTSUP, Errno::OPNOTSUPP];
+    found.is_some_and(|found| unsupported.contains(&found))
+}
+
+#[cfg(not(unix))]
+fn is_unsupported(_: &io::Error) -> bool {
+    false
+}
+
+pub(super) fn remove_file(path: &Path) -> io::Result<()> {
+    check(Operation::Remove, path)?;
+    fs::remove_file(path)
+}
+
+pub(super) fn remove_folder(path: &Path) -> io::Result<()> {
+    check(Operation::Remove, path)?;
+    fs::remove_dir_all(path)
+}

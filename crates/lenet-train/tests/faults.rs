@@ -1,0 +1,187 @@
+//! Each write, sync, rename and removal of a run fails in turn: what is lost then, and what is said.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use burn::tensor::Device;
+use lenet_core::LeNetConfig;
+use lenet_core::file::faults::{self, Fault};
+use lenet_data::synthetic;
+use lenet_train::{
+    CheckpointError, Checkpoints, Event, Interval, Observer, Trainer, TrainingError, TrainingRun,
+};
+use safetensors::SafeTensors;
+
+use crate::checkpoints::{StopAfter, config, files, outcome};
+
+/// Hears what could not be done.
+#[derive(Default)]
+struct Warnings(Vec<String>);
+
+impl Observer for Warnings {
+    fn observe(&mut self, event: &Event<'_>) {
+        if let Event::CheckpointFailed { message } | Event::CheckpointNotRemoved { message } = event
+        {
+            self.0.push((*message).to_owned());
+        }
+    }
+}
+
+/// A small network for two epochs of five steps, with a checkpoint every four steps, or the rest of it.
+fn fit(folder: &Path, stop_after: usize) -> (Result<TrainingRun, TrainingError>, Vec<String>) {
+    let network = LeNetConfig::tweakable(10)
+        .with_out_channels(vec![2, 3])
+        .with_hidden_dims(vec![8]);
+    let config = config().with_epochs(2);
+    let (images, validation) = (synthetic::garments(153, 0), synthetic::garments(20, 1));
+    let stop = AtomicBool::new(false);
+    let left = stop_after;
+    let mut observer = (StopAfter { stop: &stop, left }, Warnings::default());
+    let checkpoints = Checkpoints::new(folder.join("checkpoints"))
+        .with_interval(Interval::Steps(4))
+        .with_kept(2)
+        .with_resume(true);
+    let run = Trainer::new(&network, &config)
+        .with_validation(&validation)
+        .with_checkpoints(checkpoints)
+        .with_stop(&stop)
+        .fit(&images, &Device::flex(), &mut observer);
+    (run, observer.1.0)
+}
+
+fn fault(text: &str) -> Fault {
+    text.parse().unwrap()
+}
+
+/// A run that is stopped after so many steps, if at all, while an operation fails; an earlier part of it
+/// without faults took some steps, if any. Whether the operation came to pass.
+fn loses_only_work(earlier: usize, stop_after: usize, fault: &str, expected: &TrainingRun) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoints = folder.path().join("checkpoints");
+    if earlier > 0 {
+        fit(folder.path(), earlier).0.unwrap_err();
+    }
+    let last = || files(&checkpoints).pop();
+    let before = checkpoints.exists().then(last).flatten();
+
+    let injection = faults::inject(folder.path(), fault.parse().unwrap());
+    let (result, warnings) = fit(folder.path(), stop_after);
+    let failed = injection.failed();
+    drop(injection);
+    let Some((operation, path)) = failed.first() else {
+        return false;
+    };
+    let what = format!(
+        "{earlier} steps before, {fault} ({operation} of '{}')",
+        path.strip_prefix(folder.path()).unwrap().display()
+    );
+
+    // What was said.
+    let said = match &result {
+        Ok(run) => {
+            assert!(outcome(run) == outcome(expected), "{what}");
+            assert!(!warnings.is_empty(), "{what}: nothing was said");
+            format!("trained to the end; {}", warnings.join("; "))
+        }
+        Err(error) => {
+            match error {
+                TrainingError::Interrupted {
+                    checkpoint,
+                    unsaved,
+                    ..
+                } => {
+                    assert!(unsaved.is_some() || !warnings.is_empty(), "{what}");
+                    let expected = last().map(|name| checkpoints.join(name));
+                    assert_eq!(*checkpoint, expected, "{what}");
+                }
+                TrainingError::Checkpoint(error @ CheckpointError::Io { .. }) => {
+                    assert!(!error.is_refusal(), "{what}");
+                }
+                error => panic!("{what}: {error}"),
+            }
+            error.to_string()
+        }
+    };
+    let said = said.replace(&folder.path().display().to_string(), "");
+    println!("{what}: {said}");
+
+    // What is there.
+    if checkpoints.exists() {
+        assert!(last() >= before, "{what}: {:?}", files(&checkpoints));
+        for name in files(&checkpoints) {
+            assert!(name.ends_with(".safetensors"), "{what}: {name} is left");
+            let bytes = fs::read(checkpoints.join(&name)).unwrap();
+            assert!(SafeTensors::deserialize(&bytes).is_ok(), "{what}: {name}");
+        }
+    }
+    let (again, warnings) = fit(folder.path(), usize::MAX);
+    assert!(outcome(&again.unwrap()) == outcome(expected), "{what}");
+    assert!(warnings.is_empty(), "{what}: {warnings:?}");
+    // One more where the last was in place but no old one could be removed after it.
+    let kept = files(&checkpoints).len();
+    assert!((2..=3).contains(&kept), "{what}: {kept} are kept");
+    true
+}
+
+#[test]
+fn whatever_fails_a_run_loses_nothing_but_the_work_since_its_last_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = fit(folder.path(), usize::MAX).0.unwrap();
+    for (earlier, stop_after) in [(0, usize::MAX), (0, 3), (0, 7), (6, usize::MAX), (6, 1)] {
+        // One operation, or that and all after it.
+        for lasting in ["", "+"] {
+            let faults = (1..).map(|number| format!("any:{number}{lasting}"));
+            let happened = faults
+                .take_while(|fault| loses_only_work(earlier, stop_after, fault, &expected))
+                .count();
+            assert!(happened > 5, "only {happened} operations");
+        }
+    }
+}
+
+/// Shared folders of virtual machines and some network mounts.
+#[cfg(unix)]
+#[test]
+fn where_folders_cannot_be_synced_checkpoints_are_written_and_old_ones_removed() {
+    const EINVAL: i32 = 22;
+    let folder = tempfile::tempdir().unwrap();
+    let fault = fault("sync-folder:1+").with_os_error(EINVAL);
+    let injection = faults::inject(folder.path(), fault);
+    let (run, warnings) = fit(folder.path(), usize::MAX);
+    run.unwrap();
+    assert_eq!(warnings, [""; 0]);
+    assert!(injection.failed().len() > 3);
+    assert_eq!(
+        files(&folder.path().join("checkpoints")),
+        [
+            "checkpoint-000000008.safetensors",
+            "checkpoint-000000010.safetensors"
+        ]
+    );
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_removed_is_removed_later_and_spoils_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    fit(folder.path(), 6).0.unwrap_err();
+    // Of the checkpoints after 4, 6, 8 and 10 steps the first two go.
+    let injection = faults::inject(folder.path(), fault("remove:1"));
+    let (run, warnings) = fit(folder.path(), usize::MAX);
+    run.unwrap();
+    assert_eq!(injection.failed().len(), 1);
+    let [warning] = warnings.as_slice() else {
+        panic!("{warnings:?}");
+    };
+    assert!(
+        warning.contains("checkpoint-000000004.safetensors"),
+        "{warning}"
+    );
+    assert_eq!(
+        files(&folder.path().join("checkpoints")),
+        [
+            "checkpoint-000000008.safetensors",
+            "checkpoint-000000010.safetensors"
+        ]
+    );
+}
