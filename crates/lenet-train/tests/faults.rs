@@ -8,6 +8,7 @@ use burn::tensor::Device;
 use lenet_core::LeNetConfig;
 use lenet_core::file::faults::{self, Fault};
 use lenet_data::synthetic;
+use lenet_train::sweep::{SilentSweep, Sweep, SweepError, SweepResult, SweepRunner, Worker};
 use lenet_train::{
     CheckpointError, Checkpoints, Event, Interval, Observer, Trainer, TrainingError, TrainingRun,
 };
@@ -136,6 +137,87 @@ fn whatever_fails_a_run_loses_nothing_but_the_work_since_its_last_checkpoint() {
                 .take_while(|fault| loses_only_work(earlier, stop_after, fault, &expected))
                 .count();
             assert!(happened > 5, "only {happened} operations");
+        }
+    }
+}
+
+/// Two trials of a small network, one after the other, with checkpoints.
+fn run_sweep(folder: &Path) -> Result<SweepResult, SweepError> {
+    let network = LeNetConfig::tweakable(10)
+        .with_out_channels(vec![2, 3])
+        .with_hidden_dims(vec![8]);
+    let sweep = Sweep::new("faults", "network")
+        .with_setting("small", 0.0, network, config().with_epochs(1))
+        .with_seeds([0, 1]);
+    let (images, validation) = (synthetic::garments(153, 0), synthetic::garments(20, 1));
+    let workers = [Worker::new(Device::flex(), 1)];
+    SweepRunner::new(&sweep, &workers)
+        .with_checkpoint_interval(Interval::Steps(2))
+        .run(
+            &images,
+            &validation,
+            folder.join("trials.jsonl"),
+            &mut SilentSweep,
+        )
+}
+
+/// What the trials gave, but for the seconds.
+fn losses(result: &SweepResult) -> Vec<(u64, Vec<(f64, Option<f64>)>)> {
+    let trials = result.results().map(|trial| {
+        let epochs = trial.epochs.iter();
+        let losses = epochs.map(|epoch| (epoch.mean_loss, epoch.validation_accuracy));
+        (trial.seed, losses.collect())
+    });
+    trials.collect()
+}
+
+#[test]
+fn whatever_fails_a_sweep_loses_no_finished_trial_and_a_rerun_completes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = losses(&run_sweep(folder.path()).unwrap());
+    for lasting in ["", "+"] {
+        for number in 1.. {
+            let folder = tempfile::tempdir().unwrap();
+            let text = format!("any:{number}{lasting}");
+            let injection = faults::inject(folder.path(), fault(&text));
+            let result = run_sweep(folder.path());
+            let failed = injection.failed();
+            drop(injection);
+            let Some((operation, path)) = failed.first() else {
+                assert!(number > 20, "only {number} operations");
+                break;
+            };
+            let path = path.strip_prefix(folder.path()).unwrap().display();
+            let what = format!("{text} ({operation} of '{path}')");
+
+            // What was said.
+            let said = match &result {
+                // Checkpoints that could not be written or removed: the trials ended all the same.
+                Ok(result) if result.is_complete() => {
+                    assert_eq!(losses(result), expected, "{what}");
+                    "all trials finished".to_owned()
+                }
+                Ok(result) => {
+                    let messages = result.trials().filter_map(|trial| trial.message());
+                    messages.collect::<Vec<_>>().join("; ")
+                }
+                Err(error @ SweepError::Io { .. }) => error.to_string(),
+                Err(error) => panic!("{what}: {error}"),
+            };
+            assert!(!said.is_empty(), "{what}");
+            let said = said.replace(&folder.path().display().to_string(), "");
+            println!("{what}: {said}");
+
+            // What is there: whole lines, and trials that a rerun takes over.
+            let file = fs::read(folder.path().join("trials.jsonl")).unwrap_or_default();
+            let end = file.iter().rposition(|&byte| byte == b'\n').unwrap_or(0);
+            for line in file[..end].split(|&byte| byte == b'\n') {
+                let row = serde_json::from_slice::<serde_json::Value>(line);
+                assert!(line.is_empty() || row.is_ok(), "{what}: {file:?}");
+            }
+            let again = run_sweep(folder.path()).unwrap_or_else(|e| panic!("{what}: {e}"));
+            assert!(again.is_complete(), "{what}");
+            assert_eq!(losses(&again), expected, "{what}");
         }
     }
 }
