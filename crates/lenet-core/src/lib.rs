@@ -16,7 +16,7 @@
 //! | have one that is trained already | `LeNet::pretrained`, with the feature `pretrained` |
 //! | train it in burn's `Learner` | its `TrainStep`, with the feature `learner` |
 //! | take weights out and put them in | [`LeNet::state_dict`], [`LeNet::load_state_dict`] |
-//! | write a file whole or not at all | [`write_file`], [`read_file`], and more in [`file`] |
+//! | write a file whole or not at all | [`write_file`], [`read_file`], and more in [`file`](mod@file) |
 //! | choose a device by name | [`DeviceChoice`], [`device_kind`] |
 
 mod config;
