@@ -8,7 +8,9 @@ use burn::tensor::Device;
 use lenet_core::LeNetConfig;
 use lenet_core::file::faults::{self, Fault};
 use lenet_data::synthetic;
-use lenet_train::sweep::{SilentSweep, Sweep, SweepError, SweepResult, SweepRunner, Worker};
+use lenet_train::sweep::{
+    SilentSweep, Sweep, SweepError, SweepResult, SweepRunner, TrialStatus, Worker,
+};
 use lenet_train::{
     CheckpointError, Checkpoints, Event, Interval, Observer, Trainer, TrainingError, TrainingRun,
 };
@@ -161,14 +163,13 @@ fn run_sweep(folder: &Path) -> Result<SweepResult, SweepError> {
         )
 }
 
-/// What the trials gave, but for the seconds.
-fn losses(result: &SweepResult) -> Vec<(u64, Vec<(f64, Option<f64>)>)> {
-    let trials = result.results().map(|trial| {
+/// Seed, loss and accuracy of each epoch of the trials.
+fn losses(result: &SweepResult) -> Vec<(u64, f64, Option<f64>)> {
+    let epochs = result.results().flat_map(|trial| {
         let epochs = trial.epochs.iter();
-        let losses = epochs.map(|epoch| (epoch.mean_loss, epoch.validation_accuracy));
-        (trial.seed, losses.collect())
+        epochs.map(|epoch| (trial.seed, epoch.mean_loss, epoch.validation_accuracy))
     });
-    trials.collect()
+    epochs.collect()
 }
 
 #[test]
@@ -198,7 +199,7 @@ fn whatever_fails_a_sweep_loses_no_finished_trial_and_a_rerun_completes_it() {
                     "all trials finished".to_owned()
                 }
                 Ok(result) => {
-                    let messages = result.trials().filter_map(|trial| trial.message());
+                    let messages = result.trials().filter_map(TrialStatus::message);
                     messages.collect::<Vec<_>>().join("; ")
                 }
                 Err(error @ SweepError::Io { .. }) => error.to_string(),
