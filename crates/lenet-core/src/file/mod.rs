@@ -23,9 +23,11 @@ pub mod faults;
 mod leftovers;
 mod operations;
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read};
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 pub use append::AppendFile;
 pub use leftovers::remove_leftovers;
@@ -142,6 +144,13 @@ pub fn create_folder(path: impl AsRef<Path>) -> io::Result<()> {
 /// [`io::ErrorKind::WouldBlock`] if it is locked already, and what the file system says.
 pub fn lock_file(path: impl AsRef<Path>) -> io::Result<File> {
     let file = operations::open(path.as_ref())?;
+    // A child process that is just being started holds a copy of a lock that was released, until it begins.
+    for _ in 0..20 {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
+            result => return result.map(|()| file).map_err(io::Error::from),
+        }
+    }
     file.try_lock()?;
     Ok(file)
 }
