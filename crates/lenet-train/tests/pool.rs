@@ -92,7 +92,7 @@ fn longest_pause(log: &[usize]) -> usize {
 }
 
 fn steps_are_made_side_by_side(caller: Caller<'_>) {
-    const EPOCHS: usize = 6;
+    const EPOCHS: usize = 10;
     let (images, log) = (images(), Mutex::new(Vec::new()));
     // The others are called while the first is at its steps.
     let called = |number| {
@@ -111,8 +111,8 @@ fn steps_are_made_side_by_side(caller: Caller<'_>) {
     assert_eq!(log.len(), TRAININGS * (1 + EPOCHS * STEPS));
     let pause = longest_pause(&log);
     println!("{pause} steps");
-    // A stalled training waits for all steps of another.
-    assert!(pause < EPOCHS * STEPS / 2, "{pause} steps");
+    // A stalled training waits for nearly all steps of another; a busy machine delays it by some dozens.
+    assert!(pause < EPOCHS * STEPS * 3 / 4, "{pause} steps");
 }
 
 #[test]
