@@ -124,7 +124,8 @@ pub fn create_folder(path: impl AsRef<Path>) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a file, or creates an empty one, and locks it against other processes until it is closed.
+/// Opens a file, or creates an empty one, and locks it against other processes until it is closed. It waits up
+/// to 0.2 s for a lock that is about to be released.
 ///
 /// ```
 /// use std::io::ErrorKind;
@@ -225,6 +226,20 @@ mod tests {
         let mut names: Vec<String> = names.collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_lock_that_is_about_to_be_released_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let lock = lock_file(&path).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                thread::sleep(Duration::from_millis(20));
+                drop(lock);
+            });
+            lock_file(&path).unwrap();
+        });
     }
 
     #[test]
