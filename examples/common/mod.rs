@@ -55,6 +55,14 @@ fn interruption(error: &anyhow::Error) -> Option<String> {
         false => format!("{command} -- {flag}"),
     };
     match (error.downcast_ref(), error.downcast_ref()) {
+        (
+            Some(TrainingError::Interrupted {
+                checkpoint: None,
+                unsaved: Some(_),
+                ..
+            }),
+            _,
+        ) => Some(format!("to run it again:   {command}")),
         (Some(TrainingError::Interrupted { checkpoint, .. }), _) => Some(match checkpoint {
             Some(_) => format!("to go on:          {}", more("--resume")),
             None => format!("to be able to:     {}", more("--checkpoint-every 1")),
