@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::support::{binary, example, files};
+use crate::support::{example, files, process};
 
 const SHORT: [&str; 9] = [
     "--dataset",
@@ -22,16 +21,8 @@ const SHORT: [&str; 9] = [
 
 /// The run of an example whose reader goes away after the line with this text, as `grep -m1` does.
 fn until(name: &str, folder: &TempDir, arguments: &[&str], text: &str) {
-    let mut child = Command::new(binary(name))
-        .current_dir(folder.path())
-        .env("HOME", folder.path())
-        .args(SHORT)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let arguments = [&SHORT[..], arguments].concat();
+    let mut child = process(name, folder.path(), &arguments).spawn().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());
     let found = stdout.lines().any(|line| line.unwrap().contains(text));
     assert!(found, "ended before '{text}'");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{binary, files};
+use crate::support::{files, process as example};
 
 /// Runs that are killed, unless `LENET_KILLED_RUNS` says another number.
 const KILLED_RUNS: usize = 20;
@@ -30,20 +30,6 @@ const SHORT: [&str; 11] = [
     "--out",
     ".",
 ];
-
-/// The example, computing in the folder.
-fn example(name: &str, folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary(name));
-    command
-        .current_dir(folder)
-        .env("LENET_OFFLINE", "1")
-        .env("HOME", folder)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
 
 fn whole(name: &str, folder: &Path, arguments: &[&str]) -> Output {
     let output = example(name, folder, arguments).output().unwrap();

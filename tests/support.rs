@@ -1,6 +1,7 @@
 //! Running the examples as their users do.
 
 use std::path::{Path, PathBuf};
+use std::process::{self, Stdio};
 
 use assert_cmd::Command;
 
@@ -33,6 +34,20 @@ pub(crate) fn example(example: &str, folder: &Path) -> Command {
         .env("HOME", folder)
         // `report` must not call cargo in the middle of a test.
         .env_remove("CARGO");
+    command
+}
+
+/// The same as a process to watch, its output piped.
+pub(crate) fn process(name: &str, folder: &Path, arguments: &[&str]) -> process::Command {
+    let mut command = process::Command::new(binary(name));
+    command
+        .current_dir(folder)
+        .env("LENET_OFFLINE", "1")
+        .env("HOME", folder)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
