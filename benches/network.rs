@@ -14,8 +14,7 @@ use burn::tensor::Device;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use lenet::core::{DeviceChoice, LeNetConfig};
 use lenet::data::{Batch, synthetic};
-use lenet::train::observer::Silent;
-use lenet::train::{TrainingConfig, cross_entropy, evaluate, train};
+use lenet::train::{Trainer, TrainingConfig, cross_entropy, evaluate};
 use steps::STEPS;
 
 fn devices() -> impl Iterator<Item = (DeviceChoice, Device)> {
@@ -125,14 +124,7 @@ fn whole_runs(c: &mut Criterion) {
             group.throughput(Throughput::Elements(train_images.len() as u64));
             group.bench_function(BenchmarkId::new("epoch", name), |b| {
                 b.iter(|| {
-                    let run = train(
-                        &config,
-                        &one_epoch,
-                        &train_images,
-                        None,
-                        &device,
-                        &mut Silent,
-                    );
+                    let run = Trainer::new(&config, &one_epoch).fit(&train_images, &device);
                     run.map(|run| run.epochs.len())
                 });
             });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use burn::tensor::Device;
 use lenet::core::LeNetConfig;
 use lenet::data::ImageDataset;
-use lenet::train::{TrainingConfig, observer::Silent, train};
+use lenet::train::{Trainer, TrainingConfig};
 
 /// Steps to an epoch.
 pub(crate) const STEPS: usize = 8;
@@ -23,7 +23,7 @@ pub(crate) fn time(
     let config = TrainingConfig::default()
         .with_batch_size(images.len() / STEPS)
         .with_epochs(epochs as usize);
-    let run = train(network, &config, images, None, device, &mut Silent);
+    let run = Trainer::new(network, &config).fit(images, device);
     let run = run.unwrap_or_else(|error| panic!("{error}"));
     let seconds: f64 = run.epochs.iter().map(|epoch| epoch.seconds).sum();
     Duration::from_secs_f64(seconds * steps as f64 / (epochs * STEPS as u64) as f64)

@@ -1,21 +1,9 @@
-//! Exercise 1 of *Dive into Deep Learning*, section 7.6: LeNet modernised with ReLU and max
-//! pooling, everything else unchanged.
-
-mod common;
+//! Exercise 1: LeNet with ReLU and max pooling, everything else unchanged.
+//!
+//! What it compares and how is declared in `crates/lenet-cli/src/exercises/q1_modern.rs`.
 
 use std::process::ExitCode;
 
-use common::Exercise;
-use lenet::core::LeNetConfig;
-use lenet::data::KnownDataset;
-
-const EXERCISE: Exercise = Exercise {
-    name: "q1_modern",
-    title: "Modern LeNet",
-    question: "What do ReLU and max pooling give, everything else unchanged?",
-    dataset: KnownDataset::FashionMnist,
-};
-
 fn main() -> ExitCode {
-    common::train_one(&EXERCISE, LeNetConfig::modern)
+    lenet_cli::exercises::Q1_MODERN.main()
 }

@@ -10,7 +10,6 @@ use flate2::{Compression, write::GzEncoder};
 use lenet_core::LeNetConfig;
 use lenet_data::idx::Values;
 use lenet_data::synthetic;
-use lenet_train::observer::Silent;
 use lenet_train::{Checkpoints, Trainer, TrainingConfig};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -63,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let trainer = Trainer::new(&network, &config);
         let trainer = trainer.with_checkpoints(Checkpoints::new(folder.path()));
-        trainer.fit(&images, &device, &mut Silent)?;
+        trainer.fit(&images, &device)?;
         let file = folder.path().join("checkpoint-000000001.safetensors");
         write("checkpoint", name, &fs::read(file)?)?;
     }

@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use lenet::core::{DeviceChoice, LeNetConfig};
 use lenet::data::synthetic;
-use lenet::train::{TrainingConfig, observer::Silent, train};
+use lenet::train::{Trainer, TrainingConfig};
 
 /// Every device of this build that the machine has.
 fn devices() -> Vec<(DeviceChoice, Device)> {
@@ -80,15 +80,10 @@ fn a_training_step_is_the_same_on_every_device() {
     let images = synthetic::digits(32, 0);
     let config = TrainingConfig::default().with_epochs(1).with_batch_size(32);
     let step = |device: &Device| {
-        let run = train(
-            &LeNetConfig::modern(10),
-            &config,
-            &images,
-            None,
-            device,
-            &mut Silent,
-        );
-        let run = run.unwrap();
+        let network = LeNetConfig::modern(10);
+        let run = Trainer::new(&network, &config)
+            .fit(&images, device)
+            .unwrap();
         let moved = run.lenet.to_device(&Device::flex());
         (
             run.epochs[0].mean_loss,

@@ -10,11 +10,13 @@
 
 mod device_parity;
 mod endings;
-mod examples;
+mod exercises;
 #[cfg(unix)]
 mod interruption;
 mod predict;
 mod pretrained;
 mod pytorch_parity;
+mod report;
 mod stranger;
 mod support;
+mod tutorials;

@@ -1,15 +1,21 @@
-//! `predict` as its users run it.
+//! `lenet predict` as its users run it.
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{example, files};
+use crate::support::{files, lenet};
 use burn::tensor::activation::softmax;
 use lenet::core::{LeNetConfig, Pretrained};
 use lenet::data::synthetic;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Drawn digits as picture files, `0.png` to `9.png`, black on white as on paper.
+fn predict(folder: &Path) -> assert_cmd::Command {
+    let mut command = lenet(folder);
+    command.arg("predict");
+    command
+}
+
+/// Generated digits as picture files, `0.png` to `9.png`, black on white as on paper.
 fn digits(folder: &Path) -> Vec<PathBuf> {
     let digits = synthetic::digits(10, 0);
     let save = |index: usize| {
@@ -38,7 +44,7 @@ fn lines(stdout: &[u8]) -> Vec<Value> {
 fn a_folder_of_digits_is_read() {
     let folder = TempDir::new().unwrap();
     digits(folder.path());
-    let mut command = example("predict", folder.path());
+    let mut command = predict(folder.path());
     let run = command.args([".", "--network", "mnist-modern", "--format", "json"]);
     let answers = lines(&run.assert().success().get_output().stdout);
     assert_eq!(answers.len(), 10);
@@ -59,7 +65,7 @@ fn a_folder_of_digits_is_read() {
     }
     assert!(
         right >= 6,
-        "{right} of 10 drawn digits recognised: {answers:?}"
+        "{right} of 10 generated digits recognised: {answers:?}"
     );
 }
 
@@ -68,7 +74,7 @@ fn standard_input_and_a_file_give_the_same() {
     let folder = TempDir::new().unwrap();
     let path = &digits(folder.path())[3];
     let answer = |argument: &Path, stdin: &[u8]| {
-        let mut command = example("predict", folder.path());
+        let mut command = predict(folder.path());
         let command = command
             .arg(argument)
             .args(["--format", "json", "--top", "1"]);
@@ -80,18 +86,18 @@ fn standard_input_and_a_file_give_the_same() {
 }
 
 #[test]
-fn weights_of_ones_own_are_taken() {
+fn own_weights_are_used() {
     let folder = TempDir::new().unwrap();
     let picture = &digits(folder.path())[0];
     let config = LeNetConfig::tweakable(4).with_kernel_size(3);
     let own = config.init(&burn::tensor::Device::flex(), 0).unwrap();
     own.save_record(folder.path().join("own.bpk")).unwrap();
-    let mut command = example("predict", folder.path());
+    let mut command = predict(folder.path());
     command.arg(picture).args(["--weights", "own.bpk"]);
     command.args(["--top", "4", "--format", "json"]);
     let answer = lines(&command.assert().success().get_output().stdout).remove(0);
 
-    // The picture is black on white, and so comes back as it was drawn.
+    // The picture is black on white, and so comes back as it was generated.
     let image = synthetic::digits(10, 0).batch(&[0], &burn::tensor::Device::flex());
     let expected = softmax(own.forward(image.images), 1).into_data();
     let expected = expected.try_into_vec::<f32>().unwrap();
@@ -108,10 +114,10 @@ fn weights_of_ones_own_are_taken() {
 }
 
 #[test]
-fn bad_input_is_told_and_nothing_is_touched() {
+fn bad_input_is_reported_and_nothing_is_touched() {
     let folder = TempDir::new().unwrap();
     let good = digits(folder.path())[0].clone();
-    std::fs::write(folder.path().join("noise.png"), b"no picture").unwrap();
+    std::fs::write(folder.path().join("noise.png"), b"not a picture").unwrap();
     std::fs::create_dir(folder.path().join("empty")).unwrap();
     std::fs::write(
         folder.path().join("cut.safetensors"),
@@ -120,27 +126,27 @@ fn bad_input_is_told_and_nothing_is_touched() {
     .unwrap();
     let before = files(folder.path());
     let refused = |arguments: &[&str], expected: &str| {
-        let run = example("predict", folder.path())
-            .args(arguments)
-            .assert()
-            .code(1);
-        let told = String::from_utf8(run.get_output().stderr.clone()).unwrap();
+        let run = predict(folder.path()).args(arguments).assert().code(1);
+        let message = String::from_utf8(run.get_output().stderr.clone()).unwrap();
         assert!(
-            told.starts_with("error: ") && told.contains(expected),
-            "{told}"
+            message.starts_with("error: ") && message.contains(expected),
+            "{message}"
         );
         run
     };
-    // The good one is answered all the same.
+    // The good one is classified all the same.
     let run = refused(
         &["noise.png", good.to_str().unwrap()],
         "noise.png is not a readable picture",
     );
-    let told = String::from_utf8(run.get_output().stderr.clone()).unwrap();
-    assert!(told.contains("1 of 2 pictures could not be read"), "{told}");
+    let message = String::from_utf8(run.get_output().stderr.clone()).unwrap();
+    assert!(
+        message.contains("1 of 2 pictures could not be read"),
+        "{message}"
+    );
     assert!(!run.get_output().stdout.is_empty());
     refused(&["missing.png"], "missing.png");
-    refused(&["empty"], "empty is a folder without files");
+    refused(&["empty"], "empty is a directory without files");
     let weights = ["0.png", "--weights"];
     refused(
         &[&weights[..], &["noise.png"]].concat(),

@@ -1,12 +1,12 @@
-//! The pretrained networks do on the whole test sets what their model cards say.
+//! The pretrained networks reach the accuracy of their model cards on the whole test sets.
 
 use burn::tensor::Device;
 use lenet::core::{LeNet, Pretrained};
 use lenet::data::{DataError, KnownDataset, Loader};
 use lenet::train::evaluate;
 
-/// The accuracy that a model card tells.
-fn told(card: &str) -> f64 {
+/// The accuracy that a model card states.
+fn stated(card: &str) -> f64 {
     let row = card
         .lines()
         .find(|line| line.starts_with("| test accuracy |"));
@@ -15,13 +15,13 @@ fn told(card: &str) -> f64 {
 }
 
 #[test]
-fn names_lead_to_networks_and_other_names_to_an_error() {
+fn every_name_is_a_network_and_other_names_are_errors() {
     for pretrained in Pretrained::ALL {
         assert_eq!(pretrained.name().parse(), Ok(pretrained));
         let lenet = LeNet::pretrained(pretrained, &Device::flex()).unwrap();
         assert_eq!(lenet.config().classes, 10);
         assert!(lenet.config().layer_table().unwrap().parameters() == 61_706);
-        assert!(told(pretrained.model_card()) > 0.85);
+        assert!(stated(pretrained.model_card()) > 0.85);
     }
     let error = "resnet".parse::<Pretrained>().unwrap_err().to_string();
     assert!(
@@ -35,26 +35,25 @@ fn each_recognises_what_its_model_card_says() {
     let device = Device::flex();
     for pretrained in Pretrained::ALL {
         let dataset: KnownDataset = pretrained.dataset().parse().unwrap();
-        // Without a progress to tell it, nothing is downloaded.
-        let splits = match Loader::new(dataset).load() {
+        let splits = match Loader::new(dataset).with_download(false).load() {
             Err(DataError::Missing { .. }) => {
-                println!("{pretrained}: {dataset:?} is not at hand, nothing verified");
+                println!("{pretrained}: {dataset:?} is not available, nothing verified");
                 continue;
             }
             splits => splits.unwrap(),
         };
         let lenet = LeNet::pretrained(pretrained, &device).unwrap();
         let result = evaluate(&lenet, &splits.test, &device).unwrap();
-        let told = told(pretrained.model_card());
+        let expected = stated(pretrained.model_card());
         println!(
             "{pretrained}: {:.4} of {} images",
             result.accuracy, result.images
         );
-        // Another machine's last bits may turn an image or two.
+        // On another machine the last bits may change the class of an image or two.
         let found = result.accuracy;
         assert!(
-            (found - told).abs() < 5e-4,
-            "{pretrained}: {found}, told {told}"
+            (found - expected).abs() < 5e-4,
+            "{pretrained}: {found}, expected {expected}"
         );
     }
 }

@@ -1,45 +1,67 @@
-//! Running the examples as their users do.
+//! Runs the examples and the program `lenet` as their users do.
 
 use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 
 use assert_cmd::Command;
 
-/// `cargo test` puts examples beside the folder of its test binaries.
-pub(crate) fn binary(example: &str) -> PathBuf {
+/// An example. Cargo puts it beside the directory of the test binaries.
+pub(crate) fn example_path(name: &str) -> PathBuf {
+    built(&Path::new("examples").join(name))
+}
+
+/// The program `lenet`.
+pub(crate) fn program_path() -> PathBuf {
+    built(Path::new("lenet"))
+}
+
+fn built(name: &Path) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let path = test
-        .parent()
-        .unwrap()
-        .parent()
-        .unwrap()
-        .join("examples")
-        .join(example);
+    let target = test.parent().unwrap().parent().unwrap();
+    let path = target.join(name);
     assert!(
         path.is_file(),
-        "{} is missing: build the examples with the same flags as the tests",
+        "{} is missing: build the examples and the program with the same flags as the tests",
         path.display()
     );
     path
 }
 
-/// The example in an empty folder, without network, data or cache.
-pub(crate) fn example(example: &str, folder: &Path) -> Command {
-    let mut command = Command::new(binary(example));
+/// An example in an empty directory, without network, data or cache.
+pub(crate) fn example(name: &str, folder: &Path) -> Command {
+    isolated(&example_path(name), folder)
+}
+
+/// The program `lenet`, likewise.
+pub(crate) fn lenet(folder: &Path) -> Command {
+    isolated(&program_path(), folder)
+}
+
+fn isolated(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
     command
         .current_dir(folder)
         .env_remove("LENET_DATA_DIR")
         .env("LENET_OFFLINE", "1")
         .env("XDG_CACHE_HOME", folder.join("cache"))
-        .env("HOME", folder)
-        // `report` must not call cargo in the middle of a test.
-        .env_remove("CARGO");
+        .env("HOME", folder);
     command
 }
 
-/// The same as a process to watch, its output piped.
+/// An example on synthetic images: a short run on the CPU.
+pub(crate) fn quick(name: &str, folder: &Path) -> Command {
+    let mut command = example(name, folder);
+    let images = match name {
+        "q3_mnist" => "synthetic-digits",
+        _ => "synthetic",
+    };
+    command.args(["--quick", "--device", "flex", "--dataset", images]);
+    command
+}
+
+/// An example as a process to observe, with its output piped.
 pub(crate) fn process(name: &str, folder: &Path, arguments: &[&str]) -> process::Command {
-    let mut command = process::Command::new(binary(name));
+    let mut command = process::Command::new(example_path(name));
     command
         .current_dir(folder)
         .env("LENET_OFFLINE", "1")
@@ -51,7 +73,7 @@ pub(crate) fn process(name: &str, folder: &Path, arguments: &[&str]) -> process:
     command
 }
 
-/// The names of what is in a folder.
+/// The names of the files in a directory.
 pub(crate) fn files(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return vec![];

@@ -1,5 +1,5 @@
-//! Our side of `compare.py`: seconds of each measurement as one line of JSON; with `--first-step` only
-//! what comes before training: the data are loaded and one step is made.
+//! The Rust side of `compare.py`: the seconds of each measurement as one line of JSON. With `--first-step` it only
+//! loads the data and trains for one step.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -8,7 +8,7 @@ use std::time::Instant;
 use burn::tensor::Device;
 use lenet::core::{DeviceChoice, LeNet, LeNetConfig};
 use lenet::data::{ImageDataset, KnownDataset, Loader, Splits};
-use lenet::train::{TrainingConfig, evaluate, observer::Silent, train};
+use lenet::train::{Trainer, TrainingConfig, evaluate};
 
 /// The first epoch warms up and is not counted.
 const EPOCHS: usize = 3;
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let config = TrainingConfig::default().with_epochs(1);
         let modern = LeNetConfig::modern(10);
         let batch = images.select(&batch);
-        train(&modern, &config, &batch, None, &device, &mut Silent)?;
+        Trainer::new(&modern, &config).fit(&batch, &device)?;
         return Ok(());
     }
     let tweakable = LeNetConfig::tweakable(10);
@@ -63,7 +63,7 @@ fn epochs(
     device: &Device,
 ) -> Result<Vec<f64>, Box<dyn Error>> {
     let config = TrainingConfig::default().with_epochs(EPOCHS);
-    let run = train(network, &config, images, None, device, &mut Silent)?;
+    let run = Trainer::new(network, &config).fit(images, device)?;
     Ok(run
         .epochs
         .iter()

@@ -7,9 +7,9 @@ use lenet_core::{LeNet, LeNetConfig, Weights};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let like = LeNetConfig::modern(2).with_image_size([8, 8]);
+    let preset = LeNetConfig::modern(2).with_image_size([8, 8]);
     let lenet = Weights::from_bytes(bytes)
-        .and_then(|weights| LeNet::from_weights(weights, &like, &Device::flex()));
+        .and_then(|weights| LeNet::from_weights(weights.with_preset(preset), &Device::flex()));
     if let Ok(lenet) = lenet {
         let state = lenet.state_dict().expect("weights on the host");
         assert!(state.iter().flat_map(|tensor| &tensor.values).all(|value| value.is_finite()));

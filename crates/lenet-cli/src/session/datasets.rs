@@ -1,29 +1,31 @@
+//! The images that the command line asks for.
+
 use std::cell::RefCell;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use lenet::data::{
-    DataError, DownloadProgress, ImageDataset, KnownDataset, Loader, Splits, Verification,
-    synthetic,
+use lenet_data::{
+    DataError, DownloadProgress, KnownDataset, Loader, Splits, Verification, synthetic,
 };
 
-use super::args::{DatasetChoice, SessionArgs};
+use crate::args::{DatasetChoice, SessionArgs};
 
-/// Images of a `--quick` run.
-const QUICK_TRAIN: usize = 12_800;
-const QUICK_TEST: usize = 2_000;
+/// Training and test images of a `--quick` run.
+const QUICK: [usize; 2] = [12_800, 2_000];
 
-/// The images that the command line asks for; `auto` is `of_exercise`.
+/// Training and test images of the real data sets, and so of the synthetic ones.
+const FULL: [usize; 2] = [60_000, 10_000];
+
+/// Loads the images; `auto` means those of the exercise.
 pub(crate) fn load(args: &SessionArgs, of_exercise: KnownDataset) -> Result<Splits, DataError> {
-    let (train, test) = sizes(args);
-    let drawings = match of_exercise {
-        KnownDataset::Mnist => synthetic::digit_splits,
-        _ => synthetic::garment_splits,
-    };
+    let [train, test] = if args.quick { QUICK } else { FULL };
     let splits = match args.dataset {
         DatasetChoice::Auto => match known(of_exercise, args) {
             Err(missing @ DataError::Missing { .. }) => {
-                eprintln!("{missing}\n\nTraining on drawings instead.\n");
-                drawings(train, test)
+                eprintln!("{missing}\n\nTraining on synthetic images instead.\n");
+                match of_exercise {
+                    KnownDataset::Mnist => synthetic::digit_splits(train, test),
+                    _ => synthetic::garment_splits(train, test),
+                }
             }
             other => other?,
         },
@@ -36,18 +38,16 @@ pub(crate) fn load(args: &SessionArgs, of_exercise: KnownDataset) -> Result<Spli
     if !args.quick {
         return Ok(splits);
     }
-    let first = |dataset: &ImageDataset, count: usize| {
-        dataset.select(&(0..count.min(dataset.len())).collect::<Vec<_>>())
-    };
     Ok(Splits {
-        train: first(&splits.train, QUICK_TRAIN),
-        test: first(&splits.test, QUICK_TEST),
+        train: splits.train.take(train),
+        test: splits.test.take(test),
     })
 }
 
+/// A real data set, downloaded if it is not on disk.
 fn known(dataset: KnownDataset, args: &SessionArgs) -> Result<Splits, DataError> {
     let bar = DownloadBar::default();
-    let mut loader = Loader::new(dataset).with_download(&bar);
+    let mut loader = Loader::new(dataset).with_progress(&bar);
     if let Some(folder) = &args.data_dir {
         loader = loader.with_directory(folder);
     }
@@ -61,15 +61,7 @@ fn known(dataset: KnownDataset, args: &SessionArgs) -> Result<Splits, DataError>
     Ok(splits)
 }
 
-/// As many drawings as the real sets have images.
-fn sizes(args: &SessionArgs) -> (usize, usize) {
-    match args.quick {
-        true => (QUICK_TRAIN, QUICK_TEST),
-        false => (60_000, 10_000),
-    }
-}
-
-/// A bar for the file that is being fetched.
+/// A progress bar for the file being downloaded.
 #[derive(Default)]
 struct DownloadBar {
     current: RefCell<Option<(String, ProgressBar)>>,
@@ -79,15 +71,12 @@ impl DownloadProgress for DownloadBar {
     fn received(&self, file: &str, received: u64, total: Option<u64>) {
         let mut current = self.current.borrow_mut();
         if current.as_ref().is_none_or(|(name, _)| name != file) {
-            let bar = match total {
-                Some(total) => ProgressBar::new(total),
-                None => ProgressBar::no_length(),
-            };
+            let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
             let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
-            bar.set_message(format!("fetching {file}"));
+            bar.set_message(format!("downloading {file}"));
             *current = Some((file.to_owned(), bar));
         }
         if let Some((_, bar)) = current.as_ref() {

@@ -1,4 +1,5 @@
-use std::fmt;
+//! Ctrl-C: a flag that trainings watch, and the error of a run that stopped between two of them.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,12 +7,12 @@ use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// What a shell calls a program that Ctrl-C ended.
+/// The exit code of a program that Ctrl-C ended: 128 + SIGINT, as shells report it.
 pub(crate) const EXIT_CODE: u8 = 130;
 
-/// A flag that Ctrl-C sets from the first call on; a second Ctrl-C ends the program at once.
+/// The flag that Ctrl-C sets; a second Ctrl-C ends the program at once.
 ///
-/// The program has one: a Ctrl-C between two trainings reaches the second.
+/// There is one per process, so Ctrl-C between two trainings stops the second one.
 pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
     static FLAG: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
     let mut flag = FLAG.lock().unwrap_or_else(PoisonError::into_inner);
@@ -23,27 +24,28 @@ pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
         // In this order: the first signal finds the flag unset.
         flag::register_conditional_shutdown(signal, EXIT_CODE.into(), Arc::clone(&stop))
             .and_then(|_| flag::register(signal, Arc::clone(&stop)))
-            .context("cannot watch for Ctrl-C")?;
+            .context("cannot handle Ctrl-C")?;
     }
     Ok(Arc::clone(flag.insert(stop)))
 }
 
-/// Ctrl-C while nothing was being trained.
+/// Ctrl-C while no network was being trained.
 #[derive(Debug)]
 pub(crate) struct Interrupted;
 
-impl fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("interrupted; what was finished until then is on disk")
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted; everything finished so far is on disk")
     }
 }
 
 impl std::error::Error for Interrupted {}
 
-/// Ends the exercise if Ctrl-C came.
+/// Ends the run if Ctrl-C was pressed.
 pub(crate) fn check(stop: &AtomicBool) -> Result<(), Interrupted> {
-    match stop.load(Ordering::Relaxed) {
-        true => Err(Interrupted),
-        false => Ok(()),
+    if stop.load(Ordering::Relaxed) {
+        Err(Interrupted)
+    } else {
+        Ok(())
     }
 }

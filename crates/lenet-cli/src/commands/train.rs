@@ -1,0 +1,108 @@
+//! `lenet train`: one network of the user's choice.
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use lenet_core::{LeNetConfig, PerLayer};
+use lenet_data::KnownDataset;
+
+use crate::Exercise;
+use crate::args::{TrainingArgs, count};
+use crate::exercise::Run;
+
+pub(crate) const ABOUT: &str = "Train a network and evaluate it on the test images";
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// The network that the other flags change
+    #[arg(long, value_enum, default_value_t = Preset::Modern, value_name = "NAME")]
+    network: Preset,
+
+    /// Kernel sizes of the convolutions: one for all, or a list such as 5,3
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = count)]
+    kernel_size: Vec<usize>,
+
+    /// Padding of the convolutions: one for all, or a list such as 2,0
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    padding: Vec<usize>,
+
+    /// Output channels of the convolutions, such as 6,16
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = count)]
+    out_channels: Vec<usize>,
+
+    /// Sizes of the fully connected layers before the last, such as 120,84
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = count)]
+    hidden_dims: Vec<usize>,
+
+    #[command(flatten)]
+    training: TrainingArgs,
+}
+
+/// A network to start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Preset {
+    /// Sigmoid and average pooling
+    Classic,
+    /// ReLU and max pooling
+    Modern,
+    /// ReLU and max pooling, every convolution padded by 2
+    Tweakable,
+}
+
+impl Preset {
+    pub(crate) fn config(self, classes: usize) -> LeNetConfig {
+        match self {
+            Self::Classic => LeNetConfig::classic(classes),
+            Self::Modern => LeNetConfig::modern(classes),
+            Self::Tweakable => LeNetConfig::tweakable(classes),
+        }
+    }
+}
+
+const TRAIN: Exercise = Exercise {
+    name: "train",
+    title: "LeNet",
+    question: ABOUT,
+    dataset: KnownDataset::FashionMnist,
+    run: Run::Training {
+        network: LeNetConfig::modern,
+        epochs: 15,
+    },
+};
+
+pub(crate) fn run(args: &TrainArgs) -> Result<()> {
+    let TrainArgs { training, .. } = args;
+    TRAIN.in_session(&training.session, |session| {
+        let network = args.network(session.classes());
+        let config = training.recipe.training(15, session.quick);
+        let checkpoints = session.checkpoints(training.checkpoints, training.resume);
+        session.train(TRAIN.title, &network, &config, checkpoints)?;
+        Ok(())
+    })
+}
+
+impl TrainArgs {
+    fn network(&self, classes: usize) -> LeNetConfig {
+        let mut network = self.network.config(classes);
+        if let Some(sizes) = per_layer(&self.kernel_size) {
+            network = network.with_kernel_size(sizes);
+        }
+        if let Some(sizes) = per_layer(&self.padding) {
+            network = network.with_padding(sizes);
+        }
+        if !self.out_channels.is_empty() {
+            network = network.with_out_channels(self.out_channels.clone());
+        }
+        if !self.hidden_dims.is_empty() {
+            network = network.with_hidden_dims(self.hidden_dims.clone());
+        }
+        network
+    }
+}
+
+fn per_layer(values: &[usize]) -> Option<PerLayer> {
+    match values {
+        [] => None,
+        [value] => Some(PerLayer::from(*value)),
+        values => Some(PerLayer::from(values.to_vec())),
+    }
+}

@@ -1,0 +1,33 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+//!
+//! # Map of the crate
+//!
+//! - [`exercises`]: the exercises, a file each.
+//! - [`main`]: the program `lenet` with all its subcommands.
+//!
+//! Inside, `session` is one run of a command, `run` what a session can do, `output` and `report` how results are
+//! shown.
+
+/// Prints a line. A closed standard output, as behind `head` in a pipe, does not end the run.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
+mod args;
+mod command_line;
+mod commands;
+mod exercise;
+pub mod exercises;
+mod exit;
+mod output;
+mod report;
+mod run;
+mod session;
+
+pub use commands::main;
+pub use exercise::Exercise;

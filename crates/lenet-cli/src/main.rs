@@ -1,0 +1,7 @@
+//! The program `lenet`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lenet_cli::main()
+}

@@ -1,0 +1,121 @@
+//! The results of a sweep as a table, Markdown and CSV.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use lenet_train::sweep::{SettingResult, SweepResult, TrialStatus};
+
+use super::Table;
+
+/// A row for each setting. Where trials ran on several kinds of devices, a last column names them.
+pub(crate) fn to_table(result: &SweepResult) -> Table {
+    let accuracy = format!("{} accuracy", result.held_out);
+    let mut head = vec![
+        result.parameter.as_str(),
+        "trials",
+        &accuracy,
+        "std",
+        "each seed",
+        "parameters",
+        "s/trial",
+    ];
+    let is_mixed = result.devices().len() > 1;
+    if is_mixed {
+        head.push("devices");
+    }
+    let mut table = Table::new(head);
+    for setting in &result.settings {
+        table.push_row(cells(setting, is_mixed));
+    }
+    table
+}
+
+/// The table, and below it a line for each trial without an accuracy.
+pub(crate) fn to_markdown(result: &SweepResult) -> String {
+    let notes: String = result
+        .notes()
+        .into_iter()
+        .map(|note| format!("- {note}\n"))
+        .collect();
+    let separator = if notes.is_empty() { "" } else { "\n" };
+    format!("{}{separator}{notes}", to_table(result).to_markdown())
+}
+
+/// A line for each trial below a line of column names. Cells that a missing trial cannot fill are empty.
+pub(crate) fn to_csv(result: &SweepResult) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record([
+        "label",
+        "x",
+        "seed",
+        "status",
+        "accuracy",
+        "loss",
+        "training_loss",
+        "epochs",
+        "seconds",
+        "threads",
+        "device",
+        "parameters",
+        "message",
+    ])?;
+    for setting in &result.settings {
+        for trial in &setting.trials {
+            writer.write_record(record(setting, trial))?;
+        }
+    }
+    let bytes = writer.into_inner().context("writing CSV to memory")?;
+    Ok(String::from_utf8(bytes)?)
+}
+
+fn record(setting: &SettingResult, trial: &TrialStatus) -> [String; 13] {
+    let result = trial.result();
+    let last = result.and_then(|result| result.epochs.last());
+    let text = Option::unwrap_or_default;
+    let number = |value: Option<f64>| text(value.map(|value| value.to_string()));
+    [
+        setting.label.clone(),
+        number(setting.x),
+        trial.seed().to_string(),
+        trial.status().to_owned(),
+        number(trial.accuracy()),
+        number(last.and_then(|metrics| metrics.validation_loss)),
+        number(last.map(|metrics| metrics.mean_loss)),
+        text(result.map(|result| result.epochs.len().to_string())),
+        text(result.map(|result| format!("{:.3}", result.seconds))),
+        text(result.map(|result| result.threads.to_string())),
+        text(result.map(|result| result.device.clone())),
+        setting.parameters.to_string(),
+        text(trial.message()),
+    ]
+}
+
+fn cells(setting: &SettingResult, with_devices: bool) -> Vec<String> {
+    let number = |value: Option<f64>, digits: usize| {
+        value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
+    };
+    let each_seed = setting.trials.iter().map(|trial| match trial.accuracy() {
+        Some(accuracy) => format!("{accuracy:.4}"),
+        None => trial.status().to_owned(),
+    });
+    let finished = setting.accuracies().len();
+    let incomplete = if setting.is_complete() {
+        ""
+    } else {
+        ", incomplete"
+    };
+    let mut cells = vec![
+        setting.label.clone(),
+        format!("{finished}/{}{incomplete}", setting.trials.len()),
+        number(setting.mean(), 4),
+        number(setting.standard_deviation(), 4),
+        each_seed.collect::<Vec<_>>().join(" "),
+        setting.parameters.to_string(),
+        number(setting.mean_seconds(), 1),
+    ];
+    if with_devices {
+        let devices: BTreeSet<&str> = setting.results().map(|r| r.device.as_str()).collect();
+        cells.push(devices.into_iter().collect::<Vec<_>>().join(", "));
+    }
+    cells
+}

@@ -1,0 +1,7 @@
+//! The report: each exercise writes a [`Section`] beside its figures, and one HTML page shows them all.
+
+mod html;
+mod section;
+
+pub(crate) use html::Page;
+pub(crate) use section::{Block, Section};
