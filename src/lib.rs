@@ -6,10 +6,15 @@
 //!
 //! - [`core`]: the network.
 //! - [`data`]: the images.
-//! - [`train`]: the loop and the evaluation.
-//! - [`plot`]: the pictures.
+//! - [`train`]: training, evaluation and sweeps.
+//! - [`plot`]: figures.
+//!
+//! The [`tutorial`] leads from an IDX file to a sweep of your own.
 
 pub use lenet_core as core;
 pub use lenet_data as data;
 pub use lenet_plot as plot;
 pub use lenet_train as train;
+
+#[doc = include_str!("../docs/tutorial.md")]
+pub mod tutorial {}

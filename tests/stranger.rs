@@ -83,7 +83,7 @@ fn a_project_of_somebody_else_runs_what_the_readme_shows() {
     let shown = cargo(folder.path(), &["run", "--release"]);
     println!("{shown}");
     assert!(
-        shown.contains("test accuracy 0.") && shown.contains("is taken for"),
+        shown.contains("test accuracy 0.") && shown.contains("is classified as"),
         "{shown}"
     );
 }
