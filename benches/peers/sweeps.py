@@ -1,4 +1,4 @@
-"""Trains the 62 networks of the notebook's comparisons here and in PyTorch, and prints both times.
+"""Trains the 62 networks of the notebook's comparisons here and in PyTorch, and prints both times and their ratio.
 
     pip install torch numpy
     LENET_DATA_DIR=... python benches/peers/sweeps.py [--epochs 1]
