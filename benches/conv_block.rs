@@ -1,9 +1,9 @@
-//! The convolution blocks of LeNet, fused by `lenet-kernels` and composed of burn's operations, in
-//! one run: `cargo cpu-bench --bench conv_block`.
+//! Compares LeNet's convolution blocks as `lenet-kernels` fuses them with the same blocks composed of burn's
+//! operations: `cargo cpu-bench --bench conv_block`.
 
 #![allow(
     missing_docs,
-    reason = "criterion's macros make undocumented functions"
+    reason = "criterion's macros generate undocumented functions"
 )]
 
 use std::hint::black_box;
@@ -14,7 +14,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use lenet::core::{Activation, Pooling, conv_block};
 
-/// Name, input channels, output channels, size, kernel, padding.
+/// Name, input channels, output channels, image size, kernel size, padding.
 const BLOCKS: [(&str, usize, usize, usize, usize, usize); 6] = [
     ("conv1", 1, 6, 28, 5, 2),
     ("conv2", 6, 16, 14, 5, 0),
@@ -65,7 +65,7 @@ fn blocks(c: &mut Criterion) {
             let mut group = c.benchmark_group(format!("flex/{name}/{variant}"));
             group.throughput(Throughput::Elements(batch as u64));
             let input = tensor([batch, inputs, size, size], &device);
-            // The first layer needs no gradient of its input.
+            // The first layer does not need the gradient of its input.
             let input = if inputs > 1 {
                 input.require_grad()
             } else {

@@ -1,9 +1,9 @@
-//! What a training step of the modern network costs on the CPU with the batch size, the output channels
-//! and the number of threads: `cargo cpu-bench --bench cost`.
+//! The cost of a training step of the modern network on the CPU, by batch size, output channels and number of
+//! threads: `cargo cpu-bench --bench cost`.
 
 #![allow(
     missing_docs,
-    reason = "criterion's macros make undocumented functions"
+    reason = "criterion's macros generate undocumented functions"
 )]
 
 mod steps;

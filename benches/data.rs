@@ -1,8 +1,8 @@
-//! Reading and batching: `cargo cpu-bench --bench data`.
+//! Reading IDX files, making batches and generating images: `cargo cpu-bench --bench data`.
 
 #![allow(
     missing_docs,
-    reason = "criterion's macros make undocumented functions"
+    reason = "criterion's macros generate undocumented functions"
 )]
 
 use std::hint::black_box;

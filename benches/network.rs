@@ -1,9 +1,9 @@
-//! Forward pass, backward pass, training step, evaluation and a whole epoch, on every device compiled in that the machine
-//! has: `cargo cpu-bench --bench network`.
+//! Forward pass, backward pass, training step, evaluation and a whole epoch, on every device that is compiled in and
+//! present: `cargo cpu-bench --bench network`.
 
 #![allow(
     missing_docs,
-    reason = "criterion's macros make undocumented functions"
+    reason = "criterion's macros generate undocumented functions"
 )]
 
 mod steps;
@@ -35,7 +35,7 @@ fn networks() -> [(&'static str, LeNetConfig); 5] {
     ]
 }
 
-/// All networks at the usual batch, the presets at others too.
+/// All networks with batches of 128, and the presets with other batch sizes as well.
 fn cases() -> impl Iterator<Item = (&'static str, LeNetConfig, usize)> {
     let usual = networks().map(|(name, config)| (name, config, 128));
     let [classic, modern, ..] = networks();

@@ -1,6 +1,6 @@
-//! Training steps as `lenet-train` makes them.
+//! Times the training steps of `lenet-train`.
 
-#![allow(clippy::panic, reason = "a bench fails by panicking")]
+#![allow(clippy::panic, reason = "a benchmark fails by panicking")]
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use lenet::core::LeNetConfig;
 use lenet::data::ImageDataset;
 use lenet::train::{Trainer, TrainingConfig};
 
-/// Steps to an epoch.
+/// Steps per epoch.
 pub(crate) const STEPS: usize = 8;
 
-/// Time of `steps` training steps, batches included, on [`STEPS`] batches of images.
+/// The time of `steps` training steps, batching included, on `images` divided into [`STEPS`] batches.
 pub(crate) fn time(
     network: &LeNetConfig,
     images: &ImageDataset,

@@ -1,7 +1,7 @@
-//! The same seed on every device: the same weights bit for bit, the same logits within rounding.
+//! The same seed gives the same weights on every device, bit for bit, and the same logits up to rounding.
 //!
-//! Other devices than Flex are tested with their features, `wgpu` and `ndarray`: wgpu where the machine has an
-//! adapter; with `LENET_REQUIRE_WGPU` set, as in CI, a missing one is a failure.
+//! Devices other than Flex are tested with their features, `wgpu` and `ndarray`. Without an adapter, wgpu is skipped,
+//! unless `LENET_REQUIRE_WGPU` is set, as in CI: then it is a failure.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -9,7 +9,7 @@ use lenet::core::{DeviceChoice, LeNetConfig};
 use lenet::data::synthetic;
 use lenet::train::{Trainer, TrainingConfig};
 
-/// Every device of this build that the machine has.
+/// Every device that this build supports and this machine has.
 fn devices() -> Vec<(DeviceChoice, Device)> {
     let choices = DeviceChoice::available()
         .into_iter()
@@ -51,7 +51,7 @@ fn the_same_seed_gives_the_same_network_on_every_device() {
     let least = if cfg!(feature = "ndarray") { 2 } else { 1 };
     assert!(
         devices.len() >= least,
-        "a device of every machine is missing"
+        "a device that every machine has is missing"
     );
     for config in [LeNetConfig::classic(10), LeNetConfig::modern(10)] {
         let reference = config.init(&Device::flex(), 7).unwrap();

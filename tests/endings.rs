@@ -1,4 +1,4 @@
-//! The end of a run: what is written first, and what must not end it.
+//! How runs end: what is written first, and that a closed standard output does not stop them.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -19,13 +19,13 @@ const SHORT: [&str; 9] = [
     "out",
 ];
 
-/// Runs an example and closes its output after the line with this text, as `grep -m1` does.
+/// Runs an example and closes its output after the first line that contains `text`, as `grep -m1` does.
 fn until(name: &str, folder: &TempDir, arguments: &[&str], text: &str) {
     let arguments = [&SHORT[..], arguments].concat();
     let mut child = process(name, folder.path(), &arguments).spawn().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());
     let found = stdout.lines().any(|line| line.unwrap().contains(text));
-    assert!(found, "ended before '{text}'");
+    assert!(found, "the output ended before '{text}'");
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(

@@ -1,4 +1,4 @@
-//! The exercises as their users run them: as processes, on synthetic images and on bad input.
+//! The exercises as users run them: as processes, on synthetic images and with invalid input.
 
 use std::path::Path;
 
@@ -150,7 +150,7 @@ fn wrong_usage_exits_with_2_and_names_the_choices() {
             "{arguments:?}: '{expected}' is not in:\n{message}"
         );
     }
-    assert_eq!(files(folder.path()), [""; 0], "nothing was written");
+    assert_eq!(files(folder.path()), [""; 0], "files were written");
     let help = stdout(
         &example("lenet", folder.path())
             .arg("--help")
@@ -226,7 +226,7 @@ fn a_failed_run_leaves_older_files_as_they_were() {
             .code(1);
         assert!(stderr(&run).contains(expected), "{}", stderr(&run));
         assert!(!stderr(&run).contains("panicked"));
-        assert_eq!(files(&out).len(), 4, "nothing new is left");
+        assert_eq!(files(&out).len(), 4, "the failed run left new files");
         for name in files(&out) {
             assert_eq!(std::fs::read(out.join(&name)).unwrap(), b"old", "{name}");
         }
@@ -249,7 +249,7 @@ fn an_unwritable_directory_is_reported_before_training() {
     assert_eq!(stdout(&run), "");
 }
 
-/// No Vulkan driver, no display: an error that names the way out, if there is no other adapter.
+/// Without a Vulkan driver, and if there is no other adapter, the error names an alternative.
 #[test]
 fn a_missing_gpu_is_an_error_and_not_a_panic() {
     let folder = TempDir::new().unwrap();
@@ -308,7 +308,7 @@ fn fashion_mnist_is_recognised_after_an_epoch() {
     assert!((0.7..0.95).contains(&test_accuracy(&shown)), "{shown}");
 }
 
-/// Lines of finished trials, without the first line and without one that is still being written.
+/// The finished trials in a file, without its header and without a line that is still being written.
 fn finished(file: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -344,7 +344,7 @@ fn a_killed_sweep_resumes_where_it_stopped() {
         while finished(&file).len() < wanted && child.try_wait().unwrap().is_none() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
-        // SIGKILL on Unix.
+        // This is SIGKILL on Unix.
         if child.try_wait().unwrap().is_none() {
             child.kill().unwrap();
             kills += 1;
@@ -374,9 +374,9 @@ fn a_killed_sweep_resumes_where_it_stopped() {
     assert_eq!(
         (trials.len(), pairs.len()),
         (10, 10),
-        "none lost, none twice"
+        "trials are missing or duplicated"
     );
-    // The same table but for the seconds, the last column.
+    // The tables are equal except for the seconds in the last column.
     let table = |shown: &str| -> Vec<String> {
         let lines = shown
             .lines()
@@ -461,7 +461,7 @@ fn another_configuration_is_refused() {
         );
     }
 
-    // And so is another kind of device, unless it is asked for.
+    // So is another kind of device, unless `--mixed-devices` allows it.
     let file = folder
         .path()
         .join("out/quick/q2_fc_layers/fc_layers-trials.jsonl");
@@ -474,7 +474,7 @@ fn another_configuration_is_refused() {
     assert!(stdout(&mixed).contains("flex, wgpu"), "{}", stdout(&mixed));
 }
 
-/// A PNG that claims a size and holds nothing of it.
+/// A PNG that claims a size but contains no pixels.
 fn bomb(width: u32, height: u32) -> Vec<u8> {
     let mut header = b"IHDR".to_vec();
     header.extend(width.to_be_bytes());
@@ -534,7 +534,7 @@ fn pictures_of_the_user_are_classified() {
     }
 }
 
-/// The classic network's weights have the same shapes, but another activation and pooling.
+/// The weights of the classic network have the same shapes, but a different activation and pooling.
 #[test]
 fn weights_of_a_different_network_are_refused() {
     let folder = TempDir::new().unwrap();

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::support::{files, process as example};
 
-/// Runs that are killed, unless `LENET_KILLED_RUNS` says another number.
+/// How many runs are killed, unless `LENET_KILLED_RUNS` is set.
 const KILLED_RUNS: usize = 20;
 
-/// Kills of sweeps, unless `LENET_KILLED_SWEEPS` says another number.
+/// How many times sweeps are killed, unless `LENET_KILLED_SWEEPS` is set.
 const KILLED_SWEEPS: usize = 10;
 
 const SHORT: [&str; 11] = [
@@ -38,14 +38,14 @@ fn whole(name: &str, folder: &Path, arguments: &[&str]) -> Output {
     output
 }
 
-/// Waits until the output has a line with this text in it.
+/// Waits for a line of output that contains `text`.
 fn wait_for_line(child: &mut Child, text: &str) {
     let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
     let found = lines.map_while(Result::ok).any(|line| line.contains(text));
-    assert!(found, "ended before '{text}'");
+    assert!(found, "the output ended before '{text}'");
 }
 
-/// What Ctrl-C sends.
+/// Sends SIGINT, as Ctrl-C does.
 fn interrupt(child: &Child) {
     let pid = child.id().to_string();
     let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
@@ -71,7 +71,7 @@ fn a_run_that_is_killed_at_any_moment_ends_with_the_weights_of_one_that_is_not()
     let expected = weights(folder.path());
 
     let resumed: Vec<&str> = SHORT.into_iter().chain(["--resume"]).collect();
-    // Multiples of the golden ratio lie evenly between 0 and 1.
+    // The fractional parts of multiples of the golden ratio are distributed evenly.
     let mut moments = (1..).map(|n| (f64::from(n) * 0.618_034).fract());
     let mut kill = |folder: &Path, seconds: f64| {
         let mut child = example("q1_modern", folder, &resumed).spawn().unwrap();
@@ -83,7 +83,7 @@ fn a_run_that_is_killed_at_any_moment_ends_with_the_weights_of_one_that_is_not()
     for run in 0..runs {
         let mut folder = tempfile::tempdir().unwrap();
         while !kill(folder.path(), seconds) {
-            // The machine has become faster: it was done already.
+            // The machine has become faster: the run was already complete.
             seconds *= 0.9;
             folder = tempfile::tempdir().unwrap();
         }
@@ -93,10 +93,10 @@ fn a_run_that_is_killed_at_any_moment_ends_with_the_weights_of_one_that_is_not()
         whole("q1_modern", folder.path(), &resumed);
         assert!(
             weights(folder.path()) == expected,
-            "run {run} ended with other weights"
+            "run {run} ended with different weights"
         );
     }
-    println!("{runs} runs: {kills} kills; {in_training} runs had begun to train at the first one");
+    println!("{runs} runs, {kills} kills; {in_training} runs were in training at the first kill");
     assert!(in_training > 0);
 }
 
@@ -173,7 +173,7 @@ fn a_sweep_is_interrupted_and_goes_on() {
     assert!(!folder.path().join("kernel-trials.checkpoints").exists());
 }
 
-/// The names of the files in a folder, and what is in them.
+/// The names and contents of the files in a directory.
 fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let names = files(folder).into_iter();
     let files = names.filter(|name| folder.join(name).is_file());
@@ -182,7 +182,7 @@ fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// Ten trials in the file are not the ten that are asked for.
+/// The ten trials in the file are not the ten of the second run.
 #[test]
 fn ctrl_c_in_a_sweep_with_other_seeds_leaves_the_results_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
@@ -211,7 +211,7 @@ fn ctrl_c_in_a_sweep_with_other_seeds_leaves_the_results_of_the_first() {
     assert!(results(folder.path()) == before, "a file was overwritten");
 }
 
-/// After the last trial of a sweep, while its files are written.
+/// Interrupts after the last trial of a sweep, while its files are being written.
 #[test]
 fn ctrl_c_between_and_after_sweeps_ends_the_program() {
     let cases = [
@@ -235,7 +235,7 @@ fn ctrl_c_between_and_after_sweeps_ends_the_program() {
     }
 }
 
-/// Stopped in the training of the best recipe, then trained with another seed.
+/// Interrupts the training of the best recipe, then runs again with another seed.
 #[test]
 fn the_best_recipe_resumes_its_own_training_only() {
     let folder = tempfile::tempdir().unwrap();
@@ -277,7 +277,7 @@ fn the_best_recipe_resumes_its_own_training_only() {
     assert!(stdout.contains("resumed after 1 epochs"), "{stdout}");
 }
 
-/// A folder where the lock of the second seed's checkpoints should be.
+/// The trial of the second seed fails because a directory is in the place of its lock file.
 #[test]
 fn a_sweep_with_a_failed_trial_leaves_older_files_alone() {
     let folder = tempfile::tempdir().unwrap();
@@ -309,8 +309,7 @@ fn a_sweep_with_a_failed_trial_leaves_older_files_alone() {
     assert!(results() != before);
 }
 
-/// Tables and charts of the sweep, without the seconds and without the threads, which depend on who
-/// trained what.
+/// The tables and charts of the sweep, without seconds and threads, which depend on the worker that ran each trial.
 fn tables(folder: &Path) -> Vec<(String, String)> {
     fn cut(value: &mut Value) {
         match value {
@@ -350,7 +349,7 @@ fn tables(folder: &Path) -> Vec<(String, String)> {
     ]
 }
 
-/// Six trials, two at a time, killed until they come to their end.
+/// Runs six trials, two at a time, and kills them until they complete.
 #[test]
 #[ignore = "long; .ci/run includes it"]
 fn a_sweep_that_is_killed_at_any_moment_ends_with_the_tables_of_one_that_is_not() {
@@ -364,7 +363,7 @@ fn a_sweep_that_is_killed_at_any_moment_ends_with_the_tables_of_one_that_is_not(
     let seconds = begun.elapsed().as_secs_f64();
     let expected = tables(folder.path());
 
-    // Multiples of the golden ratio lie evenly between 0 and 1.
+    // The fractional parts of multiples of the golden ratio are distributed evenly.
     let mut moments = (1..).map(|n| (f64::from(n) * 0.618_034).fract() * seconds);
     let (mut kills, mut in_training, mut sweeps) = (0, 0, 0);
     while kills < wanted {
@@ -384,7 +383,7 @@ fn a_sweep_that_is_killed_at_any_moment_ends_with_the_tables_of_one_that_is_not(
                 break;
             }
             kills += 1;
-            // What it says just before the first trial, and the lines of the first and of all trials.
+            // This line is printed just before the first trial. The complete file has a header and six trials.
             let has_begun = fs::read_to_string(&log).unwrap().contains("\ntraining  ");
             let trials =
                 fs::read(folder.path().join("conv_layers-trials.jsonl")).unwrap_or_default();
@@ -406,11 +405,11 @@ fn a_sweep_that_is_killed_at_any_moment_ends_with_the_tables_of_one_that_is_not(
                 .exists()
         );
     }
-    println!("{kills} kills of {sweeps} sweeps: {in_training} while trials were trained");
+    println!("{sweeps} sweeps, {kills} kills, {in_training} of them during training");
     assert!(in_training > 0);
 }
 
-/// A step over all images takes a second or more; the second signal does not wait for its end.
+/// A step over all images takes a second or more. The second signal must not wait for it.
 #[test]
 fn ctrl_c_twice_leaves_at_once() {
     let arguments = [
@@ -427,7 +426,7 @@ fn ctrl_c_twice_leaves_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let mut child = example("lenet", folder.path(), &arguments).spawn().unwrap();
         wait_for_line(&mut child, "epoch    1/2000");
-        // Into the middle of the next step.
+        // Interrupt in the middle of the next step.
         std::thread::sleep(Duration::from_millis(200));
         interrupt(&child);
         std::thread::sleep(Duration::from_millis(20));
@@ -436,6 +435,6 @@ fn ctrl_c_twice_leaves_at_once() {
         assert_eq!(code, 130, "{stderr}");
         stderr.is_empty()
     };
-    // The step may end between the two.
+    // The step may end between the two signals, so there are three attempts.
     assert!((0..3).any(|_| left_at_once()));
 }

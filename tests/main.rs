@@ -1,5 +1,5 @@
-//! Tests across the crates: the examples as their users run them, agreement with PyTorch and between
-//! devices. One binary, so that burn is linked once.
+//! Tests across the crates: the examples and the program as users run them, and agreement with PyTorch and between
+//! devices. They are one binary, so that burn is linked once.
 
 #![allow(
     clippy::unwrap_used,

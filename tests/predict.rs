@@ -1,4 +1,4 @@
-//! `lenet predict` as its users run it.
+//! `lenet predict` as users run it.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ fn predict(folder: &Path) -> assert_cmd::Command {
     command
 }
 
-/// Generated digits as picture files, `0.png` to `9.png`, black on white as on paper.
+/// Saves generated digits as `0.png` to `9.png`, black on white as on paper.
 fn digits(folder: &Path) -> Vec<PathBuf> {
     let digits = synthetic::digits(10, 0);
     let save = |index: usize| {
@@ -97,7 +97,7 @@ fn own_weights_are_used() {
     command.args(["--top", "4", "--format", "json"]);
     let answer = lines(&command.assert().success().get_output().stdout).remove(0);
 
-    // The picture is black on white, and so comes back as it was generated.
+    // The picture is black on white, so it is inverted into the image that was generated.
     let image = synthetic::digits(10, 0).batch(&[0], &burn::tensor::Device::flex());
     let expected = softmax(own.forward(image.images), 1).into_data();
     let expected = expected.try_into_vec::<f32>().unwrap();
@@ -134,7 +134,7 @@ fn bad_input_is_reported_and_nothing_is_touched() {
         );
         run
     };
-    // The good one is classified all the same.
+    // The readable picture is still classified.
     let run = refused(
         &["noise.png", good.to_str().unwrap()],
         "noise.png is not a readable picture",

@@ -37,7 +37,7 @@ fn each_recognises_what_its_model_card_says() {
         let dataset: KnownDataset = pretrained.dataset().parse().unwrap();
         let splits = match Loader::new(dataset).with_download(false).load() {
             Err(DataError::Missing { .. }) => {
-                println!("{pretrained}: {dataset:?} is not available, nothing verified");
+                println!("{pretrained}: not tested, {dataset:?} is unavailable");
                 continue;
             }
             splits => splits.unwrap(),
@@ -49,7 +49,7 @@ fn each_recognises_what_its_model_card_says() {
             "{pretrained}: {:.4} of {} images",
             result.accuracy, result.images
         );
-        // On another machine the last bits may change the class of an image or two.
+        // Rounding on another machine may change the class of an image or two.
         let found = result.accuracy;
         assert!(
             (found - expected).abs() < 5e-4,

@@ -1,4 +1,4 @@
-//! The same weights, images and labels give what PyTorch gives.
+//! With the same weights, images and labels, the network computes what PyTorch computes.
 //!
 //! `fixtures/pytorch_parity.py` writes the fixtures.
 
@@ -65,7 +65,7 @@ fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec::<f32>().unwrap()
 }
 
-/// Largest difference between two lists, and the largest value of the second.
+/// The largest absolute difference, and the largest absolute value in `expected`.
 fn compare(found: &[f32], expected: &[f32]) -> (f32, f32) {
     assert_eq!(found.len(), expected.len());
     let pairs = found.iter().zip(expected);
@@ -129,7 +129,7 @@ fn check(variant: &str, config: &LeNetConfig) {
         let (difference, largest) = compare(&gradient, &expected.floats(&name));
         assert!(
             difference <= 1e-4 * largest,
-            "{name} differs by {difference} of {largest}"
+            "{name} differs by {difference}, and its largest value is {largest}"
         );
         worst = worst.max(difference / largest);
     }
@@ -163,7 +163,7 @@ fn modern_agrees_with_pytorch() {
     check("modern", &LeNetConfig::modern(10));
 }
 
-/// The way back: the keys, shapes and values of a saved file are those of the state_dict.
+/// In the other direction, a saved file has the keys, shapes and values of the state_dict.
 #[test]
 fn a_loaded_state_dict_is_saved_unchanged() {
     let lenet = with_pytorch_weights(&LeNetConfig::classic(10), &Device::flex());

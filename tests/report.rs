@@ -1,4 +1,4 @@
-//! `lenet report` and `lenet pretrain`: every exercise, and the networks that others use.
+//! `lenet report` and `lenet pretrain` as users run them.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ fn json(path: impl AsRef<Path>) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// The blocks of a section that are of this kind.
+/// The blocks of one kind in the section of an exercise.
 fn blocks(folder: &Path, kind: &str) -> Vec<Value> {
     let section = json(folder.join("section.json"));
     let blocks = section["blocks"].as_array().unwrap().iter();
@@ -36,7 +36,7 @@ fn rows(table: &Value) -> Vec<Vec<String>> {
     serde_json::from_value(table["rows"].clone()).unwrap()
 }
 
-/// Every exercise and the page of all of them, in one go.
+/// Runs every exercise once, and checks what each writes and what the page shows.
 #[test]
 fn the_report_runs_every_exercise() {
     let folder = TempDir::new().unwrap();
@@ -93,7 +93,7 @@ fn the_report_runs_every_exercise() {
                     (0.05..1.0).contains(&accuracy),
                     "{sweep}, {label}: {accuracy}"
                 );
-                // The same number wherever it is shown.
+                // The console, the files and the page show the same number.
                 let rounded = format!("{accuracy:.4}");
                 let has_row = |text: &str| {
                     text.lines()
@@ -142,7 +142,7 @@ fn the_report_runs_every_exercise() {
         "{rounded}"
     );
 
-    // Activations: a figure for each layer, and tables of channels and kinds.
+    // Activations: a figure for each layer, and tables of channels and of kinds of images.
     for name in ["q4_activations", "q5_unfamiliar"] {
         for layer in ["layer1.png", "layer2.png"] {
             let picture = image::open(root.join(name).join(layer)).unwrap();
@@ -197,7 +197,7 @@ fn the_report_runs_every_exercise() {
     assert!(page.matches("src=\"data:image/").count() >= 24);
     assert!(!page.contains("src=\"http") && !page.contains("<script"));
 
-    // Again: nothing is trained a second time.
+    // A second report trains nothing.
     let again = stdout(&report(&[]));
     assert!(
         again.contains("every exercise is on disk already"),

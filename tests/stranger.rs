@@ -1,5 +1,4 @@
-//! Somebody else's project: made anew outside the workspace, with the crates added by path, it runs the
-//! program that the README shows.
+//! Creates a project outside the workspace, adds the crates by path, and runs the program that the README shows.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,7 +15,7 @@ fn program() -> &'static str {
 
 fn cargo(folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO"));
-    // What is set for this workspace is not set for a stranger.
+    // Another project does not have the environment that cargo sets for this one.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_")) {
         if name != "CARGO_HOME" {
             command.env_remove(name);
@@ -37,7 +36,7 @@ fn cargo(folder: &Path, arguments: &[&str]) -> String {
 }
 
 #[test]
-#[ignore = "compiles burn once more; .ci/run includes it"]
+#[ignore = "compiles burn again; .ci/run includes it"]
 fn a_project_of_somebody_else_runs_what_the_readme_shows() {
     let folder = tempfile::tempdir().unwrap();
     let workspace = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
@@ -49,7 +48,7 @@ fn a_project_of_somebody_else_runs_what_the_readme_shows() {
         let path = workspace.join("crates").join(name);
         cargo(folder.path(), &["add", "--path", path.to_str().unwrap()]);
     }
-    // The versions that are there already, so that nothing is fetched.
+    // The versions of this workspace, so that nothing is downloaded.
     std::fs::copy(
         workspace.join("Cargo.lock"),
         folder.path().join("Cargo.lock"),

@@ -1,16 +1,16 @@
-//! Runs the examples and the program `lenet` as their users do.
+//! Runs the examples and the program `lenet` as users do.
 
 use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 
 use assert_cmd::Command;
 
-/// An example. Cargo puts it beside the directory of the test binaries.
+/// The path of an example. Cargo puts examples beside the directory of the test binaries.
 pub(crate) fn example_path(name: &str) -> PathBuf {
     built(&Path::new("examples").join(name))
 }
 
-/// The program `lenet`.
+/// The path of the program `lenet`.
 pub(crate) fn program_path() -> PathBuf {
     built(Path::new("lenet"))
 }
@@ -27,12 +27,12 @@ fn built(name: &Path) -> PathBuf {
     path
 }
 
-/// An example in an empty directory, without network, data or cache.
+/// An example in an empty directory, without network access, data or cache.
 pub(crate) fn example(name: &str, folder: &Path) -> Command {
     isolated(&example_path(name), folder)
 }
 
-/// The program `lenet`, likewise.
+/// The program `lenet` in the same environment.
 pub(crate) fn lenet(folder: &Path) -> Command {
     isolated(&program_path(), folder)
 }
@@ -48,7 +48,7 @@ fn isolated(program: &Path, folder: &Path) -> Command {
     command
 }
 
-/// An example on synthetic images: a short run on the CPU.
+/// A short run of an example on the CPU and on synthetic images.
 pub(crate) fn quick(name: &str, folder: &Path) -> Command {
     let mut command = example(name, folder);
     let images = match name {
@@ -59,7 +59,7 @@ pub(crate) fn quick(name: &str, folder: &Path) -> Command {
     command
 }
 
-/// An example as a process to observe, with its output piped.
+/// An example as a child process whose output is piped.
 pub(crate) fn process(name: &str, folder: &Path, arguments: &[&str]) -> process::Command {
     let mut command = process::Command::new(example_path(name));
     command

@@ -1,4 +1,4 @@
-//! The self-contained examples, in an empty directory without network or data.
+//! Runs the self-contained examples in an empty directory, without network access or data.
 
 use tempfile::TempDir;
 
@@ -18,7 +18,7 @@ fn run(name: &str, expected: &[&str], left: &[&str]) {
     assert_eq!(files(folder.path()), left, "{name}");
 }
 
-/// The last number after this text.
+/// The number after the last occurrence of `text`.
 fn last_number(shown: &str, text: &str) -> f64 {
     let (_, rest) = shown.rsplit_once(text).unwrap();
     rest.split_whitespace().next().unwrap().parse().unwrap()
@@ -74,7 +74,7 @@ fn predict() {
 #[test]
 fn burn_learner_trains_the_network_both_ways() {
     let folder = TempDir::new().unwrap();
-    // The second run starts over beside the files of the first.
+    // The second run starts from scratch beside the files of the first.
     for _ in 0..2 {
         let run = example("burn_learner", folder.path())
             .env("EPOCHS", "2")

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def examples(*names):
-    """The executable of each, built for the CPU."""
+    """Builds examples for the CPU and returns the paths of their executables."""
     build = ["cargo", "build", "--release", "--no-default-features", "--features", "cpu", "--message-format", "json"]
     build += [argument for name in names for argument in ("--example", name)]
     messages = subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout

@@ -1,10 +1,10 @@
-"""Measures this project and PyTorch in turn and prints the medians and their ratio.
+"""Measures this project and PyTorch alternately, and prints the medians and their ratios.
 
     pip install torch numpy
     LENET_DATA_DIR=... python benches/peers/compare.py [--rounds 3] [--threads 2]
 
-Both sides run the same work from Fashion-MNIST on the CPU, one process each, alternating, so that
-whatever else the machine does meets both.
+Both sides do the same work on Fashion-MNIST on the CPU, each in a process of its own. They alternate, so that
+other load on the machine affects both.
 """
 
 import argparse
@@ -24,7 +24,7 @@ parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 arguments = parser.parse_args()
 if "LENET_DATA_DIR" not in os.environ:
-    sys.exit("LENET_DATA_DIR must name the folder that holds fashion-mnist/")
+    sys.exit("LENET_DATA_DIR must be the directory that contains fashion-mnist/")
 
 [peer] = build.examples("peer")
 threads = str(arguments.threads)
@@ -37,7 +37,7 @@ for round_ in range(arguments.rounds):
         output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
         for name, values in json.loads(output).items():
             seconds[side].setdefault(name, []).extend(values)
-        # Process, data, network and one training step; the files are cached by now.
+        # Starting the process, loading the data and one training step. The system has cached the files by now.
         start = time.perf_counter()
         subprocess.run([*command, "--first-step"], env=environment, check=True)
         seconds[side].setdefault("start to first step", []).append(time.perf_counter() - start)

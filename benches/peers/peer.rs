@@ -10,7 +10,7 @@ use lenet::core::{DeviceChoice, LeNet, LeNetConfig};
 use lenet::data::{ImageDataset, KnownDataset, Loader, Splits};
 use lenet::train::{Trainer, TrainingConfig, evaluate};
 
-/// The first epoch warms up and is not counted.
+/// The first epoch is a warm-up and is not counted.
 const EPOCHS: usize = 3;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -84,7 +84,7 @@ fn forward(
     times(repeats, || lenet.forward(images.clone()))
 }
 
-/// Seconds of each repeat, after a tenth as many to warm up.
+/// The seconds of each repetition, after a tenth as many warm-up runs.
 fn times<T>(repeats: usize, mut run: impl FnMut() -> T) -> Vec<f64> {
     let mut seconds = Vec::with_capacity(repeats);
     let warm_up = repeats.div_ceil(10);

@@ -1,10 +1,10 @@
-"""Measures the 62 networks of the notebook's comparisons here and in PyTorch, and prints the ratio.
+"""Trains the 62 networks of the notebook's comparisons here and in PyTorch, and prints both times and their ratio.
 
     pip install torch numpy
     LENET_DATA_DIR=... python benches/peers/sweeps.py [--epochs 1]
 
-Here the five examples train them, as many at once as there are cores; PyTorch trains them one after
-another on all cores.
+Here, five examples train them, as many at once as there are cores. PyTorch trains them one after the other on all
+cores.
 """
 
 import argparse
@@ -22,7 +22,7 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--epochs", default="1")
 epochs = parser.parse_args().epochs
 if "LENET_DATA_DIR" not in os.environ:
-    sys.exit("LENET_DATA_DIR must name the folder that holds fashion-mnist/")
+    sys.exit("LENET_DATA_DIR must be the directory that contains fashion-mnist/")
 data = str(Path(os.environ["LENET_DATA_DIR"]).resolve())
 
 seeds = {"q2_kernel": 5, "q2_channels": 3, "q2_conv_layers": 3, "q2_fc_layers": 3, "q2_learning_rate": 1}
@@ -36,4 +36,4 @@ with tempfile.TemporaryDirectory() as out:
 start = time.perf_counter()
 subprocess.run([sys.executable, HERE / "torch_sweeps.py", epochs], check=True)
 theirs = time.perf_counter() - start
-print(f"62 networks, {epochs} epoch(s) each: lenet {ours:.0f} s, PyTorch {theirs:.0f} s, {theirs / ours:.2f} × as many an hour")
+print(f"62 networks, {epochs} epoch(s) each: lenet {ours:.0f} s, PyTorch {theirs:.0f} s, {theirs / ours:.2f} × as many per hour")

@@ -1,4 +1,4 @@
-"""PyTorch's LeNet and Fashion-MNIST as the scripts beside this one measure them."""
+"""LeNet, Fashion-MNIST and the training loop in PyTorch, for the scripts in this directory."""
 
 import gzip
 import os

@@ -1,8 +1,8 @@
-"""PyTorch's side of compare.py: seconds of each measurement as one line of JSON; with --first-step only
-what comes before training: the data are loaded and one step is made.
+"""The PyTorch side of compare.py: the seconds of each measurement as one line of JSON. With --first-step it only
+loads the data and trains for one step.
 
-Eager mode in channels_last, PyTorch's fastest eager form for this network; images preloaded as float32
-tensors; the batch order drawn anew for each epoch.
+PyTorch runs in eager mode with channels_last, its fastest eager configuration for this network. The images are
+loaded in advance as float32 tensors, and each epoch shuffles them again.
 """
 
 import json

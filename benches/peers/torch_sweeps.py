@@ -1,5 +1,5 @@
-"""PyTorch's side of sweeps.py: trains the 62 networks of the notebook's comparisons one after another,
-each for as many epochs as the first argument says, with a look at the test set after each.
+"""The PyTorch side of sweeps.py: trains the 62 networks of the notebook's comparisons one after the other. The first
+argument is the number of epochs; each epoch ends with an evaluation on the test images.
 """
 
 import sys
