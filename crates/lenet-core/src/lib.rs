@@ -16,7 +16,7 @@
 //! | have one that is trained already | `LeNet::pretrained`, with the feature `pretrained` |
 //! | train it in burn's `Learner` | its `TrainStep`, with the feature `learner` |
 //! | take weights out and put them in | [`LeNet::state_dict`], [`LeNet::load_state_dict`] |
-//! | write a file whole or not at all | [`write_file`], [`read_file`], and more in [`file`](mod@file) |
+//! | write files that survive a crash | [`file`](mod@file) |
 //! | choose a device by name | [`DeviceChoice`], [`device_kind`] |
 
 mod config;
@@ -44,7 +44,6 @@ pub use conv_block::{ConvBlock, conv_block};
 pub use dense::{Dense, dense};
 pub use device::{DeviceChoice, DeviceError, SelectedDevice, device_kind, runs_on_rayon};
 pub use error::{ConfigError, InputError, TensorDifference, WeightsError};
-pub use file::{read_file, write_file};
 pub use initializer::{BiasInitializer, Initializer};
 pub use layer_table::{LayerKind, LayerRow, LayerTable};
 pub use loss::cross_entropy;
