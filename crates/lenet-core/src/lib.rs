@@ -36,6 +36,7 @@ mod model;
 mod per_layer;
 #[cfg(feature = "pretrained")]
 mod pretrained;
+mod read_back;
 mod state_dict;
 mod weights;
 
@@ -51,5 +52,6 @@ pub use model::{LeNet, StageActivation};
 pub use per_layer::PerLayer;
 #[cfg(feature = "pretrained")]
 pub use pretrained::{Pretrained, UnknownPretrained};
+pub use read_back::{ReadBackError, read_back};
 pub use state_dict::NamedTensor;
 pub use weights::Weights;
