@@ -34,6 +34,7 @@ mod learner;
 mod loss;
 mod model;
 mod per_layer;
+mod prediction;
 #[cfg(feature = "pretrained")]
 mod pretrained;
 mod read_back;
@@ -50,6 +51,7 @@ pub use layer_table::{LayerKind, LayerRow, LayerTable};
 pub use loss::cross_entropy;
 pub use model::{LeNet, StageActivation};
 pub use per_layer::PerLayer;
+pub use prediction::{ClassProbability, PredictError, Prediction};
 #[cfg(feature = "pretrained")]
 pub use pretrained::{Pretrained, UnknownPretrained};
 pub use read_back::{ReadBackError, read_back};

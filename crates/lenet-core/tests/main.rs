@@ -10,5 +10,6 @@
 mod config;
 mod device;
 mod fused;
+mod predict;
 mod pytorch;
 mod weights;
