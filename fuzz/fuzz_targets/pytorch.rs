@@ -11,9 +11,9 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(bytes).expect("room for it");
-    let like = LeNetConfig::modern(2).with_image_size([8, 8]);
+    let preset = LeNetConfig::modern(2).with_image_size([8, 8]);
     let lenet = Weights::open(file.path())
-        .and_then(|weights| LeNet::from_weights(weights, &like, &Device::flex()));
+        .and_then(|weights| LeNet::from_weights(weights.with_preset(preset), &Device::flex()));
     if let Ok(lenet) = lenet {
         let state = lenet.state_dict().expect("weights on the host");
         assert!(state.iter().flat_map(|tensor| &tensor.values).all(|value| value.is_finite()));
