@@ -1,23 +1,28 @@
+//! The errors of configurations, images and weights. Those of files and devices are defined beside their code.
+
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why a [`LeNetConfig`](crate::LeNetConfig) describes no possible network.
+use crate::ReadBackError;
+use crate::file::FileError;
+
+/// Why a [`LeNetConfig`](crate::LeNetConfig) is impossible.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A size that must be at least 1 is zero.
-    #[error("{what} is 0: it must be at least 1")]
+    #[error("{what} is 0, but must be at least 1")]
     Zero {
-        /// What is zero, as `out_channels of conv2`.
+        /// What is zero, such as `out_channels of conv2`.
         what: String,
     },
-    /// There is no convolution at all.
-    #[error("out_channels is empty: a LeNet has at least one convolution")]
+    /// There are no convolutions.
+    #[error("out_channels is empty, but a LeNet has at least one convolution")]
     NoConvolution,
-    /// A setting lists a value for each convolution, but not for as many as there are.
+    /// The length of a list is not the number of convolutions.
     #[error(
-        "{setting} lists {found} values for {expected} convolutions: give one number for all, or {expected} numbers"
+        "{setting} has {found} values for {expected} convolutions: give one number for all, or {expected} numbers"
     )]
     ListLength {
         /// The field's name.
@@ -29,12 +34,12 @@ pub enum ConfigError {
     },
     /// A kernel is larger than its padded input.
     #[error(
-        "{layer}: a {kernel_size}×{kernel_size} kernel does not fit its input of {height}×{width} padded by {padding} \
+        "{layer}: a {kernel_size}×{kernel_size} kernel does not fit an input of {height}×{width} padded by {padding} \
          ({padded_height}×{padded_width}); use a smaller kernel, more padding, larger images or fewer convolutions",
         padded_height = height + 2 * padding, padded_width = width + 2 * padding
     )]
     KernelTooLarge {
-        /// The layer's name, as `conv2`.
+        /// The layer's name, such as `conv2`.
         layer: String,
         /// Height and width of the kernel.
         kernel_size: usize,
@@ -47,60 +52,62 @@ pub enum ConfigError {
     },
     /// A feature map is too small for a 2×2 window.
     #[error(
-        "{layer}: 2×2 pooling leaves nothing of its input of {height}×{width}; use larger images, more padding or fewer convolutions"
+        "{layer}: 2×2 pooling leaves nothing of an input of {height}×{width}; use larger images, more padding or fewer convolutions"
     )]
     NothingLeft {
-        /// The layer's name, as `conv2.pool`.
+        /// The layer's name, such as `conv2.pool`.
         layer: String,
         /// Height of the pooling's input.
         height: usize,
         /// Width of the pooling's input.
         width: usize,
     },
-    /// The network is larger than any LeNet can usefully be.
+    /// The network has more parameters, or a larger feature map, than is supported.
     #[error(
-        "{layer}: the network would hold more than {limit} numbers up to here; reduce its channels, kernels, dense layers or images"
+        "{layer}: the network exceeds {limit} numbers here; reduce channels, kernels, dense layers or image size"
     )]
     TooLarge {
-        /// The layer at which the limit is passed.
+        /// The layer that exceeds the limit.
         layer: String,
-        /// The limit, for the parameters of a network and for the values of one feature map.
+        /// The largest number of parameters of a network, and of values of a feature map.
         limit: usize,
     },
-    /// The network is deeper than any LeNet can usefully be.
-    #[error("the network has {found} convolutions and dense layers: at most {limit} are possible")]
+    /// The network has more layers than is supported.
+    #[error(
+        "the network has {found} convolutions and dense layers, but at most {limit} are supported"
+    )]
     TooManyLayers {
-        /// The most there may be.
+        /// The largest number of layers.
         limit: usize,
-        /// The number given.
+        /// The number in the configuration.
         found: usize,
     },
-    /// The standard deviation of [`Initializer::Normal`](crate::Initializer::Normal) is unusable.
-    #[error("the initializer's standard deviation is {found}: it must be finite and above 0")]
+    /// The standard deviation of [`Initializer::Normal`](crate::Initializer::Normal) is invalid.
+    #[error("the initializer's standard deviation is {found}, but must be finite and above 0")]
     StandardDeviation {
-        /// The value given.
+        /// The value in the configuration.
         found: f64,
     },
 }
 
-/// Images that do not fit the network.
+/// The images have another shape than the network takes.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "images have shape {found:?}, the network takes [batch, {}, {}, {}] (batch, channel, height, width)",
+    "images have shape {found:?}, but the network takes [batch, {}, {}, {}] (batch, channel, height, width)",
     expected[0], expected[1], expected[2]
 )]
 pub struct InputError {
     /// Channel, height and width that the network takes.
     pub expected: [usize; 3],
-    /// Shape of the images, batch first.
+    /// Shape of the images: batch, channel, height and width.
     pub found: [usize; 4],
 }
 
-/// One tensor in which a weights file and a network differ.
+/// A tensor that differs between a weights file and a network.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TensorDifference {
-    /// The network has a parameter that the file lacks.
+    /// A parameter of the network is missing in the file.
     #[error("{name}: missing, expected shape {expected:?}")]
     Missing {
         /// Key of the tensor.
@@ -108,7 +115,7 @@ pub enum TensorDifference {
         /// Shape the network needs.
         expected: Vec<usize>,
     },
-    /// The file has a tensor that the network does not know.
+    /// A tensor in the file does not belong to the network.
     #[error("{name}: not part of this network, shape {found:?}")]
     Unexpected {
         /// Key of the tensor.
@@ -134,14 +141,14 @@ pub enum TensorDifference {
         /// Element type in the file, in the format's own spelling.
         found: String,
     },
-    /// The number of values is not what the shape says.
+    /// The number of values does not match the shape.
     #[error("{name}: expected {expected} values, found {found}")]
     Length {
         /// Key of the tensor.
         name: String,
-        /// Values of the shape.
+        /// Number of values according to the shape.
         expected: usize,
-        /// Values there are.
+        /// Number of values found.
         found: usize,
     },
     /// A value is infinite or not a number.
@@ -149,12 +156,12 @@ pub enum TensorDifference {
     NotFinite {
         /// Key of the tensor.
         name: String,
-        /// Place of the first such value.
+        /// Index of the first such value.
         index: usize,
         /// The value.
         found: String,
     },
-    /// The file does not hold the values that it lists.
+    /// The values could not be read.
     #[error("{name}: {reason}")]
     Unreadable {
         /// Key of the tensor.
@@ -168,80 +175,78 @@ pub enum TensorDifference {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WeightsError {
-    /// The file could not be read or written.
-    #[error("{path}: {source}", path = path.display())]
-    Io {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The contents of a file are not usable weights.
+    #[error("{}", path.display())]
+    Contents {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// What is wrong with a file.
-    #[error("{path}: {source}", path = path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with its contents.
         source: Box<WeightsError>,
     },
-    /// The file begins as no weights file does.
+    /// The format is unknown.
     #[error(
-        "not a weights file: expected safetensors, a burn record or a PyTorch file, found one that begins with {start:02x?}"
+        "not a weights file: expected safetensors, a burn record or a PyTorch file, found one that starts with {start:02x?}"
     )]
     UnknownFormat {
         /// The first bytes, at most eight.
         start: Vec<u8>,
     },
-    /// The file is damaged, or of a kind that cannot be read.
+    /// The file is damaged, or a variant of its format that cannot be read.
     #[error("not a readable {format} file: {reason}")]
     Format {
-        /// The format that the file begins as.
+        /// The format, according to the first bytes.
         format: &'static str,
-        /// What the parser said.
+        /// What the parser reports.
         reason: String,
     },
-    /// The configuration in the file's metadata is none that this version knows.
-    #[error("the configuration in the file cannot be read: {reason}")]
-    Metadata {
-        /// What the parser said.
-        reason: String,
-    },
-    /// The file says no configuration, and none follows from its tensors.
-    #[error("the weights are of no LeNet: {reason}")]
+    /// The configuration in the file's metadata is invalid, or written by an incompatible version.
+    #[error("cannot read the network configuration in the file")]
+    Metadata(#[from] serde_json::Error),
+    /// The file contains tensors only, and no preset was given.
+    #[error(
+        "the file does not contain the network's configuration: call `Weights::with_preset`, such as with \
+         `LeNetConfig::modern(10)`, to supply activation, pooling, padding and image size"
+    )]
+    UnknownConfig,
+    /// The tensors are not those of a LeNet, or not of one that takes images of the preset's size.
+    #[error("these tensors do not form a LeNet: {reason}")]
     Shapes {
         /// What was expected and what was found.
         reason: String,
     },
-    /// The configuration in the file describes no possible network.
-    #[error("the configuration in the file: {0}")]
+    /// The configuration in the file describes an impossible network.
+    #[error("invalid network configuration in the file")]
     Config(#[from] ConfigError),
     /// The file holds the weights of another network.
-    #[error("the weights are of another network:{}", list(differences))]
+    #[error("these are the weights of another network:{}", list(differences))]
     Mismatch {
         /// Every tensor that differs, in the order of the network's parameters.
         differences: Vec<TensorDifference>,
     },
-    /// The file says that its network computes something else, though every shape is the same.
-    #[error("the weights are of another network: {what} is {found} in the file, {expected} here")]
+    /// The file's network has the same shapes, but computes something else.
+    #[error("these are the weights of another network: expected {what} {expected}, found {found}")]
     Function {
-        /// What differs.
+        /// The setting that differs: `activation`, `pooling` or `padding`.
         what: &'static str,
-        /// As the network to load into has it.
+        /// The setting of the network to load into.
         expected: String,
-        /// As the file has it.
+        /// The setting in the file.
         found: String,
     },
-    /// The device did not give the weights back.
-    #[error("reading {name} from the device failed: {message}")]
+    /// A parameter could not be read from its device.
+    #[error("cannot read the parameter {name}")]
     Device {
         /// Key of the tensor.
         name: String,
-        /// What the device said.
-        message: String,
+        /// The device's error.
+        source: ReadBackError,
     },
 }
 
-/// Differences listed in a message; all are in the error.
+/// Number of differences listed in a message; the error itself has all.
 const LISTED: usize = 50;
 
 fn list(differences: &[TensorDifference]) -> String {

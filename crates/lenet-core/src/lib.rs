@@ -16,7 +16,7 @@
 //! | have one that is trained already | `LeNet::pretrained`, with the feature `pretrained` |
 //! | train it in burn's `Learner` | its `TrainStep`, with the feature `learner` |
 //! | take weights out and put them in | [`LeNet::state_dict`], [`LeNet::load_state_dict`] |
-//! | write a file whole or not at all | [`write_file`], [`read_file`], and more in [`file`](mod@file) |
+//! | write files that survive a crash | [`file`](mod@file) |
 //! | choose a device by name | [`DeviceChoice`], [`device_kind`] |
 
 mod config;
@@ -34,8 +34,10 @@ mod learner;
 mod loss;
 mod model;
 mod per_layer;
+mod prediction;
 #[cfg(feature = "pretrained")]
 mod pretrained;
+mod read_back;
 mod state_dict;
 mod weights;
 
@@ -44,13 +46,14 @@ pub use conv_block::{ConvBlock, conv_block};
 pub use dense::{Dense, dense};
 pub use device::{DeviceChoice, DeviceError, SelectedDevice, device_kind, runs_on_rayon};
 pub use error::{ConfigError, InputError, TensorDifference, WeightsError};
-pub use file::{read_file, write_file};
 pub use initializer::{BiasInitializer, Initializer};
 pub use layer_table::{LayerKind, LayerRow, LayerTable};
 pub use loss::cross_entropy;
 pub use model::{LeNet, StageActivation};
 pub use per_layer::PerLayer;
+pub use prediction::{ClassProbability, PredictError, Prediction};
 #[cfg(feature = "pretrained")]
 pub use pretrained::{Pretrained, UnknownPretrained};
+pub use read_back::{ReadBackError, read_back};
 pub use state_dict::NamedTensor;
 pub use weights::Weights;

@@ -233,7 +233,7 @@ impl LeNet {
         Ok(stages)
     }
 
-    fn check_input(&self, found: [usize; 4]) -> Result<(), InputError> {
+    pub(crate) fn check_input(&self, found: [usize; 4]) -> Result<(), InputError> {
         let [height, width] = self.config.image_size;
         let expected = [self.config.in_channels, height, width];
         match found {

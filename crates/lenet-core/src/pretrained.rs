@@ -4,7 +4,7 @@ use std::str::FromStr;
 use burn::tensor::Device;
 use thiserror::Error;
 
-use crate::{LeNet, LeNetConfig, Weights, WeightsError};
+use crate::{LeNet, Weights, WeightsError};
 
 /// A network that is already trained, inside the program: 62 thousand parameters, 242 KiB.
 ///
@@ -123,6 +123,6 @@ impl LeNet {
     /// [`WeightsError`] if the device does not take the weights.
     pub fn pretrained(pretrained: Pretrained, device: &Device) -> Result<Self, WeightsError> {
         let weights = Weights::from_bytes(pretrained.safetensors())?;
-        Self::from_weights(weights, &LeNetConfig::modern(10), device)
+        Self::from_weights(weights, device)
     }
 }

@@ -1,22 +1,24 @@
+//! Parameters by PyTorch's names and in its layouts, out of a network and into it.
+
 use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 
-use crate::{ConfigError, LayerKind, LeNet, LeNetConfig, Weights, WeightsError};
+use crate::{ConfigError, LayerKind, LeNet, LeNetConfig, Weights, WeightsError, read_back};
 
-/// A parameter as files and PyTorch know it.
+/// A parameter with PyTorch's name and layout.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor {
-    /// As in the `state_dict` of the notebook's `self.net = nn.Sequential(...)`: `net.0.weight`.
+    /// Its key in the `state_dict` of the notebook's `self.net = nn.Sequential(...)`, such as `net.0.weight`.
     pub name: String,
     /// PyTorch's shape: dense weights are `[outputs, inputs]`.
     pub shape: Vec<usize>,
-    /// The values, the last dimension first.
+    /// The values in row-major order (last dimension fastest).
     pub values: Vec<f32>,
 }
 
 impl LeNet {
-    /// Every parameter in PyTorch's terms, in the order of the network: `net.0.weight`, `net.0.bias` and so
-    /// on, convolution weights `[out_channels, in_channels, kernel_size, kernel_size]`, dense weights
+    /// Every parameter with PyTorch's name and layout, first layer to last: `net.0.weight`, `net.0.bias` and so
+    /// on. Convolution weights are `[out_channels, in_channels, kernel_size, kernel_size]`, dense weights
     /// `[outputs, inputs]`.
     ///
     /// ```
@@ -39,13 +41,14 @@ impl LeNet {
     pub fn state_dict(&self) -> Result<Vec<NamedTensor>, WeightsError> {
         let mut read = Vec::new();
         for block in &self.conv {
-            read.push(host(block.weight.val()));
-            read.push(host(block.bias.val()));
+            read.push(read_back(block.weight.val()));
+            read.push(read_back(block.bias.val()));
         }
         for dense in &self.dense {
             let [inputs, outputs] = dense.weight.dims();
-            read.push(host(dense.weight.val()).map(|v| transpose(&v, inputs, outputs)));
-            read.push(host(dense.bias.val()));
+            let weight = read_back::<f32>(dense.weight.val());
+            read.push(weight.map(|values| transpose(&values, inputs, outputs)));
+            read.push(read_back(dense.bias.val()));
         }
         let shapes = self.config().parameter_shapes()?.into_iter();
         let tensors = shapes
@@ -56,25 +59,29 @@ impl LeNet {
                     shape,
                     values,
                 }),
-                Err(message) => Err(WeightsError::Device { name, message }),
+                Err(source) => Err(WeightsError::Device { name, source }),
             });
         tensors.collect()
     }
 
-    /// This network with these parameters, on the same device: [`load_weights`](Self::load_weights).
+    /// Replaces the parameters of this network, on the same device, like
+    /// [`load_weights`](Self::load_weights).
     ///
     /// # Errors
     ///
-    /// [`WeightsError::Mismatch`] with everything that is missing, superfluous, of another shape, or not a
-    /// finite number.
+    /// [`WeightsError::Mismatch`] lists every tensor that is missing, superfluous, of another shape, or not
+    /// finite.
     pub fn load_state_dict(self, state: Vec<NamedTensor>) -> Result<Self, WeightsError> {
         self.load_weights(Weights::from(state))
     }
 
-    /// This network with these values in its parameters, already proven to be of the right number.
+    /// Replaces the values of all parameters. Their number and lengths must be right.
     pub(crate) fn with_values(mut self, values: Vec<Vec<f32>>) -> Self {
         let mut values = values.into_iter();
-        let mut next = || values.next().unwrap_or_default();
+        let mut next = || {
+            let next = values.next();
+            next.unwrap_or_else(|| unreachable!("expected values for every parameter"))
+        };
         for block in &mut self.conv {
             replace(&mut block.weight, next());
             replace(&mut block.bias, next());
@@ -87,17 +94,18 @@ impl LeNet {
         self
     }
 
-    /// The configuration as files keep it.
+    /// The configuration as files store it.
     pub(crate) fn config_json(&self) -> String {
-        serde_json::to_string(self.config()).unwrap_or_default()
+        serde_json::to_string(self.config())
+            .unwrap_or_else(|error| unreachable!("expected a configuration to be JSON: {error}"))
     }
 }
 
 impl LeNetConfig {
-    /// Every parameter's name and PyTorch shape, in the order of the network.
+    /// Every parameter's name and PyTorch shape, first layer to last.
     pub(crate) fn parameter_shapes(&self) -> Result<Vec<(String, Vec<usize>)>, ConfigError> {
         let mut shapes = Vec::new();
-        // Its number in the notebook's `nn.Sequential`, which has no layer of the table left out.
+        // Every row of the table is a module of the notebook's `nn.Sequential`, so their numbers agree.
         for (module, row) in self.layer_table()?.rows().iter().enumerate() {
             let (weight, outputs) = match row.kind {
                 LayerKind::Convolution {
@@ -119,26 +127,20 @@ impl LeNetConfig {
     }
 }
 
-fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, String> {
-    let data = tensor.try_into_data_as::<f32>();
-    let data = data.map_err(|error| format!("{error:?}"))?;
-    data.try_into_vec::<f32>()
-        .map_err(|error| format!("{error:?}"))
-}
-
-/// Puts new values, already proven to be of the right number, in place of a parameter's.
+/// Replaces a parameter's values and keeps its id and whether it has a gradient.
 fn replace<const D: usize>(parameter: &mut Param<Tensor<D>>, values: Vec<f32>) {
     let data = TensorData::new(values, parameter.dims());
     *parameter = parameter.clone().map(|old| {
         let new = Tensor::from_data(data, &old.device());
-        match old.is_require_grad() {
-            true => new.require_grad(),
-            false => new,
+        if old.is_require_grad() {
+            new.require_grad()
+        } else {
+            new
         }
     });
 }
 
-/// A `rows × columns` matrix, transposed.
+/// Transposes a `rows × columns` matrix in row-major order.
 pub(crate) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns)
         .flat_map(|column| {

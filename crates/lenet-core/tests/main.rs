@@ -10,5 +10,16 @@
 mod config;
 mod device;
 mod fused;
+mod predict;
 mod pytorch;
 mod weights;
+
+use std::error::Error;
+
+/// An error and its sources, separated by colons.
+fn chain(error: &dyn Error) -> String {
+    let sources = std::iter::successors(error.source(), |&source| source.source());
+    sources.fold(error.to_string(), |text, source| {
+        format!("{text}: {source}")
+    })
+}

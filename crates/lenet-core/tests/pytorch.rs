@@ -1,4 +1,4 @@
-//! Networks that PyTorch saved compute here what they compute there.
+//! Networks saved by PyTorch give the same logits here.
 //!
 //! `fixtures/pytorch_files.py` writes the files.
 
@@ -6,8 +6,10 @@
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use lenet_core::{LeNet, LeNetConfig, TensorDifference, Weights, WeightsError};
+use lenet_core::{LeNet, LeNetConfig, TensorDifference, Weights, WeightsError, read_back};
 use safetensors::SafeTensors;
+
+use super::chain;
 
 const EXPECTED: &[u8] = include_bytes!("fixtures/expected.safetensors");
 
@@ -26,7 +28,7 @@ fn expected(name: &str) -> Vec<f32> {
 fn difference(lenet: &LeNet, name: &str) -> f32 {
     let images = TensorData::new(expected("images"), [8, 1, 28, 28]);
     let logits = lenet.forward(Tensor::from_data(images, &Device::flex()));
-    let logits = logits.into_data().try_into_vec::<f32>().unwrap();
+    let logits = read_back::<f32>(logits).unwrap();
     let expected = expected(&format!("{name}.logits"));
     assert_eq!(logits.len(), expected.len());
     let pairs = logits.iter().zip(&expected);
@@ -58,7 +60,7 @@ fn every_way_of_torch_save_gives_pytorchs_logits() {
         let fresh = config.init(&Device::flex(), 0).unwrap();
         assert!(
             difference(&fresh, name) > 1e-2,
-            "{name}: nothing to tell apart"
+            "{name}: the initial weights already give these logits"
         );
         let lenet = fresh.load_weights(Weights::open(fixture(name)).unwrap());
         let difference = difference(&lenet.unwrap(), name);
@@ -67,19 +69,20 @@ fn every_way_of_torch_save_gives_pytorchs_logits() {
     }
 }
 
-/// Channels, kernels and layers come from the shapes, the rest from the preset.
+/// Channels, kernels and layers come from the shapes, everything else from the preset.
 #[test]
 fn the_configuration_follows_from_the_shapes() {
     for (name, config) in networks() {
-        let like = match name {
+        let preset = match name {
             "classic" => LeNetConfig::classic(99),
             _ => LeNetConfig::modern(99),
         };
         let weights = Weights::open(fixture(name)).unwrap();
-        assert_eq!(weights.config(), None);
-        let found = weights.config_like(&like).unwrap();
+        assert!(weights.config().is_err());
+        let weights = weights.with_preset(preset);
+        let found = weights.config().unwrap();
         assert_eq!(found.layer_table().unwrap(), config.layer_table().unwrap());
-        let lenet = LeNet::from_weights(weights, &like, &Device::flex()).unwrap();
+        let lenet = LeNet::from_weights(weights, &Device::flex()).unwrap();
         assert!(difference(&lenet, name) < 1e-4, "{name}");
     }
 }
@@ -97,7 +100,7 @@ fn a_file_of_another_network_is_refused_with_all_that_differs() {
         .unwrap()
         .load_weights(weights);
     let Err(WeightsError::Mismatch { differences }) = error else {
-        panic!("float64 taken for float32");
+        panic!("expected float64 to be refused");
     };
     assert_eq!(differences.len(), 14);
     assert!(
@@ -107,13 +110,11 @@ fn a_file_of_another_network_is_refused_with_all_that_differs() {
 
 #[test]
 fn files_of_old_versions_are_refused_with_what_to_do() {
-    let error = Weights::open(fixture("tiny_legacy"))
-        .unwrap_err()
-        .to_string();
+    let error = chain(&Weights::open(fixture("tiny_legacy")).unwrap_err());
     assert!(error.contains("before PyTorch 1.6"), "{error}");
 }
 
-/// torch.save compresses nothing; a compressed archive can unfold to any size.
+/// torch.save does not compress; a compressed archive could unpack to any size.
 #[test]
 fn compressed_archives_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -125,7 +126,7 @@ fn compressed_archives_are_refused() {
     std::io::Write::write_all(&mut archive, &vec![b'N'; 64 << 20]).unwrap();
     archive.finish().unwrap();
     assert!(path.metadata().unwrap().len() < 1 << 20);
-    let error = Weights::open(&path).unwrap_err().to_string();
+    let error = chain(&Weights::open(&path).unwrap_err());
     assert!(error.contains("data.pkl is compressed"), "{error}");
 
     let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
@@ -134,7 +135,7 @@ fn compressed_archives_are_refused() {
     archive.start_file("bomb/data.pkl", stored).unwrap();
     std::io::Write::write_all(&mut archive, &vec![b'N'; 1 << 20]).unwrap();
     archive.finish().unwrap();
-    let error = Weights::open(&path).unwrap_err().to_string();
+    let error = chain(&Weights::open(&path).unwrap_err());
     assert!(error.contains("1048576 bytes, more than 131072"), "{error}");
 }
 
@@ -147,10 +148,10 @@ fn damaged_files_are_refused() {
         for len in [2, 60, 300, bytes.len() / 2, bytes.len() - 1] {
             std::fs::write(&path, &bytes[..len]).unwrap();
             let result = Weights::open(&path).and_then(|weights| {
-                let like = LeNetConfig::modern(10);
-                LeNet::from_weights(weights, &like, &Device::flex())
+                let weights = weights.with_preset(LeNetConfig::modern(10));
+                LeNet::from_weights(weights, &Device::flex())
             });
-            let error = result.unwrap_err().to_string();
+            let error = chain(&result.unwrap_err());
             assert!(
                 error.contains("damaged.pt") || error.contains("net."),
                 "{error}"

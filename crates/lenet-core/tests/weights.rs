@@ -3,7 +3,12 @@
 use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::tensor::{Device, Tensor};
-use lenet_core::{BiasInitializer, LeNet, LeNetConfig, NamedTensor, Weights, WeightsError};
+use lenet_core::file::FileError;
+use lenet_core::{
+    BiasInitializer, LeNet, LeNetConfig, NamedTensor, Weights, WeightsError, read_back,
+};
+
+use super::chain;
 
 fn lenet(seed: u64) -> LeNet {
     LeNetConfig::modern(10).init(&Device::flex(), seed).unwrap()
@@ -14,7 +19,7 @@ fn load(lenet: LeNet, bytes: &[u8]) -> Result<LeNet, WeightsError> {
 }
 
 fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec::<f32>().unwrap()
+    read_back(tensor).unwrap()
 }
 
 #[test]
@@ -33,7 +38,7 @@ fn a_seed_fixes_the_weights_and_another_one_changes_all() {
     }
 }
 
-/// A parameter's values come from a stream of its own.
+/// Every parameter has a random stream of its own.
 #[test]
 fn a_change_in_one_layer_leaves_the_others_as_they_were() {
     let wide = LeNetConfig::modern(10).with_hidden_dims([120, 84, 50]);
@@ -121,10 +126,10 @@ fn a_failed_save_leaves_the_old_file() {
     assert_eq!(
         std::fs::read_dir(folder.path()).unwrap().count(),
         1,
-        "no scratch file is left"
+        "a temporary file is left"
     );
 
-    // What cannot be replaced stays, with what is in it.
+    // A folder is not replaced by a file, and its contents stay.
     let occupied = folder.path().join("folder.safetensors");
     std::fs::create_dir(&occupied).unwrap();
     std::fs::write(occupied.join("file"), "kept").unwrap();
@@ -134,13 +139,16 @@ fn a_failed_save_leaves_the_old_file() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
 
     let nowhere = folder.path().join("missing").join("weights.safetensors");
-    let error = lenet(1).save_safetensors(&nowhere).unwrap_err().to_string();
-    assert!(error.contains("missing"), "{error}");
-    let missing = Weights::open("no such file").unwrap_err().to_string();
-    assert!(missing.contains("no such file"), "{missing}");
+    let error = lenet(1).save_safetensors(&nowhere).unwrap_err();
+    let WeightsError::File(FileError { path, .. }) = &error else {
+        panic!("expected a file error, got {error:?}");
+    };
+    assert_eq!(*path, nowhere);
+    let missing = chain(&Weights::open("no such file").unwrap_err());
+    assert_eq!(missing.matches("no such file").count(), 1, "{missing}");
 }
 
-/// On an autodiff device loaded weights can be trained as the initial ones could.
+/// On an autodiff device loaded weights are trainable, like initial ones.
 #[test]
 fn loaded_weights_have_gradients() {
     let device = Device::flex().autodiff();
@@ -184,18 +192,18 @@ fn a_tensor_that_comes_twice_or_has_too_few_values_is_refused() {
     );
 }
 
-/// A file without an end takes neither for ever nor all memory.
+/// Reading stops at the first bytes instead of filling the memory.
 #[cfg(unix)]
 #[test]
 fn an_endless_file_is_refused() {
-    let error = Weights::open("/dev/zero").unwrap_err().to_string();
+    let error = chain(&Weights::open("/dev/zero").unwrap_err());
     assert!(
         error.starts_with("/dev/zero: not a weights file: "),
         "{error}"
     );
 }
 
-/// Burn's own record, by burn and by this crate, in both directions.
+/// Burn's record format, written and read by burn and by this crate.
 #[test]
 fn records_travel_to_burn_and_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -215,16 +223,18 @@ fn records_travel_to_burn_and_back() {
     for path in [&ours, &burns] {
         let loaded = fresh().load_weights(Weights::open(path).unwrap()).unwrap();
         assert_eq!(loaded.state_dict().unwrap(), state);
-        // Burn's record says nothing of the configuration: it follows from the shapes.
+        // A record that burn wrote has no configuration: it follows from the shapes.
         let weights = Weights::open(path).unwrap();
-        let found = LeNet::from_weights(weights, &LeNetConfig::modern(10), &Device::flex());
+        let weights = weights.with_preset(LeNetConfig::modern(10));
+        let found = LeNet::from_weights(weights, &Device::flex());
         let found = found.unwrap();
         assert_eq!(found.config().layer_table(), config.layer_table());
         assert_eq!(found.state_dict().unwrap(), state);
     }
-    let told = Weights::open(&ours).unwrap();
-    assert_eq!(told.config(), Some(&config));
-    assert_eq!(Weights::open(&burns).unwrap().config(), None);
+    let described = Weights::open(&ours).unwrap();
+    assert_eq!(described.config().unwrap(), config);
+    let error = Weights::open(&burns).unwrap().config().unwrap_err();
+    assert!(matches!(error, WeightsError::UnknownConfig), "{error}");
 }
 
 #[test]
@@ -244,26 +254,62 @@ fn prefixes_that_all_names_share_do_not_matter() {
 fn weights_of_no_lenet_are_refused_with_what_they_are() {
     let mut state = lenet(0).state_dict().unwrap();
     state.retain(|tensor| tensor.shape.len() < 4);
-    let weights = Weights::from(state.clone());
-    let error = weights.config_like(&LeNetConfig::modern(10)).unwrap_err();
+    let weights = Weights::from(state).with_preset(LeNetConfig::modern(10));
+    let error = weights.config().unwrap_err();
     assert!(
         error.to_string().contains("net.7.weight [120, 400]"),
         "{error}"
     );
 
     let state = lenet(0).state_dict().unwrap();
-    let like = LeNetConfig::modern(10).with_image_size([40, 40]);
-    let error = Weights::from(state)
-        .config_like(&like)
-        .unwrap_err()
-        .to_string();
+    let large = LeNetConfig::modern(10).with_image_size([40, 40]);
+    let weights = Weights::from(state).with_preset(large);
+    let error = weights.config().unwrap_err().to_string();
     assert!(
         error.contains("400 features") && error.contains("40×40"),
         "{error}"
     );
 }
 
-/// A header may claim a network that the file cannot hold; nothing of its size is made.
+/// The configuration in a file wins over the preset; without either there is an error that says what to do.
+#[test]
+fn weights_without_a_configuration_need_a_preset() {
+    let device = Device::flex();
+    let error = LeNet::from_weights(Weights::from(lenet(0).state_dict().unwrap()), &device);
+    let error = error.unwrap_err();
+    assert!(matches!(error, WeightsError::UnknownConfig), "{error}");
+    assert!(error.to_string().contains("with_preset"), "{error}");
+
+    let preset = LeNetConfig::classic(99).with_image_size([64, 64]);
+    let bytes = lenet(0).to_safetensors().unwrap();
+    let weights = Weights::from_bytes(bytes).unwrap().with_preset(preset);
+    assert_eq!(weights.config().unwrap(), LeNetConfig::modern(10));
+    let loaded = LeNet::from_weights(weights, &device).unwrap();
+    assert_eq!(loaded.state_dict().unwrap(), lenet(0).state_dict().unwrap());
+}
+
+#[test]
+fn weights_that_compute_something_else_are_refused() {
+    let cases = [
+        (
+            LeNetConfig::classic(10),
+            "expected activation sigmoid, found relu",
+        ),
+        (
+            LeNetConfig::modern(10)
+                .with_image_size([32, 32])
+                .with_padding(0),
+            "expected padding [0, 0], found [2, 0]",
+        ),
+    ];
+    for (config, expected) in cases {
+        let other = config.init(&Device::flex(), 0).unwrap();
+        let error = load(other, &lenet(0).to_safetensors().unwrap()).unwrap_err();
+        assert!(error.to_string().ends_with(expected), "{error}");
+    }
+}
+
+/// A header may claim a network that the file cannot hold; nothing of that size is allocated.
 #[test]
 fn a_file_that_claims_a_huge_network_takes_no_memory() {
     let huge = LeNetConfig::modern(10).with_hidden_dims([5_000_000]);
@@ -273,12 +319,12 @@ fn a_file_that_claims_a_huge_network_takes_no_memory() {
     let views: [(&str, safetensors::tensor::TensorView<'_>); 0] = [];
     let bytes = safetensors::serialize(views, Some(metadata)).unwrap();
     let weights = Weights::from_bytes(bytes).unwrap();
-    let error = LeNet::from_weights(weights, &LeNetConfig::modern(10), &Device::flex());
+    let error = LeNet::from_weights(weights, &Device::flex());
     let error = error.unwrap_err().to_string();
     assert!(error.contains("net.7.weight: missing"), "{error}");
 }
 
-/// A name of a million components is looked at once, not stripped a million times.
+/// A name of a million components is scanned once, not stripped a million times.
 #[test]
 fn hostile_names_take_no_time() {
     let name = "a.".repeat(1 << 20);
@@ -299,7 +345,7 @@ fn a_configuration_that_cannot_be_read_is_not_passed_over() {
     let at = text.find("\\\"relu").unwrap() + 8 + 2;
     let mut other = bytes.clone();
     other[at..at + 4].copy_from_slice(b"gelu");
-    let error = Weights::from_bytes(other).unwrap_err().to_string();
+    let error = chain(&Weights::from_bytes(other).unwrap_err());
     assert!(error.contains("gelu"), "{error}");
 
     let deep = LeNetConfig::modern(10).with_hidden_dims(vec![1; 1_000]);

@@ -95,5 +95,5 @@ pub(crate) fn write(bytes: &[u8], path: &Path) -> Result<(), PlotError> {
         path: path.to_owned(),
         source,
     };
-    lenet_core::write_file(path, bytes).map_err(io)
+    lenet_core::file::write_file(path, bytes).map_err(io)
 }

@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use lenet_core::file::{create_folder, lock_file, remove_file, remove_leftovers};
-use lenet_core::{LeNetConfig, NamedTensor, WeightsError, read_file, write_file};
+use lenet_core::file::{
+    create_folder, lock_file, read_file, remove_file, remove_leftovers, write_file,
+};
+use lenet_core::{LeNetConfig, NamedTensor, WeightsError};
 use lenet_data::ImageDataset;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};

@@ -1,14 +1,15 @@
+//! A file of lines that grows, such as results in JSON Lines.
+
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::{folder_of, lock_file, operations, read_within};
 
-/// A file that grows by whole lines, such as results as JSON lines, and that no other process may open as
-/// one meanwhile.
+/// A file that grows by complete lines and that no other process can open as an `AppendFile` meanwhile.
 ///
-/// A line that was appended is on disk. A process that is killed may leave the beginning of another one,
-/// without a newline: whoever reads the file cuts it off with [`truncate`](Self::truncate).
+/// An appended line is on disk. A killed process may leave the beginning of another line, without a newline:
+/// the reader removes it with [`truncate`](Self::truncate).
 ///
 /// ```
 /// use lenet_core::file::AppendFile;
@@ -27,7 +28,7 @@ pub struct AppendFile {
     file: File,
     /// Where the next line begins.
     end: u64,
-    /// Whether there may be a part of a line behind the end.
+    /// Whether part of a line may follow the end.
     is_dirty: bool,
 }
 
@@ -36,11 +37,11 @@ impl AppendFile {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::WouldBlock`] if it is locked already, and what the file system says.
+    /// [`io::ErrorKind::WouldBlock`] if another process keeps the lock, and any I/O error.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         let file = lock_file(path)?;
-        // Even if it was there: whoever created it may have been killed before this.
+        // Even for an existing file: its creator may have been killed before this.
         operations::sync_folder(folder_of(path))?;
         Ok(Self {
             end: file.metadata()?.len(),
@@ -50,21 +51,21 @@ impl AppendFile {
         })
     }
 
-    /// All that is in the file.
+    /// The contents of the file.
     ///
     /// # Errors
     ///
-    /// What the file system says, and [`io::ErrorKind::FileTooLarge`] above `limit` bytes.
+    /// [`io::ErrorKind::FileTooLarge`] above `limit` bytes, and any I/O error.
     pub fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
         (&self.file).seek(SeekFrom::Start(0))?;
         read_within(&self.file, limit)
     }
 
-    /// Cuts off what is behind the first `length` bytes, such as a line without a newline.
+    /// Keeps the first `length` bytes and removes the rest, such as a line without a newline.
     ///
     /// # Errors
     ///
-    /// What the file system says.
+    /// Any I/O error.
     pub fn truncate(&mut self, length: u64) -> io::Result<()> {
         operations::truncate(&self.file, &self.path, length)?;
         self.end = length;
@@ -72,15 +73,15 @@ impl AppendFile {
         Ok(())
     }
 
-    /// Adds a line and its newline, which are on disk afterwards.
+    /// Appends a line and its newline, and syncs them to disk.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if there is a newline in the line already, and what the file system
-    /// says; what was written of the line is then cut off, and later ones can be appended.
+    /// [`io::ErrorKind::InvalidInput`] if the line contains a newline, and any I/O error. What was written of
+    /// the line is then removed, and later lines can be appended.
     pub fn append_line(&mut self, line: &[u8]) -> io::Result<()> {
         if line.contains(&b'\n') {
-            let message = "a line to append has a newline in it";
+            let message = "a line to append must not contain a newline";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         if self.is_dirty {
@@ -89,14 +90,13 @@ impl AppendFile {
         let line = [line, b"\n"].concat();
         self.is_dirty = true;
         let written = self.write(&line);
-        match &written {
-            Ok(()) => {
-                self.end += line.len() as u64;
-                self.is_dirty = false;
-            }
-            // Half a line, as on a full disk, must not stand before a later one. If it cannot be cut off
-            // now, the next line or the next start does so.
-            Err(_) => drop(self.truncate(self.end)),
+        if written.is_ok() {
+            self.end += line.len() as u64;
+            self.is_dirty = false;
+        } else {
+            // A later line must not follow half a line, such as one cut short by a full disk. If truncating
+            // fails too, the next line or the next start tries again.
+            let _ = self.truncate(self.end);
         }
         written
     }
@@ -139,7 +139,7 @@ mod tests {
                 drop(injection);
             }
             let mut found = fs::read(&path).unwrap();
-            // As the next start would.
+            // What the next start does.
             found.truncate(found.iter().rposition(|&byte| byte == b'\n').unwrap() + 1);
             assert_eq!(
                 String::from_utf8_lossy(&found),
@@ -149,7 +149,7 @@ mod tests {
         }
     }
 
-    /// The first line cannot be cut off when it fails, and the shorter one after it must not end in its rest.
+    /// The first line fails and cannot be removed at once; the shorter next line must not end with its rest.
     #[test]
     fn a_part_that_could_not_be_cut_off_is_cut_off_before_the_next_line() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,16 +1,16 @@
-//! Faults on demand: the n-th write, sync or rename fails, for tests of what is lost then.
+//! Fault injection: the n-th write, sync or rename fails, for tests of what survives.
 //!
-//! Only with the feature `faults`, which no program should have. A test [`inject`]s faults below a folder
-//! of its own, whatever thread works there; a program under test takes one from the environment, as in
-//! `LENET_FAULT=rename:3`, and says on standard error when it happens.
+//! Only with the feature `faults`, which no released program should enable. A test [`inject`]s faults below a
+//! folder of its own, for every thread; a program under test takes one from the environment, such as
+//! `LENET_FAULT=rename:3`, and reports it on standard error.
 //!
 //! ```
-//! use lenet_core::file::faults;
+//! use lenet_core::file::{faults, write_file};
 //!
 //! let folder = tempfile::tempdir()?;
 //! let fault = faults::inject(folder.path(), "rename:2".parse()?);
-//! lenet_core::write_file(folder.path().join("first"), b"1")?;
-//! assert!(lenet_core::write_file(folder.path().join("second"), b"2").is_err());
+//! write_file(folder.path().join("first"), b"1")?;
+//! assert!(write_file(folder.path().join("second"), b"2").is_err());
 //! assert_eq!(fault.failed().len(), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use thiserror::Error;
 
-pub use super::operations::Operation;
+pub use super::operation::Operation;
 
 const VARIABLE: &str = "LENET_FAULT";
 
@@ -53,11 +53,11 @@ impl fmt::Display for Operation {
 
 /// Which operation fails, and how.
 ///
-/// As text, an operation and a number: `rename:3` is the third rename, `any:7` the seventh operation of
-/// any kind, `write:2+` the second write and all after it.
+/// As text it is an operation and a number: `rename:3` is the third rename, `any:7` the seventh operation of
+/// any kind, `write:2+` the second write and every later one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Of any kind if there is none.
+    /// `None` for operations of any kind.
     operation: Option<Operation>,
     number: u64,
     is_lasting: bool,
@@ -65,7 +65,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Sets what the operating system is made to say; without, that there is no storage space.
+    /// Sets the error code to fail with, instead of a full disk's.
     #[must_use]
     pub fn with_os_error(mut self, code: i32) -> Self {
         self.os_error = Some(code);
@@ -80,11 +80,11 @@ impl Fault {
     }
 }
 
-/// A text that is not a [`Fault`].
+/// This text is not a [`Fault`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "invalid fault '{found}': expected create, write, truncate, sync, rename, sync-folder, remove or any, a \
-     colon, a number of at least 1 and perhaps '+', such as 'rename:3'"
+    "invalid fault '{found}': expected create, write, truncate, sync, rename, sync-folder, remove or any, \
+     then a colon, a number of at least 1 and optionally '+', such as 'rename:3'"
 )]
 pub struct FaultError {
     /// The text.
@@ -116,12 +116,12 @@ impl FromStr for Fault {
     }
 }
 
-/// A fault that waits for its operation; dropped, it waits no longer.
+/// An injected fault; dropping it withdraws the fault.
 #[derive(Debug)]
 pub struct Injection(Arc<Pending>);
 
 impl Injection {
-    /// What has failed so far.
+    /// The operations that have failed so far, and their paths.
     pub fn failed(&self) -> Vec<(Operation, PathBuf)> {
         lock(&self.0.progress).failed.clone()
     }
@@ -133,10 +133,10 @@ impl Drop for Injection {
     }
 }
 
-/// Makes an operation below this folder fail, counted from now.
+/// Makes an operation below this folder fail, counting from now.
 ///
-/// The folder is compared with paths as the program under test has them: a relative one is not an
-/// absolute one's.
+/// The folder is compared with the paths as the code under test spells them: a relative path never matches an
+/// absolute one.
 pub fn inject(folder: &Path, fault: Fault) -> Injection {
     let pending = Arc::new(Pending::new(Some(folder.to_owned()), fault));
     lock(&INJECTED).push(Arc::clone(&pending));
@@ -147,7 +147,7 @@ static INJECTED: Mutex<Vec<Arc<Pending>>> = Mutex::new(Vec::new());
 
 #[derive(Debug)]
 struct Pending {
-    /// Anywhere if there is none.
+    /// `None` for the whole file system.
     folder: Option<PathBuf>,
     fault: Fault,
     progress: Mutex<Progress>,
@@ -187,9 +187,9 @@ impl Pending {
     }
 }
 
-/// Whether a test wants this to fail.
+/// Fails if a test has asked for it.
 pub(super) fn check(operation: Operation, path: &Path) -> io::Result<()> {
-    if let Some(pending) = of_the_process()? {
+    if let Some(pending) = from_environment()? {
         pending.check(operation, path).inspect_err(|_| {
             let path = path.display();
             let _ = writeln!(io::stderr(), "{VARIABLE}: {operation} of {path} fails");
@@ -201,8 +201,8 @@ pub(super) fn check(operation: Operation, path: &Path) -> io::Result<()> {
         .try_for_each(|pending| pending.check(operation, path))
 }
 
-/// The one in the environment. A text that is not a fault fails everything: the test would prove nothing.
-fn of_the_process() -> io::Result<Option<&'static Pending>> {
+/// The fault in the environment. An invalid one fails every operation: the test would prove nothing.
+fn from_environment() -> io::Result<Option<&'static Pending>> {
     static PENDING: OnceLock<Result<Option<Pending>, FaultError>> = OnceLock::new();
     let pending = PENDING.get_or_init(|| match std::env::var_os(VARIABLE) {
         Some(text) => {
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "the test below runs it in a process of its own"]
+    #[ignore = "run by the next test in a process of its own"]
     fn writes_three_files() {
         let folder = tempfile::tempdir().unwrap();
         for number in 1..=3 {

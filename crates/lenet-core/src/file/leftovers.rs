@@ -5,39 +5,34 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::operations;
+use super::operations::{self, PREFIX, RANDOM_CHARACTERS, SUFFIX};
 
-pub(super) const PREFIX: &str = ".lenet-";
-pub(super) const SUFFIX: &str = ".tmp";
-/// Between prefix and suffix: letters and digits.
-pub(super) const RANDOM_CHARACTERS: usize = 8;
-
-/// Longer than any file takes that is written from memory.
+/// Much longer than it takes to write any file from memory.
 pub(super) const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Removes the unfinished files that killed calls of [`write_file`](super::write_file) left in a folder,
-/// if they were last written to at least this long ago.
+/// Removes the unfinished files that killed calls of [`write_file`](super::write_file) left in a folder and
+/// that were last written at least `age` ago.
 ///
-/// Without an age, only for folders that nobody else writes into, such as one that is locked. What cannot
-/// be removed stays; it is in nobody's way.
+/// An age of zero is only safe if no other process writes to the folder, for example while holding its lock.
+/// Files that cannot be removed stay; they do no harm.
 ///
 /// ```
 /// use std::time::Duration;
 ///
+/// use lenet_core::file::remove_leftovers;
+///
 /// let folder = tempfile::tempdir()?;
 /// let leftover = folder.path().join(".lenet-1aB2cD3e.tmp");
 /// std::fs::write(&leftover, b"1 2")?;
-/// lenet_core::file::remove_leftovers(folder.path(), Duration::from_secs(60));
+/// remove_leftovers(folder.path(), Duration::from_secs(60));
 /// assert!(leftover.exists());
-/// lenet_core::file::remove_leftovers(folder.path(), Duration::ZERO);
+/// remove_leftovers(folder.path(), Duration::ZERO);
 /// assert!(!leftover.exists());
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn remove_leftovers(folder: impl AsRef<Path>, age: Duration) {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
+    // A folder that cannot be read has nothing to clean up.
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if is_leftover(&entry) && is_older(&entry, age).unwrap_or(false) {
             let _ = operations::remove_file(&entry.path());
         }
@@ -54,10 +49,10 @@ fn is_leftover(entry: &DirEntry) -> bool {
         })
 }
 
-/// Whether this is a file, not a folder or link, and so old.
+/// Whether this is a file, not a folder or a link, of at least this age.
 fn is_older(entry: &DirEntry, age: Duration) -> io::Result<bool> {
     let metadata = entry.metadata()?;
-    // The clocks of a server and of its clients differ: what is from the future is new.
+    // Clocks of a server and its clients differ: a time in the future means a new file.
     let found = metadata.modified()?.elapsed().unwrap_or_default();
     Ok(metadata.is_file() && found >= age)
 }
@@ -108,7 +103,7 @@ mod tests {
         assert!(!folder.path().join(".lenet-ijklmnop.tmp").exists());
     }
 
-    /// What a process writes to that is killed meanwhile is recognised by the next.
+    /// The next process recognises what a killed one was writing.
     #[test]
     fn a_temporary_file_has_the_name_of_a_leftover() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,56 +1,92 @@
-//! Files that outlive a crash: written whole or not at all, or a line at a time, and read within bounds.
+//! Files that survive a crash: written completely or not at all, or one line at a time, and read within
+//! bounds. Formats are the callers' business.
 //!
-//! # What is guaranteed where
+//! # Guarantees
 //!
-//! | | the program is killed | the computer loses power |
+//! | | if the program is killed | if the computer loses power |
 //! |---|---|---|
-//! | [`write_file`] | the new file or the old one, whole | once it has returned, the new one; before, either |
-//! | [`AppendFile`] | every line that was appended, and perhaps a part of the next | the same |
-//! | [`create_folder`] | the folder | once it has returned, the folder |
+//! | [`write_file`] | the old or the new file, complete | after it returns, the new file; before, either |
+//! | [`AppendFile`] | every appended line, and possibly part of the next | the same |
+//! | [`create_folder`] | the folder | after it returns, the folder |
 //!
-//! The last column needs a file system that writes a *folder* to disk when asked to. File systems on Unix
-//! usually do. Shared folders of virtual machines and some network mounts do not, Windows has no such
-//! request, and a folder without read permission cannot be opened for it; there everything works as well,
-//! but after a power failure a file that was new may be missing, and one that was replaced may be the old
-//! one. Its contents are on disk before it gets its name, so that it is whole in any case, provided that
-//! the file system renames in one step. All of this was tried on Linux; for Windows it follows from the
-//! documentation of the functions that the standard library and `tempfile` call.
+//! The last column requires a file system that can sync a *folder*. Unix file systems usually can. Shared
+//! folders of virtual machines and some network mounts cannot, Windows has no such call, and a folder
+//! without read permission cannot be opened for it. Everything else works there too, but after a power
+//! failure a new file may be missing, or the old version of a replaced file may be back. Contents are synced
+//! before the file gets its name, so a file is complete in any case, provided that the file system renames
+//! atomically. All of this was tested on Linux; for Windows it follows from the documentation of the
+//! functions that the standard library and `tempfile` call.
 
 mod append;
 #[cfg(any(test, feature = "faults"))]
 #[doc(hidden)]
 pub mod faults;
 mod leftovers;
+mod operation;
 mod operations;
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
+
+use thiserror::Error;
 
 pub use append::AppendFile;
 pub use leftovers::remove_leftovers;
 
-/// Writes a file that is there whole or not at all, whatever happens meanwhile; an older one of the
-/// name stays until the new one is on disk. See the [module](self) for what a power failure leaves.
+/// A file or folder, and what went wrong with it.
 ///
-/// A killed process leaves its unfinished file behind under another name, `.lenet-` with a random part and
-/// `.tmp`; the next write into the folder removes it once it is a day old.
+/// The message is the path; the cause is the [source](std::error::Error::source).
 ///
 /// ```
+/// use lenet_core::file::{FileError, read_file};
+///
+/// let path = "no/such/file";
+/// let error = read_file(path, 100).map_err(FileError::at(path)).unwrap_err();
+/// assert_eq!(error.to_string(), path);
+/// assert_eq!(error.source.kind(), std::io::ErrorKind::NotFound);
+/// ```
+#[derive(Debug, Error)]
+#[error("{}", path.display())]
+pub struct FileError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The operating system's error.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// Adds a path to an I/O error; made for `map_err`.
+    pub fn at(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        |source| Self {
+            path: path.into(),
+            source,
+        }
+    }
+}
+
+/// Writes a complete file or none at all; an existing file stays in place until the new one is on disk. See
+/// the [module](self) for what survives a power failure.
+///
+/// A killed process leaves its unfinished file behind as `.lenet-XXXXXXXX.tmp`, with random letters and
+/// digits. Later writes to the same folder remove it once it is a day old.
+///
+/// ```
+/// use lenet_core::file::write_file;
+///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("numbers.txt");
-/// lenet_core::write_file(&path, b"1 2 3")?;
+/// write_file(&path, b"1 2 3")?;
 /// assert_eq!(std::fs::read(&path)?, b"1 2 3");
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
 /// # Errors
 ///
-/// What the file system says; what was there before is then untouched. Only if the folder could not be
-/// written to disk, as the error says, is the new file in place already, whole, though a power failure may
-/// bring the old one back.
+/// Any I/O error, with the existing file untouched. There is one exception, and its message says so: if the
+/// folder cannot be synced, the new file is already in place, but a power failure may bring the old one back.
 pub fn write_file(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
     let path = path.as_ref();
     let folder = folder_of(path);
@@ -59,30 +95,33 @@ pub fn write_file(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
     operations::write(file.as_file(), file.path(), bytes)?;
     operations::sync(file.as_file(), file.path())?;
     operations::rename(file, path)?;
-    operations::sync_folder(folder).map_err(|error| {
-        let message = format!(
-            "the file is in place, but a power failure may undo that, as its folder could not be written to \
-             disk: {error}"
-        );
-        io::Error::new(error.kind(), message)
-    })
+    operations::sync_folder(folder)
+        .map_err(|source| io::Error::new(source.kind(), UnsyncedFolder { source }))
 }
 
-/// Reads a file of at most `limit` bytes; a longer one, or one without an end, is an error and takes no
-/// more memory than that.
+#[derive(Debug, Error)]
+#[error("the file is in place, but a power failure may undo that: its folder could not be synced")]
+struct UnsyncedFolder {
+    source: io::Error,
+}
+
+/// Reads a file of at most `limit` bytes. A longer file is an error, and so is an endless one; neither takes
+/// more memory than the limit.
 ///
 /// ```
+/// use lenet_core::file::{read_file, write_file};
+///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("numbers.txt");
-/// lenet_core::write_file(&path, b"1 2 3")?;
-/// assert_eq!(lenet_core::read_file(&path, 5)?, b"1 2 3");
-/// assert!(lenet_core::read_file(&path, 4).is_err());
+/// write_file(&path, b"1 2 3")?;
+/// assert_eq!(read_file(&path, 5)?, b"1 2 3");
+/// assert!(read_file(&path, 4).is_err());
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
 /// # Errors
 ///
-/// What the file system says, and [`io::ErrorKind::FileTooLarge`].
+/// [`io::ErrorKind::FileTooLarge`] above the limit, and any I/O error.
 pub fn read_file(path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
     read_within(File::open(path)?, limit)
 }
@@ -93,26 +132,17 @@ fn read_within(file: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > limit {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
-            format!("more than {limit} bytes, the most that such a file can have"),
+            format!("larger than {limit} bytes, the limit for this kind of file"),
         ));
     }
     Ok(bytes)
 }
 
-/// Creates a folder and those above it that are missing; one that exists is left as it is.
-///
-/// ```
-/// let folder = tempfile::tempdir()?;
-/// let runs = folder.path().join("out/runs");
-/// lenet_core::file::create_folder(&runs)?;
-/// lenet_core::file::create_folder(&runs)?;
-/// assert!(runs.is_dir());
-/// # Ok::<(), std::io::Error>(())
-/// ```
+/// Creates a folder and any missing parents; an existing folder is not an error.
 ///
 /// # Errors
 ///
-/// What the file system says.
+/// Any I/O error.
 pub fn create_folder(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref();
     let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.is_dir();
@@ -124,28 +154,30 @@ pub fn create_folder(path: impl AsRef<Path>) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a file, or creates an empty one, and locks it against other processes until it is closed. It waits up
-/// to 0.2 s for a lock that is about to be released.
+/// Opens a file, or creates an empty one, and locks it against other processes until it is closed. It waits
+/// up to 0.2 s for another process to release its lock.
 ///
 /// ```
 /// use std::io::ErrorKind;
 ///
+/// use lenet_core::file::lock_file;
+///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("lock");
-/// let lock = lenet_core::file::lock_file(&path)?;
-/// let error = lenet_core::file::lock_file(&path).map(drop);
-/// assert_eq!(error.map_err(|error| error.kind()), Err(ErrorKind::WouldBlock));
+/// let lock = lock_file(&path)?;
+/// let error = lock_file(&path).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::WouldBlock);
 /// drop(lock);
-/// lenet_core::file::lock_file(&path)?;
+/// lock_file(&path)?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
 /// # Errors
 ///
-/// [`io::ErrorKind::WouldBlock`] if it is locked already, and what the file system says.
+/// [`io::ErrorKind::WouldBlock`] if another process keeps the lock, and any I/O error.
 pub fn lock_file(path: impl AsRef<Path>) -> io::Result<File> {
     let file = operations::open(path.as_ref())?;
-    // A child process that is just being started holds a copy of a lock that was released, until it begins.
+    // Between fork and exec a child process holds a copy of a lock that its parent has released.
     for _ in 0..20 {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
@@ -156,40 +188,32 @@ pub fn lock_file(path: impl AsRef<Path>) -> io::Result<File> {
     Ok(file)
 }
 
-/// Removes a file; one that is missing is not an error.
-///
-/// ```
-/// let folder = tempfile::tempdir()?;
-/// let path = folder.path().join("numbers.txt");
-/// lenet_core::write_file(&path, b"1 2 3")?;
-/// lenet_core::file::remove_file(&path)?;
-/// lenet_core::file::remove_file(&path)?;
-/// assert!(!path.exists());
-/// # Ok::<(), std::io::Error>(())
-/// ```
+/// Removes a file; a missing file is not an error.
 ///
 /// # Errors
 ///
-/// What the file system says.
+/// Any I/O error.
 pub fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
     none_if_missing(operations::remove_file(path.as_ref()))
 }
 
-/// Removes a folder with all that is in it; one that is missing is not an error.
+/// Removes a folder and its contents; a missing folder is not an error.
 ///
 /// ```
+/// use lenet_core::file::{create_folder, remove_folder};
+///
 /// let folder = tempfile::tempdir()?;
-/// let runs = folder.path().join("runs");
-/// lenet_core::file::create_folder(runs.join("first"))?;
-/// lenet_core::file::remove_folder(&runs)?;
-/// lenet_core::file::remove_folder(&runs)?;
+/// let runs = folder.path().join("out/runs");
+/// create_folder(runs.join("first"))?;
+/// remove_folder(&runs)?;
+/// remove_folder(&runs)?;
 /// assert!(!runs.exists());
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
 /// # Errors
 ///
-/// What the file system says; a part of the folder may be gone then.
+/// Any I/O error; part of the folder may already be gone.
 pub fn remove_folder(path: impl AsRef<Path>) -> io::Result<()> {
     none_if_missing(operations::remove_folder(path.as_ref()))
 }
@@ -201,7 +225,7 @@ fn none_if_missing(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The folder that a file or folder has its name in.
+/// The folder whose entry this file or folder is.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -211,6 +235,7 @@ fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
     use std::fs;
 
     use super::faults::{self, Fault};
@@ -255,12 +280,12 @@ mod tests {
             assert_eq!(fs::read(&path).unwrap(), b"old", "{operation}");
             assert_eq!(names(folder.path()), ["file"], "{operation}");
         }
-        // Too late for the old one.
+        // The last step comes after the rename: the old file is already replaced.
         let _injection = faults::inject(folder.path(), fault("sync-folder:1"));
         let error = write_file(&path, b"new").unwrap_err();
         assert!(error.to_string().contains("is in place"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        // A fault that has happened happens no more.
+        // A fault happens once.
         write_file(&path, b"newer").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"newer");
     }
@@ -284,7 +309,8 @@ mod tests {
             let fault = fault("sync-folder:1").with_os_error(failure.raw_os_error());
             let _injection = faults::inject(folder.path(), fault);
             let error = write_file(folder.path().join("file"), b"1 2 3").unwrap_err();
-            assert!(error.to_string().contains(&failure.to_string()), "{error}");
+            let source = error.source().expect("the error of the file system");
+            assert_eq!(source.to_string(), io::Error::from(failure).to_string());
         }
     }
 
@@ -299,8 +325,13 @@ mod tests {
         assert!(!folder.path().join("a/b/c").exists());
         create_folder(folder.path().join("a/b/c")).unwrap();
         assert!(folder.path().join("a/b/c").is_dir());
-        // A file in the way is the error that it is.
+        // A file in the way is an error.
         write_file(folder.path().join("a/file"), b"").unwrap();
         create_folder(folder.path().join("a/file/b")).unwrap_err();
+
+        remove_file(folder.path().join("a/file")).unwrap();
+        remove_file(folder.path().join("a/file")).unwrap();
+        create_folder(folder.path().join("a")).unwrap();
+        assert_eq!(names(&folder.path().join("a")), ["b"]);
     }
 }

@@ -1,5 +1,5 @@
-//! Everything that changes the file system, one function each: all writing goes through here, so that a
-//! test can make any of it fail.
+//! Every call that changes the file system, one function each. All writing goes through here, so that a test
+//! can make any step fail.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -9,37 +9,19 @@ use tempfile::NamedTempFile;
 
 #[cfg(any(test, feature = "faults"))]
 use super::faults::check;
-use super::leftovers::{PREFIX, RANDOM_CHARACTERS, SUFFIX};
+use super::operation::Operation;
 
-/// What can fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(any(test, feature = "faults")),
-    allow(unreachable_pub, reason = "only tests of other crates name it")
-)]
-pub enum Operation {
-    /// Opening a file that may have to be created, or creating a folder.
-    Create,
-    /// Writing bytes to a file.
-    Write,
-    /// Cutting a file.
-    Truncate,
-    /// Writing a file to disk.
-    Sync,
-    /// Giving a file its name.
-    Rename,
-    /// Writing a folder to disk, and with it the names in it.
-    SyncFolder,
-    /// Removing a file or a folder.
-    Remove,
-}
+/// Name of an unfinished file: prefix, random letters and digits, suffix.
+pub(super) const PREFIX: &str = ".lenet-";
+pub(super) const RANDOM_CHARACTERS: usize = 8;
+pub(super) const SUFFIX: &str = ".tmp";
 
 #[cfg(not(any(test, feature = "faults")))]
 fn check(_: Operation, _: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A file that is removed unless it is renamed.
+/// A file that is removed on drop unless it has been renamed.
 pub(super) fn create_temporary(folder: &Path) -> io::Result<NamedTempFile> {
     check(Operation::Create, folder)?;
     let mut builder = tempfile::Builder::new();
@@ -47,7 +29,7 @@ pub(super) fn create_temporary(folder: &Path) -> io::Result<NamedTempFile> {
         .prefix(PREFIX)
         .suffix(SUFFIX)
         .rand_bytes(RANDOM_CHARACTERS);
-    // Anybody may read it once it has its name, as any other new file.
+    // The permissions of any other new file: `tempfile` alone would make it private.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -70,7 +52,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 pub(super) fn create_folder(path: &Path) -> io::Result<()> {
     check(Operation::Create, path)?;
     match fs::create_dir(path) {
-        // Another process was faster.
+        // Another process created it first.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         result => result,
     }
@@ -78,7 +60,7 @@ pub(super) fn create_folder(path: &Path) -> io::Result<()> {
 
 pub(super) fn write(mut file: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Err(error) = check(Operation::Write, path) {
-        // As on a full disk, where the first part still fits.
+        // Like a full disk, on which the first part still fits.
         let (first, _) = bytes.split_at(bytes.len() / 2);
         file.write_all(first)?;
         return Err(error);
@@ -102,7 +84,7 @@ pub(super) fn rename(file: NamedTempFile, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A name is on disk once its folder is, where the file system can do that: see the module above.
+/// Puts the names in a folder on disk, where the file system supports that; see the parent module.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     let result = check(Operation::SyncFolder, folder).and_then(|()| sync_folder_itself(folder));
     match result {
@@ -115,19 +97,19 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 fn sync_folder_itself(folder: &Path) -> io::Result<()> {
     match File::open(folder) {
         Ok(folder) => folder.sync_all(),
-        // One may write into a folder that one may not read.
+        // A folder can be writable without being readable.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Elsewhere a folder cannot be opened as a file.
+/// Other systems cannot open a folder as a file.
 #[cfg(not(unix))]
 fn sync_folder_itself(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the file system says that it does not sync folders, rather than that it failed to.
+/// Whether the file system does not support syncing folders, as opposed to failing to do so.
 #[cfg(unix)]
 fn is_unsupported(error: &io::Error) -> bool {
     use rustix::io::Errno;

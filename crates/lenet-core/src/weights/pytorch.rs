@@ -1,3 +1,5 @@
+//! Files that `torch.save` writes. The pickle is interpreted as data, and nothing in it is run.
+
 use std::fs::File;
 use std::path::Path;
 
@@ -7,13 +9,13 @@ use zip::{CompressionMethod, ZipArchive};
 use super::FoundTensor;
 use crate::WeightsError;
 
-/// Largest description of the tensors, in bytes: a network of a hundred layers and its optimiser's state
-/// need less. What can be made of a longer one has no bound.
+/// Largest pickle in bytes: a network of a hundred layers and the state of its optimiser need less. The size
+/// of what a pickle builds is bounded only by its own.
 const MAX_PICKLE: u64 = 128 << 10;
 
-/// The tensors of a file that `torch.save` wrote. Its pickle is interpreted as data, never run.
-pub(super) fn read(path: &Path) -> Result<Vec<FoundTensor>, WeightsError> {
-    check_archive(path)?;
+/// The tensors in the file at `path`, which is already open as `file`.
+pub(super) fn read(path: &Path, file: File) -> Result<Vec<FoundTensor>, WeightsError> {
+    check_archive(file)?;
     let reader = PytorchReader::new(path).map_err(|error| refused(error.to_string()))?;
     let tensors = reader
         .into_tensors()
@@ -31,18 +33,14 @@ pub(super) fn read(path: &Path) -> Result<Vec<FoundTensor>, WeightsError> {
     Ok(tensors.collect())
 }
 
-/// Refuses what `torch.save` does not write, and what can unfold to more than the file holds.
-fn check_archive(path: &Path) -> Result<(), WeightsError> {
-    let io = |source| WeightsError::Io {
-        path: path.to_owned(),
-        source,
-    };
+/// Refuses archives that `torch.save` does not write, and those that could unpack to more than the file's size.
+fn check_archive(file: File) -> Result<(), WeightsError> {
     let zip = |error: zip::result::ZipError| {
         refused(format!(
-            "{error}; if it was saved before PyTorch 1.6, load it there and save it anew"
+            "{error}; if it was saved before PyTorch 1.6, load and save it with a newer version"
         ))
     };
-    let mut archive = ZipArchive::new(File::open(path).map_err(io)?).map_err(zip)?;
+    let mut archive = ZipArchive::new(file).map_err(zip)?;
     for index in 0..archive.len() {
         let entry = archive.by_index_raw(index).map_err(zip)?;
         let name = entry.name().map_err(zip)?;
@@ -54,7 +52,7 @@ fn check_archive(path: &Path) -> Result<(), WeightsError> {
         let size = entry.size();
         if name.ends_with("data.pkl") && size > MAX_PICKLE {
             return Err(refused(format!(
-                "{name} has {size} bytes, more than {MAX_PICKLE}: save the state_dict alone"
+                "{name} has {size} bytes, more than {MAX_PICKLE}: save only the state_dict"
             )));
         }
     }

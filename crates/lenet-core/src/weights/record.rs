@@ -1,3 +1,5 @@
+//! Burn's record format, out and in.
+
 use std::path::Path;
 
 use burn_pack::{Bytes, DType, Reader, Tensor, Writer};
@@ -8,10 +10,10 @@ use crate::state_dict::transpose;
 use crate::{LeNet, WeightsError};
 
 impl LeNet {
-    /// Saves the weights as burn's record (`.bpk`), with the configuration in the file's metadata.
+    /// Saves the weights as a burn record (`.bpk`), with the configuration in the file's metadata.
     ///
-    /// `lenet.load_record(ModuleRecord::load(path)?)` takes it, and so does
-    /// [`Weights::open`](crate::Weights::open). The file replaces an older one only when it is complete.
+    /// Read the file with [`Weights::open`](crate::Weights::open) or with burn's `ModuleRecord::load`. An
+    /// existing file is replaced only by a complete one.
     ///
     /// ```
     /// use burn::module::Module;
@@ -32,7 +34,7 @@ impl LeNet {
     ///
     /// # Errors
     ///
-    /// [`WeightsError`] if the device or the file system refuses; an existing file is then untouched.
+    /// [`WeightsError`] if the device or the file system fails; an existing file is then unchanged.
     pub fn save_record(&self, path: impl AsRef<Path>) -> Result<(), WeightsError> {
         let ids = self
             .conv
@@ -67,7 +69,7 @@ impl LeNet {
     }
 }
 
-/// The configuration in the metadata, and the tensors by PyTorch's names and layouts.
+/// The configuration in the metadata, and the tensors with PyTorch's names and layouts.
 pub(super) fn read(bytes: Vec<u8>) -> Result<(Option<String>, Vec<FoundTensor>), WeightsError> {
     let reader = Reader::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(refused)?;
     let config = reader.metadata().get(CONFIG_KEY).cloned();
@@ -89,7 +91,7 @@ pub(super) fn read(bytes: Vec<u8>) -> Result<(Option<String>, Vec<FoundTensor>),
 fn module(name: &str) -> Option<(&str, usize, &str)> {
     let (list, rest) = name.split_once('.')?;
     let (index, parameter) = rest.split_once('.')?;
-    // No network has more layers, and so no number below overflows.
+    // No network has more layers, and arithmetic with the index cannot overflow.
     let index = index.parse().ok().filter(|&index| index < 1 << 16)?;
     Some((list, index, parameter))
 }
@@ -104,12 +106,12 @@ fn found(tensor: Tensor, convolutions: usize) -> FoundTensor {
         }
         _ => (tensor.name.clone(), false),
     };
-    // burn keeps dense weights as [inputs, outputs].
-    let turned = match *shape {
+    // burn stores dense weights as [inputs, outputs].
+    let transposed = match *shape {
         [inputs, outputs] if is_dense => Some((inputs, outputs)),
         _ => None,
     };
-    if turned.is_some() {
+    if transposed.is_some() {
         shape.reverse();
     }
     FoundTensor {
@@ -118,7 +120,7 @@ fn found(tensor: Tensor, convolutions: usize) -> FoundTensor {
         other_type: (tensor.dtype != DType::F32).then(|| format!("{:?}", tensor.dtype)),
         read: Box::new(move || {
             let values = floats(&tensor.into_bytes().map_err(|error| error.to_string())?);
-            Ok(match turned {
+            Ok(match transposed {
                 Some((inputs, outputs)) => transpose(&values, inputs, outputs),
                 None => values,
             })

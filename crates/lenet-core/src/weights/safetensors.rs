@@ -1,3 +1,5 @@
+//! The safetensors format, out and in.
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -6,27 +8,25 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::{CONFIG_KEY, FoundTensor, floats};
-use crate::file::write_file;
+use crate::file::{FileError, write_file};
 use crate::{LeNet, WeightsError};
 
 impl LeNet {
     /// Saves the weights as safetensors, with the configuration in the file's metadata.
     ///
-    /// Keys and layouts are PyTorch's, for the `nn.Sequential` of the notebook held in a module's
-    /// `net`: convolution weights `[out_channels, in_channels, kernel_size, kernel_size]` under
-    /// `net.0.weight`, dense weights `[outputs, inputs]`. `load_state_dict(load_file(path))` takes
-    /// it. The file replaces an older one only when it is complete.
-    /// [`Weights::open`](crate::Weights::open) reads it.
+    /// Keys and layouts are PyTorch's, for a module with the notebook's `nn.Sequential` in its field `net`:
+    /// convolution weights `[out_channels, in_channels, kernel_size, kernel_size]` under `net.0.weight`,
+    /// dense weights `[outputs, inputs]`. Read the file with [`Weights::open`](crate::Weights::open), or in
+    /// PyTorch with `load_state_dict(load_file(path))`. An existing file is replaced only by a complete one.
     ///
     /// # Errors
     ///
-    /// [`WeightsError`] if the device or the file system refuses; an existing file is then
-    /// untouched.
+    /// [`WeightsError`] if the device or the file system fails; an existing file is then unchanged.
     pub fn save_safetensors(&self, path: impl AsRef<Path>) -> Result<(), WeightsError> {
         save(path.as_ref(), &self.to_safetensors()?)
     }
 
-    /// The bytes that [`save_safetensors`](Self::save_safetensors) writes.
+    /// The contents of the file that [`save_safetensors`](Self::save_safetensors) writes.
     ///
     /// # Errors
     ///
@@ -47,12 +47,8 @@ impl LeNet {
     }
 }
 
-/// Writes a weights file whole or not at all.
 pub(super) fn save(path: &Path, bytes: &[u8]) -> Result<(), WeightsError> {
-    write_file(path, bytes).map_err(|source| WeightsError::Io {
-        path: path.to_owned(),
-        source,
-    })
+    Ok(write_file(path, bytes).map_err(FileError::at(path))?)
 }
 
 /// The configuration in the metadata, and the tensors.
@@ -74,7 +70,7 @@ pub(super) fn read(bytes: Vec<u8>) -> Result<(Option<String>, Vec<FoundTensor>),
                 let values = bytes.get(first + start..first + end);
                 values
                     .map(floats)
-                    .ok_or_else(|| "beyond the end".to_owned())
+                    .ok_or_else(|| "beyond the end of the file".to_owned())
             }),
         }
     });

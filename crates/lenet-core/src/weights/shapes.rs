@@ -1,11 +1,13 @@
+//! From the shapes of tensors to a configuration.
+
 use super::FoundTensor;
 use crate::{LeNetConfig, PerLayer, WeightsError};
 
-/// The configuration whose parameters have the shapes of these tensors; what shapes do not tell is
-/// as in `like`.
+/// The configuration whose parameters have the shapes of these tensors. The preset supplies what shapes leave
+/// open.
 pub(super) fn config(
     tensors: &[FoundTensor],
-    like: &LeNetConfig,
+    preset: &LeNetConfig,
 ) -> Result<LeNetConfig, WeightsError> {
     let mut weights: Vec<(usize, &[usize])> = tensors.iter().filter_map(weight).collect();
     weights.sort_unstable();
@@ -27,36 +29,30 @@ pub(super) fn config(
         (convolutions.first(), outputs.pop(), features)
     else {
         return Err(no_network(
-            "expected weights of convolutions, [out_channels, in_channels, kernel_size, kernel_size], \
-             under net.0, net.3 and so on, then of dense layers, [outputs, inputs]",
+            "expected the weights of convolutions, [out_channels, in_channels, kernel_size, kernel_size], under \
+             net.0, net.3 and so on, then the weights of dense layers, [outputs, inputs]",
             tensors,
         ));
     };
 
-    let mut config = like
+    let mut config = preset
         .clone()
         .with_in_channels(in_channels)
         .with_out_channels(convolutions.iter().map(|conv| conv.0).collect::<Vec<_>>())
         .with_hidden_dims(outputs)
         .with_classes(classes);
-    config.kernel_size = match convolutions.iter().all(|conv| conv.2 == kernel_size) {
-        true => PerLayer::Same(kernel_size),
-        false => PerLayer::Each(convolutions.iter().map(|conv| conv.2).collect()),
+    let kernel_sizes = convolutions.iter().map(|conv| conv.2);
+    config.kernel_size = if kernel_sizes.clone().all(|size| size == kernel_size) {
+        PerLayer::Same(kernel_size)
+    } else {
+        PerLayer::Each(kernel_sizes.clone().collect())
     };
-    let mut first_only = vec![0; convolutions.len()];
-    first_only
-        .iter_mut()
-        .take(1)
-        .for_each(|padding| *padding = 2);
-    let half_kernels = convolutions
-        .iter()
-        .map(|conv| conv.2 / 2)
-        .collect::<Vec<_>>();
+    let first_only = (0..convolutions.len()).map(|index| if index == 0 { 2 } else { 0 });
     let paddings = [
-        like.padding.clone(),
-        PerLayer::Each(first_only),
+        preset.padding.clone(),
+        PerLayer::Each(first_only.collect()),
         PerLayer::Same(2),
-        PerLayer::Each(half_kernels),
+        PerLayer::Each(kernel_sizes.map(|size| size / 2).collect()),
         PerLayer::Same(0),
     ];
     let mut reason = None;
@@ -68,17 +64,17 @@ pub(super) fn config(
             Err(error) => reason = Some(error.to_string()),
         }
     }
-    let [height, width] = like.image_size;
+    let [height, width] = preset.image_size;
     let reason = reason.map_or(String::new(), |reason| format!(" ({reason})"));
     Err(WeightsError::Shapes {
         reason: format!(
-            "the first dense layer takes {features} features, which no usual padding of {height}×{width} images \
-             gives{reason}; give the size of the images and the padding"
+            "the first dense layer takes {features} features, but no usual padding of {height}×{width} images \
+             leads to that number{reason}; set image size and padding in the preset"
         ),
     })
 }
 
-/// The number of the module whose weight this is, and its shape.
+/// The number of the module that this weight belongs to, and its shape.
 fn weight(tensor: &FoundTensor) -> Option<(usize, &[usize])> {
     let module = tensor.name.strip_prefix("net.")?.strip_suffix(".weight")?;
     Some((module.parse().ok()?, &tensor.shape))
