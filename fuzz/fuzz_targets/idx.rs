@@ -1,4 +1,4 @@
-//! Any bytes as an IDX file: what is accepted must come out as it went in.
+//! Any bytes as an IDX file: what is accepted is written back to the same bytes.
 
 #![no_main]
 
@@ -6,8 +6,8 @@ use lenet_data::idx::Idx;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(view) = Idx::parse(bytes) {
-        let again = view.values().to_idx(view.shape());
-        assert_eq!(again.as_deref().ok(), Some(bytes));
+    if let Ok(idx) = Idx::parse(bytes) {
+        let written = idx.values().to_idx(idx.shape());
+        assert_eq!(written.as_deref(), Ok(bytes));
     }
 });

@@ -1,11 +1,11 @@
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+//! Random changes to training images: what to do, drawn per image, and doing it.
+
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-/// Streams of the augmentation, one for each epoch; those of shuffles and drawings lie below.
-const STREAMS: u64 = 3 << 32;
+use crate::random::Stream;
 
-/// Random changes to the images of a training epoch, so that no epoch shows quite the same ones.
+/// Random changes to the training images, drawn again in every epoch.
 ///
 /// The default changes nothing.
 ///
@@ -14,7 +14,7 @@ const STREAMS: u64 = 3 << 32;
 /// use lenet_data::{Augmentation, Order, synthetic};
 ///
 /// let garments = synthetic::garments(64, 0);
-/// let augmentation = Augmentation::default().with_horizontal_flip().with_max_shift(2);
+/// let augmentation = Augmentation::default().with_horizontal_flip(true).with_max_shift(2);
 /// let order = Order::Shuffled { seed: 0, epoch: 0 };
 /// let batches = garments.batches(32, order, &Device::flex())?.with_augmentation(augmentation);
 /// assert_eq!(batches.len(), 2);
@@ -24,21 +24,21 @@ const STREAMS: u64 = 3 << 32;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Augmentation {
-    /// Mirror every second image, at random, left to right.
+    /// Mirror each image left to right with a probability of one half.
     pub horizontal_flip: bool,
-    /// Move each image by up to this many pixels along both axes; what comes in is black.
+    /// Shift each image by up to this many pixels along both axes, filling with black.
     pub max_shift: u8,
 }
 
 impl Augmentation {
-    /// Mirrors every second image, at random, left to right.
+    /// Sets whether each image is mirrored left to right with a probability of one half.
     #[must_use]
-    pub fn with_horizontal_flip(mut self) -> Self {
-        self.horizontal_flip = true;
+    pub fn with_horizontal_flip(mut self, flip: bool) -> Self {
+        self.horizontal_flip = flip;
         self
     }
 
-    /// Sets the largest move along both axes, in pixels.
+    /// Sets the largest shift along both axes, in pixels.
     #[must_use]
     pub fn with_max_shift(mut self, pixels: u8) -> Self {
         self.max_shift = pixels;
@@ -50,10 +50,12 @@ impl Augmentation {
         *self != Self::default()
     }
 
-    /// What happens to the image at this place of an epoch; depends on nothing else.
+    /// The change to the image at this place of an epoch; depends on nothing else.
     pub(crate) fn draw(&self, seed: u64, epoch: u64, place: usize) -> Change {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(STREAMS.wrapping_add(epoch));
+        if !self.is_active() {
+            return Change::default();
+        }
+        let mut rng = Stream::Augmentation(epoch).rng(seed);
         rng.set_word_pos(3 * place as u128);
         let span = 2 * u64::from(self.max_shift) + 1;
         let flip = rng.next_u32() & 1 == 1;
@@ -69,7 +71,7 @@ impl Augmentation {
     }
 }
 
-/// What is done to one image.
+/// The change to one image; by default none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
     flip: bool,
@@ -78,7 +80,7 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// Appends the changed image, row by row, each pixel through `scale`.
+    /// Appends the changed image to `out`, row by row, each pixel passed through `scale`.
     pub(crate) fn apply(
         self,
         image: &[u8],
@@ -90,7 +92,7 @@ impl Change {
             out.extend(image.iter().map(|&pixel| scale(pixel)));
             return;
         }
-        let rows = image.len() / width.max(1);
+        let rows = image.len() / width;
         let row_at = |row: usize| {
             let row = row.checked_add_signed(-self.down)?;
             image.chunks_exact(width).nth(row)
@@ -146,7 +148,7 @@ mod tests {
     #[test]
     fn changes_are_drawn_evenly_and_depend_on_seed_epoch_and_place() {
         let augmentation = Augmentation::default()
-            .with_horizontal_flip()
+            .with_horizontal_flip(true)
             .with_max_shift(2);
         let draws: Vec<Change> = (0..5000)
             .map(|place| augmentation.draw(7, 3, place))

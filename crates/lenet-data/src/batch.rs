@@ -1,14 +1,16 @@
+//! Batches of tensors: gathering, scaling and uploading images in an order.
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::augmentation::Change;
 use crate::{Augmentation, DataError, ImageDataset, permutation};
 
-/// Images and labels as a network takes them.
+/// Images and labels on a device, ready for a network.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// `[batch, 1, height, width]`, from 0 (black) to 1.
+    /// `[batch, 1, height, width]`, from 0 (black) to 1 (white).
     pub images: Tensor<4>,
-    /// `[batch]`, an index into the class names each.
+    /// `[batch]`, indices into the class names.
     pub labels: Tensor<1, Int>,
 }
 
@@ -19,82 +21,91 @@ impl Batch {
         len
     }
 
-    /// Whether there is no image.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Uploads scaled pixels, `[batch, height, width]`, and their labels.
-    pub(crate) fn from_host(
-        pixels: Vec<f32>,
-        labels: Vec<i32>,
-        [height, width]: [usize; 2],
+    /// Changes, scales and uploads images of one size, each with its label.
+    pub(crate) fn gather<'a>(
+        images: impl ExactSizeIterator<Item = (&'a [u8], u8, Change)>,
+        image_size: [usize; 2],
         device: &Device,
     ) -> Self {
-        let len = labels.len();
+        let ([height, width], len) = (image_size, images.len());
+        let mut pixels = Vec::with_capacity(len * height * width);
+        let mut labels = Vec::with_capacity(len);
+        for (image, label, change) in images {
+            change.apply(image, width, scale, &mut pixels);
+            labels.push(i32::from(label));
+        }
         Self {
-            images: Tensor::from_data(TensorData::new(pixels, [len, 1, height, width]), device),
+            images: upload(pixels, len, image_size, device),
             labels: Tensor::from_data(TensorData::new(labels, [len]), device),
         }
     }
 }
 
-/// A byte as a number from 0 to 1: `pixel / 255`, rounded once, without the division, which would take most
-/// of a batch's time.
+/// Uploads `len` images of scaled pixels.
+pub(crate) fn upload(
+    pixels: Vec<f32>,
+    len: usize,
+    [height, width]: [usize; 2],
+    device: &Device,
+) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(pixels, [len, 1, height, width]), device)
+}
+
+/// `pixel / 255`, correctly rounded, without the division that would dominate the cost of a batch.
 #[inline]
 pub(crate) fn scale(pixel: u8) -> f32 {
-    // 1 / 255 in two parts: eight bits times the upper one are exact.
+    // 1 / 255 in two parts: the product of eight bits and the upper one is exact.
     const UPPER: f32 = 1.0 / 256.0;
     const LOWER: f32 = 1.0 / 255.0 / 256.0;
     let pixel = f32::from(pixel);
     pixel * UPPER + pixel * LOWER
 }
 
-/// The order in which images come.
+/// The order of the images in one pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// As they lie in the data set.
+    /// The order of the data set.
     Sequential,
-    /// In the [`permutation`] of this seed and epoch.
+    /// The [`permutation`] given by a seed and an epoch.
     Shuffled {
         /// The seed of the whole run.
         seed: u64,
-        /// The epoch, from 0.
+        /// The epoch, counted from 0.
         epoch: u64,
     },
 }
 
 /// The batches of one pass over a data set; created by [`ImageDataset::batches`].
 ///
-/// Every image comes once; the last batch holds what is left.
+/// Every image occurs once; the last batch may be smaller.
 #[derive(Debug)]
 pub struct Batches<'a> {
     dataset: &'a ImageDataset,
-    order: Vec<usize>,
-    /// Seed and epoch of the order.
-    shuffled: Option<(u64, u64)>,
+    indices: Vec<usize>,
+    order: Order,
     batch_size: usize,
     next: usize,
     device: Device,
-    /// With the seed and the epoch that it draws from.
-    augmentation: Option<(Augmentation, u64, u64)>,
+    augmentation: Augmentation,
 }
 
 impl Batches<'_> {
-    /// Changes the images at random, by the seed and the epoch of the shuffled order; in sequential
-    /// order they stay as they are.
+    /// Sets the random changes to the images, drawn from the seed and the epoch of the shuffled
+    /// order. In sequential order, the images are not changed.
     #[must_use]
     pub fn with_augmentation(mut self, augmentation: Augmentation) -> Self {
-        self.augmentation = match self.shuffled {
-            Some((seed, epoch)) if augmentation.is_active() => Some((augmentation, seed, epoch)),
-            _ => None,
-        };
+        self.augmentation = augmentation;
         self
     }
 }
 
 impl ImageDataset {
-    /// The batches of one pass: each a gather of bytes, a scaling to [0, 1] and one upload.
+    /// The batches of one pass: for each, gather bytes, scale them to [0, 1] and upload them once.
     ///
     /// ```
     /// use burn::tensor::Device;
@@ -120,45 +131,32 @@ impl ImageDataset {
         if batch_size == 0 {
             return Err(DataError::BatchSize);
         }
-        let (order, shuffled) = match order {
-            Order::Sequential => ((0..self.len()).collect(), None),
-            Order::Shuffled { seed, epoch } => {
-                (permutation(self.len(), seed, epoch), Some((seed, epoch)))
-            }
+        let indices = match order {
+            Order::Sequential => (0..self.len()).collect(),
+            Order::Shuffled { seed, epoch } => permutation(self.len(), seed, epoch),
         };
         Ok(Batches {
             dataset: self,
+            indices,
             order,
-            shuffled,
             batch_size,
             next: 0,
             device: device.clone(),
-            augmentation: None,
+            augmentation: Augmentation::default(),
         })
     }
 
-    /// One batch of the images at these indices; indices beyond the end are left out.
+    /// One batch of the images at these indices, in this order.
+    ///
+    /// # Panics
+    ///
+    /// If an index is out of bounds, as indexing a slice does.
     pub fn batch(&self, indices: &[usize], device: &Device) -> Batch {
-        self.changed_batch(indices, device, |_| Change::default())
-    }
-
-    /// A batch of images that `change`, given their place in the batch, is done to.
-    fn changed_batch(
-        &self,
-        indices: &[usize],
-        device: &Device,
-        change: impl Fn(usize) -> Change,
-    ) -> Batch {
-        let [height, width] = self.image_size();
-        let mut pixels = Vec::with_capacity(indices.len() * height * width);
-        let mut labels = Vec::with_capacity(indices.len());
-        for (place, &index) in indices.iter().enumerate() {
-            if let (Some(image), Some(&label)) = (self.image(index), self.labels().get(index)) {
-                change(place).apply(image, width, scale, &mut pixels);
-                labels.push(i32::from(label));
-            }
-        }
-        Batch::from_host(pixels, labels, self.image_size(), device)
+        let images = indices.iter().map(|&index| {
+            let (image, label) = self.at(index);
+            (image, label, Change::default())
+        });
+        Batch::gather(images, self.image_size(), device)
     }
 }
 
@@ -166,34 +164,32 @@ impl Iterator for Batches<'_> {
     type Item = Batch;
 
     fn next(&mut self) -> Option<Batch> {
-        let end = self
-            .next
-            .saturating_add(self.batch_size)
-            .min(self.order.len());
-        let indices = self
-            .order
-            .get(self.next..end)
-            .filter(|indices| !indices.is_empty())?;
-        let batch = match self.augmentation {
-            None => self.dataset.batch(indices, &self.device),
-            Some((augmentation, seed, epoch)) => {
-                let change = |place| augmentation.draw(seed, epoch, self.next + place);
-                self.dataset.changed_batch(indices, &self.device, change)
-            }
-        };
-        self.next = end;
-        Some(batch)
+        let (dataset, first) = (self.dataset, self.next);
+        let (_, left) = self.indices.split_at(first);
+        let indices = left.chunks(self.batch_size).next()?;
+        self.next += indices.len();
+        let images = indices.iter().enumerate().map(|(place, &index)| {
+            let change = match self.order {
+                Order::Sequential => Change::default(),
+                Order::Shuffled { seed, epoch } => {
+                    self.augmentation.draw(seed, epoch, first + place)
+                }
+            };
+            let (image, label) = dataset.at(index);
+            (image, label, change)
+        });
+        Some(Batch::gather(images, dataset.image_size(), &self.device))
     }
 
-    /// Leaves batches out without making them.
+    /// Skips batches without making them.
     fn nth(&mut self, count: usize) -> Option<Batch> {
         let images = count.saturating_mul(self.batch_size);
-        self.next = self.next.saturating_add(images).min(self.order.len());
+        self.next = self.next.saturating_add(images).min(self.indices.len());
         self.next()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = (self.order.len() - self.next).div_ceil(self.batch_size);
+        let left = (self.indices.len() - self.next).div_ceil(self.batch_size);
         (left, Some(left))
     }
 }

@@ -1,14 +1,27 @@
+//! The traits of burn's data loaders: `Dataset` for [`ImageDataset`], `Batcher` for batches.
+
 use burn::data::dataloader::batcher::Batcher;
 use burn::data::dataset::{Dataset, DatasetError};
 use burn::tensor::{Device, Int, Tensor};
+use thiserror::Error;
 
-use crate::batch::scale;
-use crate::{Batch, ImageDataset, IndexError};
+use crate::augmentation::Change;
+use crate::{Batch, ImageDataset};
 
-/// One labelled image, as burn's `Dataset` gives it.
+/// An index beyond the end of a data set.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("index {index} is out of bounds: the data set has {len} images")]
+pub struct IndexError {
+    /// The index.
+    pub index: usize,
+    /// The number of images.
+    pub len: usize,
+}
+
+/// One labelled image, an item of burn's `Dataset`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageItem {
-    /// Pixels, `[height, width]`, from 0 (black) to 255.
+    /// Pixels, `[height, width]`, from 0 (black) to 255 (white).
     pub pixels: Vec<u8>,
     /// Height and width in pixels.
     pub image_size: [usize; 2],
@@ -18,17 +31,16 @@ pub struct ImageItem {
 
 impl Dataset<ImageItem> for ImageDataset {
     fn get(&self, index: usize) -> Result<ImageItem, DatasetError> {
-        match (self.image(index), self.labels().get(index)) {
-            (Some(pixels), Some(&label)) => Ok(ImageItem {
-                pixels: pixels.to_vec(),
-                image_size: self.image_size(),
-                label,
-            }),
-            _ => Err(DatasetError::new(IndexError {
-                index,
-                len: ImageDataset::len(self),
-            })),
+        let len = ImageDataset::len(self);
+        if index >= len {
+            return Err(DatasetError::new(IndexError { index, len }));
         }
+        let (pixels, label) = self.at(index);
+        Ok(ImageItem {
+            pixels: pixels.to_vec(),
+            image_size: self.image_size(),
+            label,
+        })
     }
 
     fn len(&self) -> usize {
@@ -38,7 +50,7 @@ impl Dataset<ImageItem> for ImageDataset {
 
 /// Makes a [`Batch`] of [`ImageItem`]s for burn's `DataLoader`.
 ///
-/// The loop of this project does not need it: [`ImageDataset::batches`] copies each pixel once.
+/// Without burn's loaders, prefer [`ImageDataset::batches`], which copies each pixel only once.
 ///
 /// ```
 /// use burn::data::dataloader::batcher::Batcher;
@@ -56,22 +68,20 @@ impl Dataset<ImageItem> for ImageDataset {
 pub struct ImageBatcher;
 
 impl Batcher<ImageItem, Batch> for ImageBatcher {
-    /// Items of another size than the first one's are left out.
+    /// # Panics
+    ///
+    /// If the items differ in size.
     fn batch(&self, items: Vec<ImageItem>, device: &Device) -> Batch {
-        let [height, width] = items.first().map_or([0, 0], |item| item.image_size);
-        let items = items.iter().filter(|item| {
-            item.image_size == [height, width] && item.pixels.len() == height * width
+        let image_size = items.first().map_or([0, 0], |item| item.image_size);
+        let images = items.iter().map(|item| {
+            assert_eq!(item.image_size, image_size, "image sizes differ in a batch");
+            (item.pixels.as_slice(), item.label, Change::default())
         });
-        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-        for item in items {
-            pixels.extend(item.pixels.iter().map(|&pixel| scale(pixel)));
-            labels.push(i32::from(item.label));
-        }
-        Batch::from_host(pixels, labels, [height, width], device)
+        Batch::gather(images, image_size, device)
     }
 }
 
-/// Images and labels as a tuple, as the steps of a `LeNet` in burn's `Learner` take them.
+/// Images and labels as a tuple, the input of the steps that burn's `Learner` runs.
 impl Batcher<ImageItem, (Tensor<4>, Tensor<1, Int>)> for ImageBatcher {
     fn batch(&self, items: Vec<ImageItem>, device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
         let Batch { images, labels } = self.batch(items, device);

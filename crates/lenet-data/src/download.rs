@@ -1,5 +1,9 @@
+//! Downloading the files of a known data set into a folder. Only verified files get their name.
+
+use std::error::Error;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,62 +13,53 @@ use ureq::http::{Response, StatusCode};
 
 use crate::known::MAX_BYTES;
 use crate::verification::{Verification, verify};
-use crate::{DownloadProgress, KnownDataset, KnownFile};
+use crate::{DataError, DownloadProgress, KnownDataset, KnownFile, file};
 
-/// Getting no further than this until a timeout or a broken connection is not worth another try.
-const WORTH_ANOTHER_TRY: u64 = 64 << 10;
+/// A broken transfer that got this much further is worth resuming, in bytes.
+const WORTH_RESUMING: u64 = 64 << 10;
 
-/// What to fetch, and from where.
+/// What to download, and from where.
 pub(crate) struct Request<'a> {
     pub(crate) dataset: KnownDataset,
     pub(crate) files: &'a [KnownFile],
     pub(crate) mirrors: &'a [String],
     pub(crate) timeout: Duration,
+    pub(crate) progress: Option<&'a dyn DownloadProgress>,
 }
 
-/// Fetches the files into `folder`, each from the first mirror that gives the published one.
+/// Downloads the files into `folder`, each from the first mirror that serves the published one.
 ///
-/// A file takes its name only after its digest is proven. What came before a connection broke waits in a
-/// file beside it, and only the rest is asked for. A lock keeps a second process waiting until this one is
-/// done; it then finds the files there.
-pub(crate) fn fetch(
-    &Request {
-        dataset,
-        files,
-        mirrors,
-        timeout,
-    }: &Request<'_>,
-    folder: &Path,
-    progress: &dyn DownloadProgress,
-) -> Result<(), String> {
+/// A file is renamed to its final name only once it is verified. After a broken connection, the
+/// bytes received stay in a `.part` file beside it, and only the rest is requested. A lock makes a
+/// second process wait; it then finds the files in place.
+pub(crate) fn fetch(request: &Request<'_>, folder: &Path) -> Result<(), String> {
     let at_folder = |error: io::Error| format!("{}: {error}", folder.display());
     fs::create_dir_all(folder).map_err(at_folder)?;
     let lock = File::create(folder.join(".lock")).map_err(at_folder)?;
     lock.lock().map_err(at_folder)?;
 
     let agent: Agent = Agent::config_builder()
-        .timeout_connect(Some(timeout.min(Duration::from_secs(10))))
-        .timeout_recv_response(Some(timeout))
-        .timeout_recv_body(Some(timeout))
+        .timeout_connect(Some(request.timeout.min(Duration::from_secs(10))))
+        .timeout_recv_response(Some(request.timeout))
+        .timeout_recv_body(Some(request.timeout))
         .user_agent(concat!("lenet-data/", env!("CARGO_PKG_VERSION")))
         .build()
         .into();
 
-    for file in files {
+    for file in request.files {
         let path = folder.join(format!("{}.gz", file.name));
         if path.exists() {
             continue;
         }
         let download = Download {
             agent: &agent,
-            dataset,
+            request,
             file,
             part: folder.join(format!("{}.gz.part", file.name)),
             path: &path,
-            progress,
         };
         let mut failures = Vec::new();
-        let fetched = mirrors.iter().any(|mirror| {
+        let fetched = request.mirrors.iter().any(|mirror| {
             let url = format!("{mirror}{}.gz", file.name);
             match download.run(&url) {
                 Ok(()) => true,
@@ -77,7 +72,7 @@ pub(crate) fn fetch(
         });
         if !fetched {
             return Err(format!(
-                "no mirror gave {}:{}",
+                "no mirror served {}:{}",
                 file.name,
                 failures.concat()
             ));
@@ -86,47 +81,47 @@ pub(crate) fn fetch(
     Ok(())
 }
 
-/// One file on its way.
+/// The download of one file.
 struct Download<'a> {
     agent: &'a Agent,
-    dataset: KnownDataset,
+    request: &'a Request<'a>,
     file: &'a KnownFile,
+    /// Its final name.
     path: &'a Path,
-    /// Where it grows.
+    /// Its name until it is verified.
     part: PathBuf,
-    progress: &'a dyn DownloadProgress,
 }
 
 /// How one transfer ended.
 enum Transfer {
-    /// The server says that this was all; whether an earlier part was gone on with.
+    /// The server sent everything; `resumed` says whether this continued a partial download.
     Complete { resumed: bool },
     /// The connection broke.
     Cut {
-        /// Bytes there are now.
+        /// Length of the part now, in bytes.
         len: u64,
         reason: String,
     },
 }
 
 impl Download<'_> {
-    /// Tries again as long as it gets further.
+    /// Downloads and verifies the file, resuming as long as there is progress.
     fn run(&self, url: &str) -> Result<(), String> {
         let mut furthest = fs::metadata(&self.part).map_or(0, |part| part.len());
         loop {
             let transfer = self.transfer(url);
             if !matches!(transfer, Ok(Transfer::Complete { .. })) {
-                self.forget_if_empty();
+                self.remove_if_empty();
             }
             match transfer? {
-                Transfer::Cut { len, .. } if len >= furthest + WORTH_ANOTHER_TRY => furthest = len,
+                Transfer::Cut { len, .. } if len >= furthest + WORTH_RESUMING => furthest = len,
                 Transfer::Cut { reason, .. } => return Err(reason),
                 Transfer::Complete { resumed } => {
                     let Err(reason) = self.keep() else {
                         return Ok(());
                     };
                     fs::remove_file(&self.part).map_err(|error| self.at_part(&error))?;
-                    // The part may have been another mirror's, or damaged.
+                    // The part may have come from another mirror, or be damaged.
                     if !resumed {
                         return Err(reason);
                     }
@@ -135,7 +130,7 @@ impl Download<'_> {
         }
     }
 
-    /// Asks for what is missing, and writes it after the part.
+    /// Requests what is missing and appends it to the part.
     fn transfer(&self, url: &str) -> Result<Transfer, String> {
         let at_part = |error: io::Error| self.at_part(&error);
         let (mut part, mut len) = open_part(&self.part).map_err(at_part)?;
@@ -144,7 +139,7 @@ impl Download<'_> {
             request = request.header(RANGE, format!("bytes={len}-"));
         }
         let mut response = match request.call() {
-            // There is nothing after the part, so it may be whole.
+            // Nothing follows the part, so it may be complete.
             Err(ureq::Error::StatusCode(416)) if len > 0 => {
                 return Ok(Transfer::Complete { resumed: true });
             }
@@ -162,7 +157,7 @@ impl Download<'_> {
         let mut piece = vec![0; 64 << 10];
         loop {
             let bytes = match reader.read(&mut piece) {
-                Ok(n) => piece.get(..n).unwrap_or_default(),
+                Ok(read) => piece.split_at(read).0,
                 Err(error) => {
                     return Ok(Transfer::Cut {
                         len,
@@ -180,33 +175,36 @@ impl Download<'_> {
                 return Err(format!("more than {MAX_BYTES} bytes"));
             }
             if let Err(error) = part.write_all(bytes) {
-                // A full disk is not made better by a part that nobody can go on with.
+                // On a full disk, a part that cannot be resumed only wastes space.
                 drop(part);
                 let _ = fs::remove_file(&self.part);
                 return Err(self.at_part(&error));
             }
-            self.progress.received(self.file.name, len, total);
+            if let Some(progress) = self.request.progress {
+                progress.received(self.file.name, len, total);
+            }
         }
         part.sync_all().map_err(at_part)?;
         Ok(Transfer::Complete { resumed })
     }
 
-    /// Gives the part its name, if it is the published file.
+    /// Renames the part to its final name, if it is the published file.
     fn keep(&self) -> Result<(), String> {
-        let raw = fs::read(&self.part).map_err(|error| self.at_part(&error))?;
-        let name = Path::new(self.file.name);
-        let verified =
-            verify(self.dataset, self.file, name, &raw).map_err(|error| error.to_string())?;
-        if verified.by == Verification::Shape && self.file.gzip_md5.is_some() {
-            return Err("not compressed: only the compressed file has a digest".to_owned());
+        let (dataset, name) = (self.request.dataset, Path::new(self.file.name));
+        let verified = file::read(&self.part, MAX_BYTES)
+            .map_err(DataError::from)
+            .and_then(|raw| verify(dataset, self.file, name, raw));
+        let (_, by) = verified.map_err(|error| chain(&error))?;
+        if by == Verification::Shape && self.file.gzip_md5.is_some() {
+            return Err("not compressed, but only the compressed file has a digest".to_owned());
         }
         fs::rename(&self.part, self.path)
             .map_err(|error| format!("{}: {error}", self.path.display()))
     }
 
-    fn forget_if_empty(&self) {
+    fn remove_if_empty(&self) {
         if fs::metadata(&self.part).is_ok_and(|part| part.len() == 0) {
-            // Whether or not it can be removed, the next try writes over it.
+            // If this fails, the next attempt overwrites it.
             let _ = fs::remove_file(&self.part);
         }
     }
@@ -216,9 +214,9 @@ impl Download<'_> {
     }
 }
 
-/// Opens the file that grows, to write at its end, and says how long it is.
+/// Opens the part for writing at its end, and returns its length.
 ///
-/// Not with `append`: Windows denies `set_len` to a handle that may only append.
+/// Not in append mode: Windows denies `set_len` to such a handle.
 fn open_part(path: &Path) -> io::Result<(File, u64)> {
     let mut part = OpenOptions::new()
         .create(true)
@@ -229,13 +227,13 @@ fn open_part(path: &Path) -> io::Result<(File, u64)> {
     Ok((part, len))
 }
 
-/// Empties the part. The position goes back too: beyond the end, the next write would leave a gap.
+/// Empties the part and rewinds: a write beyond the end would leave a gap.
 fn start_over(part: &mut File) -> io::Result<()> {
     part.set_len(0)?;
     part.rewind()
 }
 
-/// Whether this is the rest of a file after `len` bytes.
+/// Whether the response is the rest of a file after `len` bytes.
 fn continues<B>(response: &Response<B>, len: u64) -> bool {
     let range = response.headers().get(CONTENT_RANGE);
     let range = range.and_then(|range| range.to_str().ok());
@@ -244,12 +242,20 @@ fn continues<B>(response: &Response<B>, len: u64) -> bool {
         && start.and_then(|start| start.parse().ok()) == Some(len)
 }
 
+/// An error and its sources on one line.
+fn chain(error: &dyn Error) -> String {
+    let sources = iter::successors(error.source(), |&source| source.source());
+    sources.fold(error.to_string(), |text, source| {
+        format!("{text}: {source}")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Windows denies truncation to a handle that may only append. Elsewhere, such a handle shows by writing
-    /// at the end whatever its position.
+    /// Windows denies truncation to a handle in append mode. Elsewhere, such a handle gives itself
+    /// away by writing at the end whatever its position.
     #[test]
     fn a_part_can_be_written_anywhere_and_continues_at_its_end() -> io::Result<()> {
         let folder = tempfile::tempdir()?;

@@ -2,43 +2,47 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::KnownDataset;
 use crate::idx::{ElementType, IdxError};
+use crate::{FileError, KnownDataset};
 
-/// Why a data set cannot be had.
+/// Why a data set could not be loaded or used.
+///
+/// A message does not repeat its [`source`](std::error::Error::source): print the chain, for
+/// example with `{error:#}` of `anyhow`.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// The data set is in none of the places that were looked at.
-    #[error("{dataset} was not found. Looked in:{}{}{}", list(searched), download_note(download), ways(*dataset))]
+    /// The data set is not on disk and was not downloaded.
+    #[error(
+        "{dataset} was not found. Searched:{}\n\
+         It was not downloaded: {download}\n\
+         To get it, connect to the network and run again, or put its four files (plain or .gz) into \
+         DIR/{dataset} and pass DIR with --data-dir or LENET_DATA_DIR. They are published at {}",
+        list(searched), dataset.homepage()
+    )]
     Missing {
         /// The data set.
         dataset: KnownDataset,
-        /// Every place and what it lacks, in the order of the search.
+        /// Every folder searched and what it lacks, in order.
         searched: Vec<SearchedPlace>,
-        /// Why it was not downloaded either.
+        /// Why it was not downloaded.
         download: String,
     },
-    /// A file could not be read or written.
-    #[error("{path}: {source}", path = path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// A file is no intact IDX file.
-    #[error("{path}: {source}", path = path.display())]
+    /// A file could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file is not an intact IDX file.
+    #[error("{path}")]
     Idx {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: IdxError,
     },
-    /// An IDX file holds something else than images or labels.
+    /// An IDX file holds something other than images or labels.
     #[error(
         "{path}: expected rank {expected_rank} of u8 ({}), found rank {found_rank} of {found_type}",
-        role(*expected_rank), path = path.display()
+        role(*expected_rank)
     )]
     Kind {
         /// The file.
@@ -50,11 +54,10 @@ pub enum DataError {
         /// Element type in the file.
         found_type: ElementType,
     },
-    /// A file of a known data set has another shape than the published one.
+    /// A file of a known data set does not have the published shape.
     #[error(
-        "{path}: {dataset} has shape {expected:?} here, the file has {found:?}\n\
-         Remove or replace the file, or name another folder.",
-        path = path.display()
+        "{path}: expected shape {expected:?} for {dataset}, found {found:?}\n\
+         Remove or replace the file, or choose another folder."
     )]
     Shape {
         /// The file.
@@ -68,9 +71,8 @@ pub enum DataError {
     },
     /// A file is not the published one.
     #[error(
-        "{path}: not the published {dataset} file: SHA-256 of its decompressed bytes should be\n  \
-         {expected}, but is\n  {found}\nRemove or replace the file, or name another folder.",
-        path = path.display()
+        "{path}: not the published {dataset} file: expected SHA-256 of the decompressed bytes\n  \
+         {expected}, found\n  {found}\nRemove or replace the file, or choose another folder."
     )]
     Digest {
         /// The file.
@@ -79,15 +81,14 @@ pub enum DataError {
         dataset: KnownDataset,
         /// The published digest in hexadecimal.
         expected: String,
-        /// The file's digest in hexadecimal.
+        /// The digest of the file in hexadecimal.
         found: String,
     },
     /// A compressed file is not the published one.
     #[error(
-        "{path}: not the published {dataset} file: MD5 of the compressed file should be\n  \
-         {expected}, but is\n  {found}\nRemove or replace the file, or name another folder. If it \
-         was compressed again, decompress it: it is then verified by type and shape alone.",
-        path = path.display()
+        "{path}: not the published {dataset} file: expected MD5 of the compressed file\n  \
+         {expected}, found\n  {found}\nRemove or replace the file, or choose another folder. If it \
+         was compressed again, decompress it: it is then verified by type and shape alone."
     )]
     GzipDigest {
         /// The file.
@@ -96,13 +97,13 @@ pub enum DataError {
         dataset: KnownDataset,
         /// The published digest in hexadecimal.
         expected: String,
-        /// The file's digest in hexadecimal.
+        /// The digest of the file in hexadecimal.
         found: String,
     },
-    /// A file's digest is that of another published file.
+    /// A file has the digest of a different published file.
     #[error(
         "{path}: expected {dataset}'s {expected}, found {found_dataset}'s {found}\n{}",
-        way_to(*dataset, *found_dataset), path = path.display()
+        remedy(*dataset, *found_dataset)
     )]
     Foreign {
         /// The file.
@@ -116,7 +117,7 @@ pub enum DataError {
         /// The name of the file it is.
         found: &'static str,
     },
-    /// Images and labels are not of the same number.
+    /// The numbers of images and labels differ.
     #[error("{images} images but {labels} labels")]
     CountMismatch {
         /// Number of whole images.
@@ -124,8 +125,10 @@ pub enum DataError {
         /// Number of labels.
         labels: usize,
     },
-    /// A label names no class.
-    #[error("label {found} of image {index} is beyond the {classes} classes (0 to {})", classes.saturating_sub(1))]
+    /// A label is not an index into the class names.
+    #[error(
+        "image {index} has label {found}, but labels must be less than {classes}, the number of classes"
+    )]
     Label {
         /// Index of the image.
         index: usize,
@@ -134,78 +137,54 @@ pub enum DataError {
         /// Number of classes.
         classes: usize,
     },
-    /// Images without pixels.
-    #[error("images of {height}×{width} pixels hold nothing")]
+    /// Images have no pixels.
+    #[error("images must have at least one pixel, got {height}×{width}")]
     ImageSize {
         /// Height in pixels.
         height: usize,
         /// Width in pixels.
         width: usize,
     },
-    /// A batch of no images.
-    #[error("batch size is 0: it must be at least 1")]
+    /// The batch size is 0.
+    #[error("batch size must be at least 1, got 0")]
     BatchSize,
 }
 
-/// A folder in which a data set was looked for.
+/// A folder that was searched for a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SearchedPlace {
     /// The folder.
     pub folder: PathBuf,
-    /// Why it was looked at, as `LENET_DATA_DIR`.
+    /// Why it was searched, such as `LENET_DATA_DIR`.
     pub reason: &'static str,
-    /// Names of the files that are there, plain or with `.gz`.
+    /// Names of the files present, plain or with `.gz`.
     pub found: Vec<String>,
-    /// Names of the files that are not there.
+    /// Names of the missing files.
     pub missing: Vec<&'static str>,
 }
 
-/// An index beyond the end of a data set.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("index {index} is beyond the {len} images of the data set")]
-pub struct IndexError {
-    /// The index asked for.
-    pub index: usize,
-    /// The number of images.
-    pub len: usize,
-}
-
 fn list(searched: &[SearchedPlace]) -> String {
-    searched
-        .iter()
-        .map(|place| {
-            let files = match place.found.as_slice() {
-                [] => "none of its files".to_owned(),
-                found => format!(
-                    "has {}; lacks {}",
-                    found.join(", "),
-                    place.missing.join(", ")
-                ),
-            };
-            format!("\n  {} ({}): {files}", place.folder.display(), place.reason)
-        })
-        .collect()
+    let lines = searched.iter().map(|place| {
+        let files = match place.found.as_slice() {
+            [] => "none of its files".to_owned(),
+            found => format!(
+                "has {}; missing {}",
+                found.join(", "),
+                place.missing.join(", ")
+            ),
+        };
+        format!("\n  {} ({}): {files}", place.folder.display(), place.reason)
+    });
+    lines.collect()
 }
 
-fn download_note(download: &str) -> String {
-    format!("\nIt was not downloaded: {download}")
-}
-
-fn ways(dataset: KnownDataset) -> String {
-    format!(
-        "\nTo get it, either connect to the network and run again, or put its four files (plain or .gz) \
-         into DIR/{dataset} and name DIR with --data-dir or LENET_DATA_DIR. They are published at {}",
-        dataset.homepage()
-    )
-}
-
-fn way_to(dataset: KnownDataset, found: KnownDataset) -> String {
+fn remedy(dataset: KnownDataset, found: KnownDataset) -> String {
     if dataset == found {
         return "Rename the file, or replace it.".to_owned();
     }
     format!(
-        "To use {found}, choose it with --dataset {found} or KnownDataset::{found:?}; for {dataset}, name \
+        "To use {found}, choose it with --dataset {found} or KnownDataset::{found:?}; for {dataset}, choose \
          another folder with --data-dir or LENET_DATA_DIR."
     )
 }
@@ -213,6 +192,7 @@ fn way_to(dataset: KnownDataset, found: KnownDataset) -> String {
 fn role(rank: usize) -> &'static str {
     match rank {
         3 => "images",
-        _ => "labels",
+        1 => "labels",
+        _ => unreachable!("images have rank 3 and labels rank 1, not {rank}"),
     }
 }

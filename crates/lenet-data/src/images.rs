@@ -1,13 +1,16 @@
-use std::path::Path;
+//! Labelled images in memory: building, selecting, splitting. Batches of tensors are in `batch`.
+
+use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::DataError;
-use crate::idx::{ElementType, Idx};
-use crate::synthetic::SIZE;
-use crate::{Verification, verification};
+use crate::shared_bytes::SharedBytes;
+use crate::{DataError, IdxFile, Verification, permutation, verification};
 
 /// Labelled grey images in one contiguous buffer.
+///
+/// Cloning is cheap: clones and [`take`](Self::take) share the pixels.
 ///
 /// ```
 /// use lenet_data::ImageDataset;
@@ -20,26 +23,26 @@ use crate::{Verification, verification};
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ImageDataset {
-    name: String,
-    images: Vec<u8>,
-    labels: Vec<u8>,
+    name: Arc<str>,
+    images: SharedBytes,
+    labels: SharedBytes,
     image_size: [usize; 2],
-    class_names: Vec<String>,
+    class_names: Arc<[String]>,
     synthetic: bool,
     verification: Option<Verification>,
 }
 
-/// A data set as it is published: one part to train on, one to test with.
+/// A data set as it is published: images to train on, and images to test with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Splits {
-    /// What the network learns from.
+    /// The images to train on.
     pub train: ImageDataset,
-    /// What it is judged by; never used to choose anything.
+    /// The images to test with, never used for training or for choosing a model.
     pub test: ImageDataset,
 }
 
 impl Splits {
-    /// What vouches for both parts, see [`ImageDataset::verification`].
+    /// The weaker verification of the two parts, see [`ImageDataset::verification`].
     ///
     /// ```
     /// use lenet_data::{Verification, synthetic};
@@ -68,7 +71,39 @@ impl ImageDataset {
         image_size: [usize; 2],
         class_names: impl IntoIterator<Item = S>,
     ) -> Result<Self, DataError> {
-        let class_names: Vec<String> = class_names.into_iter().map(Into::into).collect();
+        let name = name.into().into();
+        let class_names = class_names.into_iter().map(Into::into).collect();
+        Self::from_parts(name, images.into(), labels.into(), image_size, class_names)
+    }
+
+    /// Builds the data set from an IDX file of images and one of labels.
+    ///
+    /// The pixels stay where the file was read to. See [`IdxFile`] for an example.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Kind`] if a file does not hold images (`u8`, rank 3) or labels (`u8`, rank 1);
+    /// another [`DataError`] if they do not fit together, as for [`new`](Self::new).
+    pub fn from_idx<S: Into<String>>(
+        name: impl Into<String>,
+        images: IdxFile,
+        labels: IdxFile,
+        class_names: impl IntoIterator<Item = S>,
+    ) -> Result<Self, DataError> {
+        let (images, [_, height, width]) = images.into_bytes::<3>()?;
+        let (labels, [_]) = labels.into_bytes::<1>()?;
+        let name = name.into().into();
+        let class_names = class_names.into_iter().map(Into::into).collect();
+        Self::from_parts(name, images, labels, [height, width], class_names)
+    }
+
+    fn from_parts(
+        name: Arc<str>,
+        images: SharedBytes,
+        labels: SharedBytes,
+        image_size: [usize; 2],
+        class_names: Arc<[String]>,
+    ) -> Result<Self, DataError> {
         let [height, width] = image_size;
         let pixels = height.checked_mul(width).filter(|&pixels| pixels > 0);
         let pixels = pixels.ok_or(DataError::ImageSize { height, width })?;
@@ -79,18 +114,16 @@ impl ImageDataset {
             });
         }
         let classes = class_names.len();
-        if let Some(index) = labels
-            .iter()
-            .position(|&label| usize::from(label) >= classes)
-        {
+        let mut numbered = labels.iter().copied().enumerate();
+        if let Some((index, found)) = numbered.find(|&(_, label)| usize::from(label) >= classes) {
             return Err(DataError::Label {
                 index,
-                found: labels.get(index).copied().unwrap_or_default(),
+                found,
                 classes,
             });
         }
         Ok(Self {
-            name: name.into(),
+            name,
             images,
             labels,
             image_size,
@@ -100,56 +133,12 @@ impl ImageDataset {
         })
     }
 
-    /// Builds the data set from the decompressed bytes of an IDX file of images and one of labels.
-    ///
-    /// # Errors
-    ///
-    /// [`DataError`] naming the file, if either is no IDX file, has another rank or element type
-    /// than images (`u8`, rank 3) or labels (`u8`, rank 1) have, or the two do not fit together.
-    pub fn from_idx<S: Into<String>>(
-        name: impl Into<String>,
-        (images_path, images): (&Path, Vec<u8>),
-        (labels_path, labels): (&Path, Vec<u8>),
-        class_names: impl IntoIterator<Item = S>,
-    ) -> Result<Self, DataError> {
-        let (images, shape) = bytes_of_rank::<3>(images_path, images)?;
-        let (labels, _) = bytes_of_rank::<1>(labels_path, labels)?;
-        let [_, height, width] = shape;
-        Self::new(name, images, labels, [height, width], class_names)
-    }
-
-    /// Drawings of the project, marked as such so that nothing shown of them passes for real.
-    pub(crate) fn drawings(
-        name: &str,
-        images: Vec<u8>,
-        labels: Vec<u8>,
-        class_names: &[&str],
-    ) -> Self {
+    /// Marks the images as synthetic, so that nothing made from them passes for real.
+    pub(crate) fn marked_synthetic(self) -> Self {
         Self {
-            name: name.to_owned(),
-            images,
-            labels,
-            image_size: [SIZE, SIZE],
-            class_names: class_names.iter().map(|&name| name.to_owned()).collect(),
             synthetic: true,
-            verification: None,
+            ..self
         }
-    }
-
-    /// The name, as `fashion-mnist`.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether the images are drawings of the project, see [`synthetic`](crate::synthetic).
-    pub fn is_synthetic(&self) -> bool {
-        self.synthetic
-    }
-
-    /// What vouches for the images, if they are of a published data set that a
-    /// [`Loader`](crate::Loader) read.
-    pub fn verification(&self) -> Option<Verification> {
-        self.verification
     }
 
     pub(crate) fn verified_by(self, verification: Verification) -> Self {
@@ -159,12 +148,28 @@ impl ImageDataset {
         }
     }
 
+    /// The name, such as `fashion-mnist`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the images were generated by [`synthetic`](crate::synthetic).
+    pub fn is_synthetic(&self) -> bool {
+        self.synthetic
+    }
+
+    /// How the images were verified, if a [`Loader`](crate::Loader) read them from a published
+    /// data set.
+    pub fn verification(&self) -> Option<Verification> {
+        self.verification
+    }
+
     /// The number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is no image.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
@@ -184,65 +189,125 @@ impl ImageDataset {
         &self.labels
     }
 
-    /// All pixels, `[image, height, width]`, from 0 (black) to 255.
+    /// All pixels, `[image, height, width]`, from 0 (black) to 255 (white).
     pub fn images(&self) -> &[u8] {
         &self.images
     }
 
-    /// The pixels of one image, `[height, width]`, or `None` beyond the end.
+    /// The pixels of one image, `[height, width]`, or `None` if there is no such image.
     pub fn image(&self, index: usize) -> Option<&[u8]> {
-        let [height, width] = self.image_size;
-        self.images.chunks_exact(height * width).nth(index)
+        self.images.chunks_exact(self.pixels()).nth(index)
     }
 
-    /// SHA-256 of image size, labels and pixels, in hexadecimal: the same for the same images,
-    /// whatever file they came from.
+    /// Pixels of one image.
+    fn pixels(&self) -> usize {
+        let [height, width] = self.image_size;
+        height * width
+    }
+
+    /// One image and its label.
+    #[track_caller]
+    pub(crate) fn at(&self, index: usize) -> (&[u8], u8) {
+        match (self.image(index), self.labels.get(index)) {
+            (Some(image), Some(&label)) => (image, label),
+            _ => panic_out_of_bounds(index, self.len()),
+        }
+    }
+
+    /// SHA-256 of image size, labels and pixels, in hexadecimal.
+    ///
+    /// Equal images have equal digests, whatever file they came from.
     pub fn digest(&self) -> String {
         let mut digest = Sha256::new();
         for size in self.image_size {
             digest.update((size as u64).to_le_bytes());
         }
         digest.update((self.labels.len() as u64).to_le_bytes());
-        digest.update(&self.labels);
-        digest.update(&self.images);
+        digest.update(&*self.labels);
+        digest.update(&*self.images);
         verification::hexadecimal(&digest.finalize())
     }
 
-    /// The images at these indices, in this order; indices beyond the end are left out.
+    /// The images at these indices, in this order.
+    ///
+    /// # Panics
+    ///
+    /// If an index is out of bounds, as indexing a slice does.
     #[must_use]
+    #[track_caller]
     pub fn select(&self, indices: &[usize]) -> Self {
-        let [height, width] = self.image_size;
-        let mut images = Vec::with_capacity(indices.len() * height * width);
+        let mut images = Vec::with_capacity(indices.len() * self.pixels());
         let mut labels = Vec::with_capacity(indices.len());
         for &index in indices {
-            if let (Some(image), Some(&label)) = (self.image(index), self.labels.get(index)) {
-                images.extend_from_slice(image);
-                labels.push(label);
-            }
+            let (image, label) = self.at(index);
+            images.extend_from_slice(image);
+            labels.push(label);
         }
         Self {
-            images,
-            labels,
-            name: self.name.clone(),
-            class_names: self.class_names.clone(),
-            ..*self
+            images: images.into(),
+            labels: labels.into(),
+            ..self.clone()
         }
     }
 
-    /// Divides at random into a part to train on and `validation` images to choose by.
+    /// The first `count` images, or all if there are fewer. Shares the pixels.
     ///
-    /// The division depends on the seed alone. At most all images become validation images.
+    /// ```
+    /// use lenet_data::synthetic;
+    ///
+    /// let garments = synthetic::garments(20, 0);
+    /// assert_eq!(garments.take(12), synthetic::garments(12, 0));
+    /// ```
+    #[must_use]
+    pub fn take(&self, count: usize) -> Self {
+        let count = count.min(self.len());
+        Self {
+            images: self.images.head(count * self.pixels()),
+            labels: self.labels.head(count),
+            ..self.clone()
+        }
+    }
+
+    /// The images of one class, or `None` if no class has this name.
+    ///
+    /// ```
+    /// use lenet_data::synthetic;
+    ///
+    /// let garments = synthetic::garments(100, 0);
+    /// let coats = garments.of_class("coat").expect("a class of Fashion-MNIST");
+    /// assert_eq!(coats.labels(), [4; 10]);
+    /// assert!(garments.of_class("hat").is_none());
+    /// ```
+    #[must_use]
+    pub fn of_class(&self, name: &str) -> Option<Self> {
+        let class = self.class_names.iter().position(|class| class == name)?;
+        let labels = self.labels.iter().enumerate();
+        let indices = labels.filter(|&(_, &label)| usize::from(label) == class);
+        Some(self.select(&indices.map(|(index, _)| index).collect::<Vec<_>>()))
+    }
+
+    /// Splits at random into images to train on and `validation` images, in this order.
+    ///
+    /// The split depends only on the seed. If there are fewer images than `validation`, all of
+    /// them become validation images.
     #[must_use]
     pub fn split_validation(&self, validation: usize, seed: u64) -> (Self, Self) {
-        // An epoch that training never reaches.
-        let order = crate::permutation(self.len(), seed, u64::from(u32::MAX));
+        // An epoch that no training reaches.
+        let order = permutation(self.len(), seed, u64::from(u32::MAX));
         let (validation, train) = order.split_at(validation.min(self.len()));
         (self.select(train), self.select(validation))
     }
 }
 
-impl std::fmt::Debug for ImageDataset {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+#[cold]
+#[track_caller]
+#[expect(clippy::panic, reason = "a wrong index is a bug of the caller")]
+fn panic_out_of_bounds(index: usize, len: usize) -> ! {
+    panic!("index {index} is out of bounds: the data set has {len} images");
+}
+
+impl fmt::Debug for ImageDataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ImageDataset")
             .field("name", &self.name)
             .field("len", &self.len())
@@ -251,28 +316,4 @@ impl std::fmt::Debug for ImageDataset {
             .field("synthetic", &self.synthetic)
             .finish_non_exhaustive()
     }
-}
-
-/// The elements of an IDX file that must be of rank `R` and of bytes.
-fn bytes_of_rank<const R: usize>(
-    path: &Path,
-    mut bytes: Vec<u8>,
-) -> Result<(Vec<u8>, [usize; R]), DataError> {
-    let idx = Idx::parse(&bytes).map_err(|source| DataError::Idx {
-        path: path.to_owned(),
-        source,
-    })?;
-    let found_type = idx.element_type();
-    let shape: Result<[usize; R], _> = idx.shape().try_into();
-    let (Ok(shape), ElementType::U8) = (shape, found_type) else {
-        return Err(DataError::Kind {
-            path: path.to_owned(),
-            expected_rank: R,
-            found_rank: idx.shape().len(),
-            found_type,
-        });
-    };
-    let header = bytes.len() - idx.payload().len();
-    bytes.drain(..header);
-    Ok((bytes, shape))
 }

@@ -1,14 +1,16 @@
+//! The known data sets: class names, files, digests, mirrors and licences. No file is touched here.
+
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// Largest file that is read or fetched, and most bytes that it is inflated to: the largest of the
-/// family has 47 MB.
+/// Largest file to read or download in bytes, also once decompressed; the largest published one has
+/// 47 MB.
 pub(crate) const MAX_BYTES: u64 = 64 << 20;
 
-/// A data set of the MNIST family: 28×28 grey images of ten classes, 60,000 to train and 10,000
-/// to test.
+/// A data set of the MNIST family: 28×28 grey images of ten classes, 60,000 to train on and 10,000
+/// to test with.
 ///
 /// ```
 /// use lenet_data::KnownDataset;
@@ -29,48 +31,33 @@ pub enum KnownDataset {
     Kmnist,
 }
 
-/// What one of the four files of a data set holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FileRole {
-    /// Images to train on.
-    TrainImages,
-    /// Labels to train on.
-    TrainLabels,
-    /// Images to test with.
-    TestImages,
-    /// Labels to test with.
-    TestLabels,
-}
-
 /// One file of a data set, as published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KnownFile {
-    /// What it holds.
-    pub role: FileRole,
     /// Its name without `.gz`.
     pub name: &'static str,
     /// Dimensions in its IDX header: `[images, 28, 28]` or `[labels]`.
     pub shape: &'static [usize],
-    /// SHA-256 of its decompressed bytes in hexadecimal, where it is established.
+    /// SHA-256 of its decompressed bytes in hexadecimal, if known.
     pub sha256: Option<&'static str>,
-    /// MD5 of the gzip-compressed file in hexadecimal, where that is all there is to go by.
+    /// MD5 of the gzip-compressed file in hexadecimal, where only this digest is published.
     pub gzip_md5: Option<&'static str>,
 }
 
-/// A name that is no data set's.
+/// A name that is not the name of a known data set.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("unknown data set '{found}': expected mnist, fashion-mnist or kmnist")]
 pub struct UnknownDataset {
-    /// The name given.
+    /// The name.
     pub found: String,
 }
 
 impl KnownDataset {
-    /// All of them.
+    /// All known data sets.
     pub const ALL: [Self; 3] = [Self::Mnist, Self::FashionMnist, Self::Kmnist];
 
-    /// The name, as parsed and printed, and the name of its folder.
+    /// The name that is parsed and printed, also the name of its folder.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mnist => "mnist",
@@ -104,7 +91,7 @@ impl KnownDataset {
         [28, 28]
     }
 
-    /// Where the data set is published.
+    /// The web page of the data set.
     pub fn homepage(self) -> &'static str {
         match self {
             Self::Mnist => "http://yann.lecun.com/exdb/mnist/",
@@ -113,7 +100,7 @@ impl KnownDataset {
         }
     }
 
-    /// Under which terms it may be used.
+    /// The licence, and the people or organisation behind the data set.
     pub fn licence(self) -> &'static str {
         match self {
             Self::Mnist => "no explicit licence; Yann LeCun, Corinna Cortes, Christopher Burges",
@@ -122,7 +109,7 @@ impl KnownDataset {
         }
     }
 
-    /// Folders of the web, each ending in `/`, that hold the gzip-compressed files; tried in turn.
+    /// URLs, each ending in `/`, under which the gzip-compressed files are published; tried in turn.
     pub fn mirrors(self) -> &'static [&'static str] {
         match self {
             Self::Mnist => &[
@@ -137,10 +124,10 @@ impl KnownDataset {
         }
     }
 
-    /// The four files: images and labels to train on, then to test with.
+    /// The four files: images and labels to train on, then images and labels to test with.
     ///
-    /// MNIST and Fashion-MNIST are known by the SHA-256 of the decompressed files, KMNIST by the MD5 of
-    /// the compressed ones: decompressed, its files are verified by type and shape alone.
+    /// MNIST and Fashion-MNIST are verified by the SHA-256 of the decompressed files, KMNIST by the
+    /// MD5 of the compressed ones. Decompressed files of KMNIST are verified by type and shape alone.
     ///
     /// ```
     /// use lenet_data::KnownDataset;
@@ -174,42 +161,21 @@ impl KnownDataset {
             ]
             .map(by_gzip_md5),
         };
-        let file = |role, name, shape, (sha256, gzip_md5)| KnownFile {
-            role,
+        let file = |name, shape, (sha256, gzip_md5)| KnownFile {
             name,
             shape,
             sha256,
             gzip_md5,
         };
         [
-            file(
-                FileRole::TrainImages,
-                "train-images-idx3-ubyte",
-                &[60_000, 28, 28],
-                train_images,
-            ),
-            file(
-                FileRole::TrainLabels,
-                "train-labels-idx1-ubyte",
-                &[60_000],
-                train_labels,
-            ),
-            file(
-                FileRole::TestImages,
-                "t10k-images-idx3-ubyte",
-                &[10_000, 28, 28],
-                test_images,
-            ),
-            file(
-                FileRole::TestLabels,
-                "t10k-labels-idx1-ubyte",
-                &[10_000],
-                test_labels,
-            ),
+            file("train-images-idx3-ubyte", &[60_000, 28, 28], train_images),
+            file("train-labels-idx1-ubyte", &[60_000], train_labels),
+            file("t10k-images-idx3-ubyte", &[10_000, 28, 28], test_images),
+            file("t10k-labels-idx1-ubyte", &[10_000], test_labels),
         ]
     }
 
-    /// Whose published file has one of these digests, and its name.
+    /// The published file with one of these digests, and its data set.
     pub(crate) fn publisher(
         sha256: &str,
         gzip_md5: Option<&str>,
@@ -223,7 +189,7 @@ impl KnownDataset {
         })
     }
 
-    /// Folders within a data directory in which it may lie; the second is torchvision's.
+    /// Folders of a data directory to search; the second is torchvision's.
     pub(crate) fn folders(self) -> [&'static str; 2] {
         match self {
             Self::Mnist => ["mnist", "MNIST/raw"],

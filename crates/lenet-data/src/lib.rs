@@ -4,16 +4,17 @@
 //!
 //! # Map of the crate
 //!
-//! | to do this | use |
+//! | task | items |
 //! |---|---|
-//! | read or write IDX bytes | [`idx`] |
-//! | get MNIST, Fashion-MNIST, KMNIST | [`KnownDataset`], [`Loader`], [`Verification`] |
-//! | hold images and labels | [`ImageDataset`], [`Splits`] |
+//! | parse or write IDX bytes | [`idx`] |
+//! | load MNIST, Fashion-MNIST, KMNIST | [`KnownDataset`], [`Loader`], [`Verification`] |
+//! | load your own IDX files | [`IdxFile`], [`ImageDataset::from_idx`] |
+//! | hold, select and split images | [`ImageDataset`], [`Splits`] |
 //! | feed a network | [`ImageDataset::batches`], [`Batch`], [`Order`] |
-//! | change images at random while training | [`Augmentation`] |
+//! | augment training images | [`Augmentation`] |
+//! | generate images without any file | [`synthetic`] |
 //! | read any picture file | `Picture` (feature `pictures`) |
-//! | work with burn's loaders | `ImageItem`, `ImageBatcher` (feature `dataset`) |
-//! | do without any file | [`synthetic`] |
+//! | use burn's data loaders | `ImageItem`, `ImageBatcher` (feature `dataset`) |
 
 mod augmentation;
 mod batch;
@@ -22,26 +23,33 @@ mod burn_dataset;
 #[cfg(feature = "download")]
 mod download;
 mod error;
+mod file;
 mod gzip;
 pub mod idx;
+mod idx_file;
 mod images;
 mod known;
 mod loader;
-mod permutation;
 #[cfg(feature = "pictures")]
 mod picture;
+mod progress;
+mod random;
+mod shared_bytes;
 pub mod synthetic;
 mod verification;
 
 pub use augmentation::Augmentation;
 pub use batch::{Batch, Batches, Order};
 #[cfg(feature = "dataset")]
-pub use burn_dataset::{ImageBatcher, ImageItem};
-pub use error::{DataError, IndexError, SearchedPlace};
+pub use burn_dataset::{ImageBatcher, ImageItem, IndexError};
+pub use error::{DataError, SearchedPlace};
+pub use file::FileError;
+pub use idx_file::IdxFile;
 pub use images::{ImageDataset, Splits};
-pub use known::{FileRole, KnownDataset, KnownFile, UnknownDataset};
-pub use loader::{DownloadProgress, Loader};
-pub use permutation::permutation;
+pub use known::{KnownDataset, KnownFile, UnknownDataset};
+pub use loader::Loader;
 #[cfg(feature = "pictures")]
-pub use picture::{Picture, PictureError, Polarity};
+pub use picture::{Picture, PictureError, Polarity, UnknownPolarity};
+pub use progress::DownloadProgress;
+pub use random::permutation;
 pub use verification::Verification;

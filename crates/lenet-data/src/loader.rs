@@ -1,49 +1,46 @@
-use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Read};
+//! Finding the files of a known data set, on disk or else by downloading them.
+//!
+//! Whether a file is the published one is decided in `verification`.
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::known::MAX_BYTES;
 use crate::verification::{Verification, verify};
-use crate::{DataError, ImageDataset, KnownDataset, KnownFile, SearchedPlace, Splits};
-
-/// How long a mirror may be silent or slow.
-const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Told of every piece of a download.
-pub trait DownloadProgress {
-    /// `received` bytes of `file` have come so far; `total` as the server announced it, if it did.
-    fn received(&self, file: &str, received: u64, total: Option<u64>);
-}
+use crate::{
+    DataError, DownloadProgress, ImageDataset, KnownDataset, KnownFile, SearchedPlace, Splits, file,
+};
 
 /// Finds, verifies and loads a [`KnownDataset`].
 ///
-/// The places, in this order: the directory given, the directory in the environment variable
-/// `LENET_DATA_DIR`, `datasets/` in the working directory, `lenet/` in the user's cache directory.
-/// In each, the files may be plain or gzip-compressed, in the data set's folder
-/// (`fashion-mnist/`) or in torchvision's (`FashionMNIST/raw/`); in the first two also directly.
-/// The first folder that has all four is used, and a damaged or foreign file there is an error,
-/// never silently passed over.
+/// It searches these directories in order: the one given by
+/// [`with_directory`](Self::with_directory), the one in the environment variable `LENET_DATA_DIR`,
+/// `datasets/` in the working directory, and `lenet/` in the user's cache directory. In each, the
+/// files may be plain or gzip-compressed, in the data set's own folder (`fashion-mnist/`) or in
+/// torchvision's (`FashionMNIST/raw/`); in the first two also in the directory itself. The first
+/// folder with all four files is used. A damaged or foreign file in it is an error; the search
+/// never silently moves on to another folder.
 ///
-/// A file must have the digest of the published one. KMNIST's digests are of the compressed files:
-/// where only decompressed ones lie, they are verified by type and shape alone, which
-/// [`Splits::verification`] reports and a warning of `tracing` names.
+/// With the feature `download`, a data set that is not on disk is downloaded to the cache
+/// directory, unless [`with_download(false)`](Self::with_download) is set or the environment
+/// variable `LENET_OFFLINE` is set and not empty. Downloads are tested on Linux. On Windows they
+/// are untested, but use only file operations that Windows documents as permitted.
 ///
-/// With the feature `download` and [`with_download`](Self::with_download), a data set found
-/// nowhere is fetched into the cache directory, unless the environment variable `LENET_OFFLINE` is
-/// set and not empty. Downloads are tested on Linux. Files are opened, truncated and renamed only in
-/// ways that Windows documents as permitted, but no Windows machine was at hand to try it.
+/// Every file must have the digest of the published one. KMNIST publishes digests of the
+/// compressed files only: decompressed copies are verified by type and shape, which
+/// [`Splits::verification`] reports and a `tracing` warning points out.
 ///
 /// ```
 /// use lenet_data::{DataError, KnownDataset, Loader};
 ///
-/// let nowhere = tempfile::tempdir()?;
-/// let loader = Loader::new(KnownDataset::Kmnist).with_directory(nowhere.path());
+/// let empty = tempfile::tempdir()?;
+/// let loader = Loader::new(KnownDataset::Kmnist)
+///     .with_directory(empty.path())
+///     .with_download(false);
 /// match loader.load() {
 ///     Ok(splits) => println!("{} images", splits.train.len()),
 ///     Err(DataError::Missing { searched, .. }) => {
-///         assert_eq!(searched[0].folder, nowhere.path().join("kmnist"));
+///         assert_eq!(searched[0].folder, empty.path().join("kmnist"));
 ///         assert_eq!(searched[0].missing.len(), 4);
 ///     }
 ///     Err(other) => return Err(other.into()),
@@ -55,56 +52,57 @@ pub struct Loader<'a> {
     files: [KnownFile; 4],
     directory: Option<PathBuf>,
     cache: Option<PathBuf>,
-    #[cfg_attr(not(feature = "download"), allow(dead_code))]
+    download: DownloadOptions<'a>,
+}
+
+#[cfg_attr(
+    not(feature = "download"),
+    expect(dead_code, reason = "read by downloads only")
+)]
+struct DownloadOptions<'a> {
+    enabled: bool,
     mirrors: Vec<String>,
-    #[cfg_attr(not(feature = "download"), allow(dead_code))]
     timeout: Duration,
-    #[cfg_attr(not(feature = "download"), allow(dead_code))]
-    download: Option<&'a dyn DownloadProgress>,
+    progress: Option<&'a dyn DownloadProgress>,
 }
 
 impl<'a> Loader<'a> {
-    /// A loader that searches the usual places and downloads nothing.
+    /// A loader that searches the usual directories, and downloads what is missing if the feature
+    /// `download` is enabled.
     pub fn new(dataset: KnownDataset) -> Self {
+        let mirrors = dataset.mirrors().iter().map(|&url| url.to_owned());
         Self {
             dataset,
             files: dataset.files(),
             directory: None,
             cache: dirs::cache_dir().map(|cache| cache.join("lenet")),
-            mirrors: dataset
-                .mirrors()
-                .iter()
-                .map(|&url| url.to_owned())
-                .collect(),
-            timeout: TIMEOUT,
-            download: None,
+            download: DownloadOptions {
+                enabled: true,
+                mirrors: mirrors.collect(),
+                timeout: Duration::from_secs(60),
+                progress: None,
+            },
         }
     }
 
-    /// Looks in `directory` before all other places.
+    /// Searches `directory` before all others.
     #[must_use]
     pub fn with_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
     }
 
-    /// Uses `directory` in place of `lenet/` in the user's cache directory.
+    /// Sets the directory for downloads, by default `lenet/` in the user's cache directory.
     #[must_use]
     pub fn with_cache_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.cache = Some(directory.into());
         self
     }
 
-    /// Uses these folders of the web, each ending in `/`, in place of
-    /// [`KnownDataset::mirrors`].
-    #[must_use]
-    pub fn with_mirrors<S: Into<String>>(mut self, mirrors: impl IntoIterator<Item = S>) -> Self {
-        self.mirrors = mirrors.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Expects these files in place of [`KnownDataset::files`], such as those of a mirror that
-    /// compressed them again, or whose digests you have established yourself.
+    /// Sets the files to expect, by default [`KnownDataset::files`].
+    ///
+    /// Useful for mirrors that compressed the files again, and for digests that you have
+    /// established yourself.
     ///
     /// ```
     /// use lenet_data::{KnownDataset, Loader};
@@ -121,19 +119,36 @@ impl<'a> Loader<'a> {
         self
     }
 
-    /// Gives a mirror this long to answer and, each time, to send a piece of a file worth going on with, in
-    /// place of a minute.
+    /// Sets whether a missing data set is downloaded, by default `true`.
+    ///
+    /// Without the feature `download`, nothing is ever downloaded.
     #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+    pub fn with_download(mut self, enabled: bool) -> Self {
+        self.download.enabled = enabled;
         self
     }
 
-    /// Fetches the data set if it is found nowhere, telling `progress`.
-    #[cfg(feature = "download")]
+    /// Reports the progress of downloads to `progress`.
     #[must_use]
-    pub fn with_download(mut self, progress: &'a dyn DownloadProgress) -> Self {
-        self.download = Some(progress);
+    pub fn with_progress(mut self, progress: &'a dyn DownloadProgress) -> Self {
+        self.download.progress = Some(progress);
+        self
+    }
+
+    /// Sets the mirrors to download from, tried in turn, by default [`KnownDataset::mirrors`].
+    ///
+    /// Each is a URL ending in `/` under which the gzip-compressed files are found.
+    #[must_use]
+    pub fn with_mirrors<S: Into<String>>(mut self, mirrors: impl IntoIterator<Item = S>) -> Self {
+        self.download.mirrors = mirrors.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets how long a mirror may take to respond, and then to send a substantial piece of a
+    /// file, by default one minute.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.download.timeout = timeout;
         self
     }
 
@@ -141,8 +156,8 @@ impl<'a> Loader<'a> {
     ///
     /// # Errors
     ///
-    /// [`DataError::Missing`] if it is found nowhere and was not downloaded, naming every folder;
-    /// another [`DataError`] if a file that is there cannot be trusted.
+    /// [`DataError::Missing`] if it is not on disk and was not downloaded, with every folder
+    /// searched; another [`DataError`] if a file is damaged or is not the published one.
     pub fn load(&self) -> Result<Splits, DataError> {
         let mut searched = Vec::new();
         for (folder, reason) in self.folders() {
@@ -154,56 +169,47 @@ impl<'a> Loader<'a> {
             }
             searched.push(place);
         }
-        self.fetch(searched)
+        match self.download() {
+            Ok(folder) => self.read_splits(&folder),
+            Err(download) => Err(DataError::Missing {
+                dataset: self.dataset,
+                searched,
+                download,
+            }),
+        }
     }
 
+    /// Downloads the files and returns their folder, or the reason why not.
     #[cfg(feature = "download")]
-    fn fetch(&self, searched: Vec<SearchedPlace>) -> Result<Splits, DataError> {
-        let missing = |searched, download| DataError::Missing {
-            dataset: self.dataset,
-            searched,
-            download,
-        };
-        let offline = std::env::var_os("LENET_OFFLINE").is_some_and(|value| !value.is_empty());
-        let (progress, cache) = match (self.download, &self.cache) {
-            (None, _) => {
-                return Err(missing(
-                    searched,
-                    "downloading was not asked for".to_owned(),
-                ));
-            }
-            _ if offline => return Err(missing(searched, "LENET_OFFLINE is set".to_owned())),
-            (_, None) => {
-                return Err(missing(
-                    searched,
-                    "this user has no cache directory".to_owned(),
-                ));
-            }
-            (Some(progress), Some(cache)) => (progress, cache),
+    fn download(&self) -> Result<PathBuf, String> {
+        if !self.download.enabled {
+            return Err("downloads are switched off".to_owned());
+        }
+        if std::env::var_os("LENET_OFFLINE").is_some_and(|value| !value.is_empty()) {
+            return Err("LENET_OFFLINE is set".to_owned());
+        }
+        let Some(cache) = &self.cache else {
+            return Err("this user has no cache directory".to_owned());
         };
         let folder = cache.join(self.dataset.name());
         let request = crate::download::Request {
             dataset: self.dataset,
             files: &self.files,
-            mirrors: &self.mirrors,
-            timeout: self.timeout,
+            mirrors: &self.download.mirrors,
+            timeout: self.download.timeout,
+            progress: self.download.progress,
         };
-        match crate::download::fetch(&request, &folder, progress) {
-            Ok(()) => self.read_splits(&folder),
-            Err(reason) => Err(missing(searched, reason)),
-        }
+        crate::download::fetch(&request, &folder)?;
+        Ok(folder)
     }
 
     #[cfg(not(feature = "download"))]
-    fn fetch(&self, searched: Vec<SearchedPlace>) -> Result<Splits, DataError> {
-        Err(DataError::Missing {
-            dataset: self.dataset,
-            searched,
-            download: "this build has no `download` feature".to_owned(),
-        })
+    #[expect(clippy::unused_self, reason = "the same signature as with downloads")]
+    fn download(&self) -> Result<PathBuf, String> {
+        Err("the feature `download` is disabled".to_owned())
     }
 
-    /// The folders to look at, and why.
+    /// The folders to search, and why.
     fn folders(&self) -> Vec<(PathBuf, &'static str)> {
         let mut folders = Vec::new();
         let mut add = |root: PathBuf, reason, direct: bool| {
@@ -243,32 +249,22 @@ impl<'a> Loader<'a> {
     }
 
     fn read_splits(&self, folder: &Path) -> Result<Splits, DataError> {
-        let load = |file: &KnownFile| {
-            let path = folder.join(find(folder, file).unwrap_or_else(|| file.name.to_owned()));
-            let raw = read(&path).map_err(|source| DataError::Io {
-                path: path.clone(),
-                source,
-            })?;
-            let verified = verify(self.dataset, file, &path, &raw)?;
-            let by = verified.by;
+        let read = |file: &KnownFile| {
+            // A file removed since the search is reported under its plain name.
+            let name = find(folder, file).unwrap_or_else(|| file.name.to_owned());
+            let path = folder.join(name);
+            let raw = file::read(&path, MAX_BYTES)?;
+            let (idx, by) = verify(self.dataset, file, &path, raw)?;
             if by == Verification::Shape {
                 tracing::warn!(dataset = %self.dataset, path = %path.display(), "verified by {by}");
             }
-            let inflated = match verified.bytes {
-                Cow::Owned(inflated) => Some(inflated),
-                Cow::Borrowed(_) => None,
-            };
-            Ok::<_, DataError>((path, inflated.unwrap_or(raw), by))
+            Ok::<_, DataError>((idx, by))
         };
         let part = |images: &KnownFile, labels: &KnownFile| {
-            let (images_path, images, images_by) = load(images)?;
-            let (labels_path, labels, labels_by) = load(labels)?;
-            let part = ImageDataset::from_idx(
-                self.dataset.name(),
-                (&images_path, images),
-                (&labels_path, labels),
-                self.dataset.class_names(),
-            )?;
+            let (images, images_by) = read(images)?;
+            let (labels, labels_by) = read(labels)?;
+            let (name, class_names) = (self.dataset.name(), self.dataset.class_names());
+            let part = ImageDataset::from_idx(name, images, labels, class_names)?;
             Ok::<_, DataError>(part.verified_by(images_by.min(labels_by)))
         };
         let [train_images, train_labels, test_images, test_labels] = &self.files;
@@ -279,21 +275,7 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Reads a file that is not absurdly large, whatever the file system says of its size.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut raw = Vec::new();
-    let file = File::open(path)?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut raw)?;
-    match raw.len() as u64 {
-        ..=MAX_BYTES => Ok(raw),
-        _ => Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("more than {MAX_BYTES} bytes: no file of the family is that large"),
-        )),
-    }
-}
-
-/// The name under which the file lies in this folder: plain or compressed, first the form that has a
+/// The name of the file in this folder, plain or compressed; if both exist, the form that has a
 /// digest.
 fn find(folder: &Path, file: &KnownFile) -> Option<String> {
     let mut names = [file.name.to_owned(), format!("{}.gz", file.name)];

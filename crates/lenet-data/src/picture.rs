@@ -1,28 +1,33 @@
-use std::fs::File;
-use std::io::{self, Cursor, Read};
+//! Picture files as images of the MNIST family: bounded decoding, then the conversion.
+
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use burn::tensor::{Device, Tensor};
 use image::imageops::{FilterType, overlay, resize};
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, Luma};
 use thiserror::Error;
 
-/// Largest file read, in bytes.
+use crate::batch::{scale, upload};
+use crate::{FileError, file};
+
+/// Largest file, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
 /// Largest width and height, in pixels.
 const MAX_SIDE: u32 = 16_384;
 /// Largest picture, in pixels.
 const MAX_PIXELS: u64 = 100_000_000;
-/// Most memory that decoding and converting may take beside the file, in bytes: enough for
-/// `MAX_PIXELS` of 8-bit RGBA as PNG, and for the JPEG of a phone with 50 megapixels.
+/// Memory for decoding and converting, on top of the file, in bytes: enough for `MAX_PIXELS` of
+/// 8-bit RGBA as PNG, and for a 50-megapixel JPEG from a phone.
 const MAX_MEMORY: u64 = 640_000_000;
-/// Most memory that may be taken before the size is known, such as by a colour profile, in bytes.
+/// Memory for anything read before the size is known, such as a colour profile, in bytes.
 const MAX_METADATA: u64 = 64 << 20;
 
-/// What is brighter in a picture: the thing shown, or what is behind it.
+/// Whether the subject of a picture is brighter or darker than the background.
 ///
-/// The MNIST family shows light things on black; most pictures are the other way round.
+/// Images of the MNIST family show light subjects on black; most pictures are the opposite.
 ///
 /// ```
 /// use lenet_data::Polarity;
@@ -33,55 +38,49 @@ const MAX_METADATA: u64 = 64 << 20;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Polarity {
-    /// Dark on light if the picture's outermost pixels are brighter than middle grey on average.
+    /// Dark on light if the outermost pixels are, on average, brighter than middle grey.
     #[default]
     Auto,
-    /// The thing is brighter: grey values are taken as they are.
+    /// The subject is brighter: grey values are kept.
     LightOnDark,
-    /// The thing is darker: grey values are inverted.
+    /// The subject is darker: grey values are inverted.
     DarkOnLight,
 }
 
+/// A name that is not the name of a [`Polarity`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("unknown polarity '{found}': expected auto, light-on-dark or dark-on-light")]
+pub struct UnknownPolarity {
+    /// The name.
+    pub found: String,
+}
+
 impl FromStr for Polarity {
-    type Err = String;
+    type Err = UnknownPolarity;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         match name {
             "auto" => Ok(Self::Auto),
             "light-on-dark" => Ok(Self::LightOnDark),
             "dark-on-light" => Ok(Self::DarkOnLight),
-            _ => Err(format!(
-                "no polarity is called '{name}': there are auto, light-on-dark and dark-on-light"
-            )),
+            _ => Err(UnknownPolarity {
+                found: name.to_owned(),
+            }),
         }
     }
 }
 
-/// Why a file is not a usable picture.
+/// Why a picture could not be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PictureError {
-    /// The file could not be read.
-    #[error("{path}: {source}", path = path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The file is larger than any picture that makes sense here.
-    #[error("{path} is larger than {limit} bytes: make it smaller first", path = path.display())]
-    FileSize {
-        /// The file.
-        path: PathBuf,
-        /// Most bytes that are read.
-        limit: u64,
-    },
-    /// The picture has too many pixels; it was not decoded.
+    /// The file could not be read, or is larger than 64 MiB.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The picture has too many pixels. It was not decoded.
     #[error(
-        "{path} has {width}×{height} pixels: at most {MAX_SIDE} to a side and {MAX_PIXELS} in all are read; \
-         make it smaller first",
-        path = path.display()
+        "{path} has {width}×{height} pixels: the limit is {MAX_SIDE} pixels per side and {MAX_PIXELS} in \
+         all; make it smaller first"
     )]
     TooManyPixels {
         /// The file.
@@ -91,42 +90,54 @@ pub enum PictureError {
         /// Height in pixels.
         height: u32,
     },
-    /// The picture would take too much memory, as it has many bytes to a pixel or its format is costly to
-    /// decode; it was not decoded.
+    /// The picture needs too much memory, because of its bytes per pixel or its format. It was not
+    /// decoded.
     #[error(
-        "{path} takes {found} bytes to decode: at most {allowed} are allowed; make it smaller first, or \
-         save it as a PNG with 8 bits a channel",
-        path = path.display()
+        "{path} needs {found} bytes to decode, but the limit is {allowed}; make it smaller first, or save \
+         it as a PNG with 8 bits per channel"
     )]
     Memory {
         /// The file.
         path: PathBuf,
-        /// Bytes that it would take.
+        /// Bytes needed.
         found: u64,
-        /// Bytes that it may take.
+        /// Bytes allowed.
         allowed: u64,
     },
-    /// The file is no picture, of no known format, or broken.
-    #[error("{path} is not a readable picture (PNG, JPEG, GIF, BMP, WebP or PNM): {reason}", path = path.display())]
+    /// The file is not a picture, has an unknown format, or is damaged.
+    #[error("{path} is not a readable picture (PNG, JPEG, GIF, BMP, WebP or PNM): {reason}")]
     Decode {
         /// The file.
         path: PathBuf,
-        /// What the decoder said.
+        /// The message of the decoder.
         reason: String,
+    },
+    /// There are no pictures to stack.
+    #[error("there are no pictures to stack")]
+    Empty,
+    /// Pictures to stack differ in size.
+    #[error(
+        "cannot stack pictures of different sizes: expected {expected:?} (height, width), found {found:?}"
+    )]
+    SizeMismatch {
+        /// Height and width of the first picture.
+        expected: [usize; 2],
+        /// Height and width of another picture.
+        found: [usize; 2],
     },
 }
 
 /// A picture file as an image of the MNIST family.
 ///
-/// The rule, in this order:
-/// 1. a camera's note of how it was held (EXIF) is followed, transparent pixels lie on white;
-/// 2. colours become grey by Rec. 709 (0.2126 red, 0.7152 green, 0.0722 blue);
-/// 3. dark on light, given or found by [`Polarity::Auto`], is inverted, so that the thing shown is
-///    light;
-/// 4. the whole picture is shrunk or enlarged, by linear interpolation over the area that a pixel
-///    covers, until its longer side fits; it is centred, and the rest is black.
+/// The conversion, in this order:
+/// 1. turn the picture as its EXIF orientation says, and lay transparent pixels on white;
+/// 2. convert colours to grey by Rec. 709 (0.2126 red, 0.7152 green, 0.0722 blue);
+/// 3. invert dark on light, chosen or detected (see [`Polarity`]), so that the subject is light;
+/// 4. scale the whole picture until its longer side fits, averaging linearly over the area that a
+///    pixel covers, and centre it on black.
 ///
 /// ```
+/// use burn::tensor::Device;
 /// use lenet_data::{Picture, Polarity};
 ///
 /// let folder = tempfile::tempdir()?;
@@ -134,74 +145,98 @@ pub enum PictureError {
 /// image::GrayImage::new(100, 50).save(&path)?;
 /// let picture = Picture::open(&path, [28, 28], Polarity::Auto)?;
 /// assert_eq!(picture.pixels(), [0; 28 * 28]);
+/// assert_eq!(picture.to_tensor(&Device::flex()).dims(), [1, 1, 28, 28]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     pixels: Vec<u8>,
+    image_size: [usize; 2],
     inverted: bool,
 }
 
 impl Picture {
-    /// Reads a PNG, JPEG, GIF (its first frame), BMP, WebP or PNM file; the format is told by the
-    /// content, not by the name. `image_size` is height and width of the result.
+    /// Reads a PNG, JPEG, GIF (first frame), BMP, WebP or PNM file, recognised by its content.
+    ///
+    /// `image_size` is the height and width of the result in pixels.
     ///
     /// # Errors
     ///
-    /// [`PictureError`] if the file cannot be read, is no picture, or is absurdly large: more than 64 MiB,
-    /// 16,384 pixels to a side, 100 megapixels, or 640 MB to decode it. Sizes are checked before
-    /// anything of that size is allocated.
+    /// [`PictureError`] if the file cannot be read, is not a picture, or is too large: more than
+    /// 64 MiB, 16,384 pixels per side, 100 megapixels, or 640 MB to decode. All sizes are checked
+    /// before memory of that size is allocated.
     pub fn open(
         path: impl AsRef<Path>,
         image_size: [usize; 2],
         polarity: Polarity,
     ) -> Result<Self, PictureError> {
         let path = path.as_ref();
-        let io = |source| PictureError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(io)?;
-        file.take(MAX_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(io)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(PictureError::FileSize {
-                path: path.to_owned(),
-                limit: MAX_BYTES,
-            });
-        }
-        let grey = decode(path, &bytes)?;
-        Ok(fit(grey, image_size, polarity))
+        let bytes = file::read(path, MAX_BYTES)?;
+        Ok(fit(decode(path, &bytes)?, image_size, polarity))
     }
 
-    /// [`open`](Self::open) for a file in memory; errors call it `-`, as standard input.
+    /// Decodes a picture file in memory; errors name it `-`, as for standard input.
     ///
     /// # Errors
     ///
-    /// [`PictureError`] if it is no picture, or absurdly large.
+    /// [`PictureError`] as for [`open`](Self::open).
     pub fn from_bytes(
         bytes: &[u8],
         image_size: [usize; 2],
         polarity: Polarity,
     ) -> Result<Self, PictureError> {
-        let grey = decode(Path::new("-"), bytes)?;
-        Ok(fit(grey, image_size, polarity))
+        Ok(fit(decode(Path::new("-"), bytes)?, image_size, polarity))
     }
 
-    /// The pixels, `[height, width]`, 0 is black.
+    /// The pixels, `[height, width]`, from 0 (black) to 255 (white).
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }
 
-    /// Whether the picture was taken for dark on light and inverted.
+    /// Height and width in pixels.
+    pub fn image_size(&self) -> [usize; 2] {
+        self.image_size
+    }
+
+    /// Whether the picture was dark on light, and so was inverted.
     pub fn is_inverted(&self) -> bool {
         self.inverted
     }
+
+    /// The picture as a batch of one: `[1, 1, height, width]`, from 0 (black) to 1 (white).
+    pub fn to_tensor(&self, device: &Device) -> Tensor<4> {
+        let pixels = self.pixels.iter().map(|&pixel| scale(pixel));
+        upload(pixels.collect(), 1, self.image_size, device)
+    }
+
+    /// Several pictures as one batch: `[picture, 1, height, width]`, from 0 (black) to 1 (white).
+    ///
+    /// # Errors
+    ///
+    /// [`PictureError::SizeMismatch`] if the sizes differ, [`PictureError::Empty`] if there are no
+    /// pictures.
+    pub fn stack<'a>(
+        pictures: impl IntoIterator<Item = &'a Self>,
+        device: &Device,
+    ) -> Result<Tensor<4>, PictureError> {
+        let mut pictures = pictures.into_iter().peekable();
+        let expected = pictures.peek().ok_or(PictureError::Empty)?.image_size;
+        let (mut pixels, mut len) = (Vec::new(), 0);
+        for picture in pictures {
+            if picture.image_size != expected {
+                return Err(PictureError::SizeMismatch {
+                    expected,
+                    found: picture.image_size,
+                });
+            }
+            pixels.extend(picture.pixels.iter().map(|&pixel| scale(pixel)));
+            len += 1;
+        }
+        Ok(upload(pixels, len, expected, device))
+    }
 }
 
-/// The picture in grey, on white where it is transparent.
+/// Decodes a picture to grey, upright, on white where it is transparent.
 fn decode(path: &Path, bytes: &[u8]) -> Result<GrayImage, PictureError> {
     let failed = |reason: String| PictureError::Decode {
         path: path.to_owned(),
@@ -233,33 +268,33 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<GrayImage, PictureError> {
             allowed: MAX_MEMORY,
         });
     }
-    // What the decoders that respect it may take beside the picture.
+    // What is left for the decoder beside the picture; not all decoders respect it.
     limits.max_alloc = Some(MAX_MEMORY - decoder.total_bytes());
     decoder.set_limits(limits).map_err(image_error)?;
-    // A file whose orientation cannot be read is taken as it lies.
+    // An unreadable orientation is treated as none.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let picture = DynamicImage::from_decoder(decoder).map_err(image_error)?;
-    // Turned when it is grey, as turning makes a copy.
+    // Turning makes a copy, so convert to grey first.
     let mut picture = DynamicImage::ImageLuma8(grey(picture));
     picture.apply_orientation(orientation);
     Ok(picture.into_luma8())
 }
 
-/// Most bytes that are held at once, from the picture's `decoded` ones to the grey ones.
+/// Peak memory in bytes, from decoding (`decoded` bytes of pixels) to the grey image.
 fn memory(format: Option<ImageFormat>, decoded: u64, pixels: u64) -> u64 {
     let decoding = match format {
-        // Beside the picture, a progressive file's coefficients: two bytes each, of up to four colours.
+        // A progressive file keeps its coefficients too: two bytes each, for up to four colours.
         Some(ImageFormat::Jpeg) => 4,
-        // Beside the picture, an animation's first frame as YUV and as RGBA, and its canvas.
+        // An animation keeps its first frame as YUV and as RGBA too, and its canvas.
         Some(ImageFormat::WebP) => 4,
         _ => 1,
     };
-    // Grey and transparency, made while the decoded picture is still there, are two bytes a pixel.
+    // Grey and alpha, two bytes per pixel, exist beside the decoded picture.
     let converting = decoded.saturating_add(2 * pixels);
     decoded.saturating_mul(decoding).max(converting)
 }
 
-/// In grey, on white where it is transparent.
+/// Converts to grey, on white where it is transparent.
 fn grey(picture: DynamicImage) -> GrayImage {
     if !picture.color().has_alpha() {
         return picture.into_luma8();
@@ -273,6 +308,7 @@ fn grey(picture: DynamicImage) -> GrayImage {
     grey
 }
 
+/// Inverts if necessary, scales and centres.
 fn fit(mut grey: GrayImage, [height, width]: [usize; 2], polarity: Polarity) -> Picture {
     let inverted = match polarity {
         Polarity::LightOnDark => false,
@@ -294,6 +330,7 @@ fn fit(mut grey: GrayImage, [height, width]: [usize; 2], polarity: Polarity) -> 
     overlay(&mut whole, &inner, left, top);
     Picture {
         pixels: whole.into_raw(),
+        image_size: [height, width],
         inverted,
     }
 }

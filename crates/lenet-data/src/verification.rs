@@ -1,17 +1,17 @@
-//! Whether a file is the published one.
+//! Whether a file is the published one, and how we know.
 
-use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-use crate::idx::{self, Header};
+use crate::gzip;
+use crate::idx::Idx;
 use crate::known::MAX_BYTES;
-use crate::{DataError, KnownDataset, KnownFile};
+use crate::{DataError, IdxFile, KnownDataset, KnownFile};
 
-/// What vouches for the images of a published data set, the weaker first.
+/// How the images of a published data set were verified, the weaker way first.
 ///
 /// ```
 /// use lenet_data::Verification;
@@ -22,10 +22,11 @@ use crate::{DataError, KnownDataset, KnownFile};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Verification {
-    /// Element type and shape alone, and that no file has the digest of another one: none is known
-    /// for files in this form, such as KMNIST's once they are decompressed.
+    /// By element type and shape alone, and by not having the digest of any other published file.
+    ///
+    /// No digest is published for files in this form, such as those of KMNIST once decompressed.
     Shape,
-    /// The digests of the published files.
+    /// By the digests of the published files.
     Digest,
 }
 
@@ -38,55 +39,52 @@ impl fmt::Display for Verification {
     }
 }
 
-/// The decompressed bytes of a file that passed.
-pub(crate) struct Verified<'a> {
-    pub(crate) bytes: Cow<'a, [u8]>,
-    pub(crate) by: Verification,
-}
-
-/// Compares a file with the published one, as far as its digest is known.
-pub(crate) fn verify<'a>(
+/// Decompresses a file and compares it with the published one, as far as digests are known.
+pub(crate) fn verify(
     dataset: KnownDataset,
     file: &KnownFile,
     path: &Path,
-    raw: &'a [u8],
-) -> Result<Verified<'a>, DataError> {
-    let idx_error = |source| DataError::Idx {
-        path: path.to_owned(),
-        source,
+    raw: Vec<u8>,
+) -> Result<(IdxFile, Verification), DataError> {
+    let (idx, compressed) = if gzip::is_gzip(&raw) {
+        (gzip::inflate_idx(&raw, MAX_BYTES as usize), Some(raw))
+    } else {
+        (Idx::parse(raw), None)
     };
-    let bytes = idx::decode(raw, MAX_BYTES as usize).map_err(idx_error)?;
-    let header = Header::parse(&bytes).map_err(idx_error)?;
-    header.check_len(bytes.len()).map_err(idx_error)?;
+    let path = path.to_owned();
+    let idx = match idx {
+        Ok(idx) => idx,
+        Err(source) => return Err(DataError::Idx { path, source }),
+    };
 
-    let sha256 = hexadecimal(&Sha256::digest(&bytes));
-    // Nothing is left to ask once the first digest is that of the published file.
-    let asks_for_md5 = matches!(bytes, Cow::Owned(_)) && file.sha256 != Some(&sha256);
-    let gzip_md5 = asks_for_md5.then(|| hexadecimal(&Md5::digest(raw)));
-    // Before the shape: it names the file even where it lies under the name of another one.
+    let sha256 = hexadecimal(&Sha256::digest(idx.bytes()));
+    // The second digest is needed only if the first does not settle it.
+    let compressed = compressed.filter(|_| file.sha256 != Some(&sha256));
+    let gzip_md5 = compressed.map(|bytes| hexadecimal(&Md5::digest(bytes)));
+    // Before the shape, because a file under the wrong name has another shape.
     if let Some((found_dataset, found)) = KnownDataset::publisher(&sha256, gzip_md5.as_deref())
         && (found_dataset, found) != (dataset, file.name)
     {
         return Err(DataError::Foreign {
-            path: path.to_owned(),
+            path,
             dataset,
             expected: file.name,
             found_dataset,
             found,
         });
     }
-    if header.shape != file.shape {
+    if idx.shape() != file.shape {
         return Err(DataError::Shape {
-            path: path.to_owned(),
+            path,
             dataset,
             expected: file.shape.to_vec(),
-            found: header.shape,
+            found: idx.shape().to_vec(),
         });
     }
     let by = match (file.sha256, file.gzip_md5, gzip_md5) {
         (Some(expected), _, _) if sha256 != expected => {
             return Err(DataError::Digest {
-                path: path.to_owned(),
+                path,
                 dataset,
                 expected: expected.to_owned(),
                 found: sha256,
@@ -94,7 +92,7 @@ pub(crate) fn verify<'a>(
         }
         (None, Some(expected), Some(found)) if found != expected => {
             return Err(DataError::GzipDigest {
-                path: path.to_owned(),
+                path,
                 dataset,
                 expected: expected.to_owned(),
                 found,
@@ -103,7 +101,7 @@ pub(crate) fn verify<'a>(
         (Some(_), _, _) | (None, Some(_), Some(_)) => Verification::Digest,
         (None, None, _) | (None, _, None) => Verification::Shape,
     };
-    Ok(Verified { bytes, by })
+    Ok((IdxFile { path, idx }, by))
 }
 
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {

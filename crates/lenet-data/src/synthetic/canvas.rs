@@ -1,45 +1,47 @@
+//! The drawing tools behind the synthetic images: random choices, shapes, a grey canvas.
+
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-/// Height and width of a drawing in pixels.
-pub(crate) const SIZE: usize = 28;
+/// Height and width of an image in pixels.
+pub(super) const SIZE: usize = 28;
 
-/// A point; the drawing plane is [-1, 1]² with y downwards.
-pub(crate) type Point = [f32; 2];
+/// A point in the drawing plane, [-1, 1]² with y pointing down.
+pub(super) type Point = [f32; 2];
 
-/// The random choices of one drawing.
-pub(crate) struct Pen(ChaCha8Rng);
+/// The random choices behind one image.
+pub(super) struct Pen(ChaCha8Rng);
 
 impl Pen {
-    pub(crate) fn new(rng: ChaCha8Rng) -> Self {
+    pub(super) fn new(rng: ChaCha8Rng) -> Self {
         Self(rng)
     }
 
     /// Uniform in [low, high).
-    pub(crate) fn range(&mut self, low: f32, high: f32) -> f32 {
+    pub(super) fn range(&mut self, low: f32, high: f32) -> f32 {
         let unit = (self.0.next_u32() >> 8) as f32 / (1_u32 << 24) as f32;
         low + (high - low) * unit
     }
 
     /// Normal with mean 0 and standard deviation 1.
-    pub(crate) fn normal(&mut self) -> f32 {
+    pub(super) fn normal(&mut self) -> f32 {
         StandardNormal.sample(&mut self.0)
     }
 
     /// True with this probability.
-    pub(crate) fn chance(&mut self, probability: f32) -> bool {
+    pub(super) fn chance(&mut self, probability: f32) -> bool {
         self.range(0.0, 1.0) < probability
     }
 }
 
 /// A filled area of the drawing plane.
-pub(crate) enum Shape {
-    /// The inside of a closed line.
+pub(super) enum Shape {
+    /// The inside of a closed outline.
     Polygon(Vec<Point>),
-    /// All points within a radius of the line from one point to the next.
+    /// All points within a radius of the line through these points.
     Stroke(Vec<Point>, f32),
-    /// An upright ellipse: centre and radii.
+    /// An axis-aligned ellipse: centre and radii.
     Ellipse(Point, Point),
 }
 
@@ -107,7 +109,7 @@ fn square_distance(p: Point, a: Point, b: Point) -> f32 {
     (px - along * bx).powi(2) + (py - along * by).powi(2)
 }
 
-/// How the drawing plane is laid over the pixels: a rotation, shear, scale and shift.
+/// The affine map between the drawing plane and the pixels.
 struct Placement {
     /// Pixel to plane: rows of the linear part.
     inverse: [Point; 2],
@@ -118,7 +120,7 @@ struct Placement {
 }
 
 /// A grey image being drawn.
-pub(crate) struct Canvas {
+pub(super) struct Canvas {
     pixels: [[f32; SIZE]; SIZE],
     placement: Placement,
 }
@@ -127,10 +129,10 @@ pub(crate) struct Canvas {
 const SAMPLES: [Point; 4] = [[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]];
 
 impl Canvas {
-    /// An empty canvas, slightly turned, slanted, scaled and shifted at random.
+    /// A black canvas, randomly rotated, sheared, scaled and shifted a little.
     ///
     /// `tilt` is the largest rotation in radians, `slant` the largest shear.
-    pub(crate) fn new(pen: &mut Pen, tilt: f32, slant: f32) -> Self {
+    pub(super) fn new(pen: &mut Pen, tilt: f32, slant: f32) -> Self {
         let angle = pen.range(-tilt, tilt);
         let shear = pen.range(-slant, slant);
         let half = SIZE as f32 / 2.0;
@@ -157,8 +159,8 @@ impl Canvas {
         }
     }
 
-    /// Paints a shape over what is there; brightness from 0 to 1.
-    pub(crate) fn fill(&mut self, shape: &Shape, brightness: f32) {
+    /// Paints a shape over the canvas; brightness from 0 to 1.
+    pub(super) fn fill(&mut self, shape: &Shape, brightness: f32) {
         let Placement {
             inverse: [[a, b], [c, d]],
             forward: [[fa, fb], [fc, fd]],
@@ -200,8 +202,8 @@ impl Canvas {
         }
     }
 
-    /// Weaves stripes and noise into everything drawn so far.
-    pub(crate) fn weave(&mut self, pen: &mut Pen, stripes: f32, noise: f32) {
+    /// Modulates everything drawn so far with stripes and noise.
+    pub(super) fn weave(&mut self, pen: &mut Pen, stripes: f32, noise: f32) {
         let (sin, cos) = pen.range(0.0, std::f32::consts::PI).sin_cos();
         let frequency = pen.range(0.5, 2.0);
         let phase = pen.range(0.0, std::f32::consts::TAU);
@@ -215,8 +217,8 @@ impl Canvas {
         }
     }
 
-    /// Gives every pixel a value of its own.
-    pub(crate) fn scatter(&mut self, mut value: impl FnMut() -> f32) {
+    /// Sets every pixel to a value of its own.
+    pub(super) fn scatter(&mut self, mut value: impl FnMut() -> f32) {
         self.pixels
             .iter_mut()
             .flatten()
@@ -224,7 +226,7 @@ impl Canvas {
     }
 
     /// Writes one byte for each pixel.
-    pub(crate) fn to_bytes(&self, out: &mut [u8]) {
+    pub(super) fn to_bytes(&self, out: &mut [u8]) {
         for (byte, pixel) in out.iter_mut().zip(self.pixels.iter().flatten()) {
             *byte = (pixel.clamp(0.0, 1.0) * 255.0).round() as u8;
         }

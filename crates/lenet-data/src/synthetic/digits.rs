@@ -1,8 +1,10 @@
+//! Digits as strokes of a round pen.
+
 use std::f32::consts::PI;
 
 use super::canvas::{Canvas, Pen, Point, Shape};
 
-/// One digit, written with a round pen.
+/// One digit from 0 to 9.
 pub(super) fn draw(digit: u8, pen: &mut Pen) -> Canvas {
     let mut canvas = Canvas::new(pen, 0.35, 0.5);
     let radius = pen.range(0.06, 0.24);
@@ -96,11 +98,12 @@ fn strokes(digit: u8, pen: &mut Pen) -> Vec<Vec<Point>> {
                 arc(near([0.0, 0.8 - lower]), [width, lower], 0.0, 2.0 * PI).collect(),
             ]
         }
-        _ => {
+        9 => {
             let bowl = near([0.0, -0.38]);
             let mut line: Vec<Point> = arc(bowl, [width, 0.42], 0.0, -2.0 * PI).collect();
             line.push(near([width * 0.5, 0.8]));
             vec![line]
         }
+        _ => unreachable!("{digit} is not a digit"),
     }
 }

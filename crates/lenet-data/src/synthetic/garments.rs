@@ -1,6 +1,8 @@
+//! Garments as polygons, ellipses and strokes, one function per class.
+
 use super::canvas::{Canvas, Pen, Point, Shape};
 
-/// One garment of this class, in the order of Fashion-MNIST.
+/// One garment of this class; classes are numbered as in Fashion-MNIST.
 pub(super) fn draw(class: u8, pen: &mut Pen) -> Canvas {
     let mut canvas = Canvas::new(pen, 0.12, 0.1);
     let brightness = pen.range(0.35, 0.95);
@@ -14,7 +16,8 @@ pub(super) fn draw(class: u8, pen: &mut Pen) -> Canvas {
         6 => shirt(&mut canvas, pen, brightness),
         7 => sneaker(&mut canvas, pen, brightness),
         8 => bag(&mut canvas, pen, brightness),
-        _ => ankle_boot(&mut canvas, pen, brightness),
+        9 => ankle_boot(&mut canvas, pen, brightness),
+        _ => unreachable!("Fashion-MNIST has ten classes, not a class {class}"),
     }
     let stripes = if pen.chance(0.3) {
         pen.range(0.1, 0.4)
@@ -25,7 +28,7 @@ pub(super) fn draw(class: u8, pen: &mut Pen) -> Canvas {
     canvas
 }
 
-/// The outline of a garment for the upper body, mirrored about the middle.
+/// The outline of a garment for the upper body, symmetric about the vertical axis.
 struct Top {
     shoulder: f32,
     waist: f32,
@@ -53,8 +56,8 @@ impl Top {
         canvas.fill(&Shape::Polygon(outline), brightness);
 
         if sleeve > 0.0 {
-            let spread = pen.range(0.18, 0.5) * sleeve.max(0.4);
-            let end = [shoulder + spread, -0.7 + 1.45 * sleeve];
+            let reach = pen.range(0.18, 0.5) * sleeve.max(0.4);
+            let end = [shoulder + reach, -0.7 + 1.45 * sleeve];
             let radius = pen.range(0.11, 0.17);
             for side in [-1.0, 1.0] {
                 let arm = vec![[side * (shoulder - 0.1), -0.66], [side * end[0], end[1]]];

@@ -1,11 +1,11 @@
-//! Drawings of garments and digits that need no file and no network.
+//! Generated images of garments and digits that need no files and no network.
 //!
 //! They have the form of Fashion-MNIST and MNIST (28×28 grey pixels, the same ten classes in the
-//! same order) and serve tests and a first run on an isolated machine. They are **not** those data
-//! sets: an accuracy reached on them says nothing about the real ones. Every data set made here
-//! answers [`is_synthetic`](crate::ImageDataset::is_synthetic) with `true`.
+//! same order), for tests and for a first run on an isolated machine. They are **not** those data
+//! sets: accuracy on synthetic images says nothing about accuracy on real ones. For every data set
+//! made here, [`is_synthetic`](crate::ImageDataset::is_synthetic) returns `true`.
 //!
-//! Image `i` of a seed is the same however many are drawn and on however many threads.
+//! Image `i` depends only on the seed and on `i`, not on the number of images or threads.
 
 mod canvas;
 mod digits;
@@ -14,17 +14,11 @@ mod unfamiliar;
 
 use std::thread;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-
+use crate::random::Stream;
 use crate::{ImageDataset, KnownDataset, Splits};
-pub(crate) use canvas::SIZE;
-use canvas::{Canvas, Pen};
+use canvas::{Canvas, Pen, SIZE};
 
-/// Streams below belong to initial weights and to shuffling.
-const IMAGE_STREAMS: u64 = 2 << 32;
-
-/// `count` drawings of the ten garment classes of Fashion-MNIST, in equal parts.
+/// `count` synthetic garments, cycling through the ten classes of Fashion-MNIST.
 ///
 /// ```
 /// let garments = lenet_data::synthetic::garments(20, 0);
@@ -34,10 +28,10 @@ const IMAGE_STREAMS: u64 = 2 << 32;
 /// ```
 pub fn garments(count: usize, seed: u64) -> ImageDataset {
     let classes = KnownDataset::FashionMnist.class_names();
-    draw("synthetic garments", &classes, garments::draw, count, seed)
+    generate("synthetic garments", &classes, garments::draw, count, seed)
 }
 
-/// `count` drawings of the ten digits, in equal parts.
+/// `count` synthetic digits, cycling through the ten classes of MNIST.
 ///
 /// ```
 /// let digits = lenet_data::synthetic::digits(20, 0);
@@ -45,12 +39,13 @@ pub fn garments(count: usize, seed: u64) -> ImageDataset {
 /// ```
 pub fn digits(count: usize, seed: u64) -> ImageDataset {
     let classes = KnownDataset::Mnist.class_names();
-    draw("synthetic digits", &classes, digits::draw, count, seed)
+    generate("synthetic digits", &classes, digits::draw, count, seed)
 }
 
-/// `count` images of what a network trained on garments never saw, in equal parts: cats, cars,
-/// digits, uniform noise (every grey as likely) and normal noise (mean 0.5, standard deviation
-/// 0.25, cut at black and white).
+/// `count` images unlike anything a network trained on garments has seen.
+///
+/// The five classes take turns: cats, cars, digits, uniform noise (all grey values equally likely)
+/// and normal noise (mean 0.5, standard deviation 0.25, clamped to black and white).
 ///
 /// ```
 /// let unfamiliar = lenet_data::synthetic::unfamiliar(10, 0);
@@ -58,16 +53,11 @@ pub fn digits(count: usize, seed: u64) -> ImageDataset {
 /// assert!(unfamiliar.is_synthetic());
 /// ```
 pub fn unfamiliar(count: usize, seed: u64) -> ImageDataset {
-    draw(
-        "unfamiliar",
-        &unfamiliar::CLASSES,
-        unfamiliar::draw,
-        count,
-        seed,
-    )
+    let classes = unfamiliar::CLASSES;
+    generate("unfamiliar", &classes, unfamiliar::draw, count, seed)
 }
 
-/// Garments to train on and others to test with.
+/// Different synthetic garments to train on and to test with.
 ///
 /// ```
 /// let splits = lenet_data::synthetic::garment_splits(100, 50);
@@ -80,7 +70,7 @@ pub fn garment_splits(train: usize, test: usize) -> Splits {
     }
 }
 
-/// Digits to train on and others to test with.
+/// Different synthetic digits to train on and to test with.
 ///
 /// ```
 /// let splits = lenet_data::synthetic::digit_splits(100, 50);
@@ -96,7 +86,8 @@ pub fn digit_splits(train: usize, test: usize) -> Splits {
 const TRAIN_SEED: u64 = 1;
 const TEST_SEED: u64 = 2;
 
-fn draw(
+/// Draws `count` images on all threads.
+fn generate(
     name: &str,
     classes: &[&str],
     draw_one: fn(u8, &mut Pen) -> Canvas,
@@ -121,13 +112,16 @@ fn draw(
             scope.spawn(move || {
                 let images = images.chunks_exact_mut(SIZE * SIZE).zip(labels).enumerate();
                 for (i, (image, &label)) in images {
-                    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                    rng.set_stream(IMAGE_STREAMS.wrapping_add((part * share + i) as u64));
+                    let rng = Stream::Image((part * share + i) as u64).rng(seed);
                     draw_one(label, &mut Pen::new(rng)).to_bytes(image);
                 }
             });
         }
     });
 
-    ImageDataset::drawings(name, images, labels, classes)
+    let classes = classes.iter().copied();
+    match ImageDataset::new(name, images, labels, [SIZE, SIZE], classes) {
+        Ok(dataset) => dataset.marked_synthetic(),
+        Err(error) => unreachable!("generated images form a data set: {error}"),
+    }
 }

@@ -1,16 +1,19 @@
+//! What a network trained on garments has never seen: cats, cars, digits and noise.
+
 use super::canvas::{Canvas, Pen, Shape};
 use super::digits;
 
 pub(super) const CLASSES: [&str; 5] = ["cat", "car", "digit", "uniform noise", "normal noise"];
 
-/// One image of this kind.
+/// One image of this class, an index into [`CLASSES`].
 pub(super) fn draw(class: u8, pen: &mut Pen) -> Canvas {
     match class {
         0 => cat(pen),
         1 => car(pen),
         2 => digits::draw(pen.range(0.0, 10.0) as u8, pen),
         3 => noise(pen, |pen| pen.range(0.0, 1.0)),
-        _ => noise(pen, |pen| 0.5 + 0.25 * pen.normal()),
+        4 => noise(pen, |pen| 0.5 + 0.25 * pen.normal()),
+        _ => unreachable!("class {class} of {}", CLASSES.len()),
     }
 }
 
