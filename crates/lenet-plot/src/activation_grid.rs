@@ -1,26 +1,27 @@
-use std::path::Path;
+//! Images and feature maps as a table. Computing the maps is up to the caller.
 
 use burn::tensor::Tensor;
-use plotters::coord::Shift;
-use plotters::prelude::{DrawingArea, DrawingBackend, RGBColor, Rectangle, Text};
+use lenet_core::read_back;
+use plotters::prelude::{DrawingBackend, RGBColor};
 use plotters::style::colors::colormaps::{ColorMap, ViridisRGB};
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, FontStyle, ShapeStyle};
+use plotters::style::text_anchor::HPos;
 
 use crate::PlotError;
-use crate::canvas::{self, Drawing, failed};
-use crate::style::{GREY, GRID, Heading, TEXT, centered, text};
+use crate::axes::{decimals, extent};
+use crate::canvas::{Canvas, Drawn, GREY, Point};
+use crate::figure::sealed::Draw;
+use crate::text::Style;
 
-/// Images beside the feature maps that a layer makes of them.
+/// Images beside the feature maps that a layer computes from them.
 ///
-/// One row for each image: its label, the image in grey, then every channel's map. All maps share
-/// one colour scale, from the smallest to the largest activation of the picture; the bar below
-/// tells it.
+/// A table with a row for each image and a column for each channel. Layers with more than 16 channels
+/// continue in further blocks of rows below the first. All maps share one colour scale, from the smallest to
+/// the largest activation in the figure. Each image and map is stretched to a square.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
 /// use lenet_core::LeNetConfig;
-/// use lenet_plot::ActivationGrid;
+/// use lenet_plot::{ActivationGrid, Figure};
 ///
 /// let device = Device::flex();
 /// let lenet = LeNetConfig::modern(10).init(&device, 0)?;
@@ -29,62 +30,62 @@ use crate::style::{GREY, GRID, Heading, TEXT, centered, text};
 /// let first = activations.iter().find(|stage| stage.name() == "conv1.activation");
 /// let maps = first.and_then(|stage| stage.maps()).ok_or("no such layer")?;
 ///
-/// let grid = ActivationGrid::new("First layer", ["a", "b"], images, maps.clone())?;
-/// assert!(grid.to_png()?.starts_with(b"\x89PNG"));
+/// let grid = ActivationGrid::new(["a", "b"], images, maps.clone())?;
+/// assert!(Figure::new("First layer", grid).to_png()?.starts_with(b"\x89PNG"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct ActivationGrid {
-    title: String,
-    rows: Vec<Row>,
-    /// Smallest and largest activation.
+    labels: Vec<String>,
+    images: Maps,
+    maps: Maps,
+    channels: usize,
+    /// Smallest and largest finite activation.
     range: (f32, f32),
-    warning: Option<String>,
 }
 
+/// Maps of one size, one after the other, row by row.
 #[derive(Clone, Debug)]
-struct Row {
-    label: String,
-    image: Map,
-    channels: Vec<Map>,
-}
-
-/// Values of a rectangle, row by row.
-#[derive(Clone, Debug)]
-struct Map {
+struct Maps {
+    height: usize,
     width: usize,
     values: Vec<f32>,
 }
 
-/// Side of a map, space between two, width of the labels, height of the legend; in units.
-const CELL: u32 = 64;
-const GAP: u32 = 6;
-const LABELS: u32 = 150;
-const LEGEND: u32 = 64;
+// Lengths in units.
+const MARGIN: f64 = 18.0;
+/// Space between two maps.
+const GAP: f64 = 4.0;
+/// Space between the labels, the images and the maps, and between two blocks.
+const WIDE_GAP: f64 = 10.0;
 /// Height of the line of channel numbers.
-const NUMBERS: u32 = 20;
-const MARGIN: u32 = 18;
-/// Maps to a line; a row of images takes as many lines as it needs.
-const PER_LINE: usize = 8;
+const NUMBERS: f64 = 18.0;
+/// Height of the colour scale.
+const SCALE: f64 = 40.0;
+/// Most maps in a line.
+const MOST: usize = 16;
+/// Distance between the lines of a label.
+const LINE: f64 = 15.0;
+
+const LABEL: Style = Style::of_size(11.0);
+const NUMBER: Style = Style::of_size(10.0);
 
 impl ActivationGrid {
-    /// A grid of `images` `[image, 1, height, width]`, from 0 to 1, and their `maps`
-    /// `[image, channel, height, width]`.
+    /// A grid of `images` `[image, 1, height, width]` with values from 0 to 1, and of their `maps`
+    /// `[image, channel, height, width]`. A label may have several lines.
     ///
     /// # Errors
     ///
     /// [`PlotError`] if there are no images or no channels, the numbers of labels, images and maps
     /// differ, or a device fails.
     pub fn new<S: Into<String>>(
-        title: impl Into<String>,
         labels: impl IntoIterator<Item = S>,
         images: Tensor<4>,
         maps: Tensor<4>,
     ) -> Result<Self, PlotError> {
         let labels: Vec<String> = labels.into_iter().map(Into::into).collect();
-        let ([count, _, height, width], [found, channels, map_height, map_width]) =
-            (images.dims(), maps.dims());
-        if count == 0 || channels == 0 || height * width == 0 || map_height * map_width == 0 {
+        let ([count, ..], [found, channels, ..]) = (images.dims(), maps.dims());
+        if [images.dims(), maps.dims()].as_flattened().contains(&0) {
             return Err(PlotError::Empty);
         }
         if labels.len() != count || found != count {
@@ -94,83 +95,49 @@ impl ActivationGrid {
                 maps: found,
             });
         }
-        let (images, maps) = (to_vec(images)?, to_vec(maps)?);
-        let finite = maps.iter().copied().filter(|value| value.is_finite());
-        let range = finite.fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(v), b.max(v)));
-        let split = |values: &[f32], width: usize, size: usize| -> Vec<Map> {
-            let maps = values.chunks_exact(size);
-            maps.map(|values| Map {
-                width,
-                values: values.to_vec(),
-            })
-            .collect()
-        };
-        let images = split(&images, width, height * width);
-        let area = map_height * map_width;
-        let rows = labels
-            .into_iter()
-            .zip(images)
-            .zip(maps.chunks_exact(channels * area))
-            .map(|((label, image), maps)| Row {
-                label,
-                image,
-                channels: split(maps, map_width, area),
-            });
+        // The first channel of each image.
+        let images = Maps::read(images.narrow(1, 0, 1))?;
+        let maps = Maps::read(maps)?;
+        let finite = maps.values.iter().filter(|value| value.is_finite());
+        let (low, high) = extent(finite.map(|value| f64::from(*value)));
+        let (low, high) = if low > high { (0.0, 0.0) } else { (low, high) };
         Ok(Self {
-            title: title.into(),
-            rows: rows.collect(),
-            range: if range.0 > range.1 { (0.0, 0.0) } else { range },
-            warning: None,
+            labels,
+            images,
+            maps,
+            channels,
+            range: (low as f32, high as f32),
         })
     }
 
-    /// Sets a line in red under the title, for what nobody may overlook.
-    #[must_use]
-    pub fn with_warning(mut self, warning: impl Into<String>) -> Self {
-        self.warning = Some(warning.into());
-        self
-    }
-
-    /// Writes a PNG or an SVG, as the name's ending says; the SVG of many maps is large.
-    ///
-    /// # Errors
-    ///
-    /// [`PlotError`] if the ending is another, or the file cannot be written; an existing file is
-    /// then untouched.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), PlotError> {
-        canvas::save(self, path.as_ref())
-    }
-
-    /// The bytes of a PNG.
-    ///
-    /// # Errors
-    ///
-    /// [`PlotError`] if the drawing library fails.
-    pub fn to_png(&self) -> Result<Vec<u8>, PlotError> {
-        canvas::to_png(self)
-    }
-
-    /// An SVG.
-    ///
-    /// # Errors
-    ///
-    /// [`PlotError`] if the drawing library fails.
-    pub fn to_svg(&self) -> Result<String, PlotError> {
-        canvas::to_svg(self)
-    }
-
-    fn channels(&self) -> usize {
-        self.rows.first().map_or(0, |row| row.channels.len())
-    }
-
+    /// Maps in a line; all blocks but the last have as many.
     fn columns(&self) -> usize {
-        self.channels().min(PER_LINE)
+        self.channels.div_ceil(self.channels.div_ceil(MOST))
     }
 
-    fn row_height(&self) -> u32 {
-        let lines = self.channels().div_ceil(PER_LINE) as u32;
-        // A little more space between two images than between two lines of one.
-        lines * (CELL + NUMBERS + GAP) + 6
+    /// Side of an image or a map: a whole number of units for each value, unless there are too many.
+    fn cell(&self) -> f64 {
+        let wanted = (720.0 / (self.columns() + 1) as f64).clamp(42.0, 84.0);
+        let values = self.maps.width.max(self.maps.height) as f64;
+        let side = values * (wanted / values).round();
+        if side > 0.0 { side } else { wanted }
+    }
+
+    /// Width of the column of labels.
+    fn label_width(&self) -> f64 {
+        let lines = self.labels.iter().flat_map(|label| label.lines());
+        lines.map(|line| LABEL.width(line)).fold(0.0, f64::max)
+    }
+
+    /// Height of one image's line.
+    fn row(&self, label: &str) -> f64 {
+        self.cell().max(label.lines().count() as f64 * LINE) + GAP
+    }
+
+    /// Width of labels, images and maps.
+    fn width(&self) -> f64 {
+        let maps = self.columns() as f64 * (self.cell() + GAP) - GAP;
+        self.label_width() + WIDE_GAP + self.cell() + WIDE_GAP + maps
     }
 
     fn color(&self, value: f32) -> RGBColor {
@@ -182,127 +149,122 @@ impl ActivationGrid {
         let part = (value - low) / (high - low).max(f64::MIN_POSITIVE);
         ViridisRGB.get_color(part.clamp(0.0, 1.0))
     }
-}
 
-fn to_vec(tensor: Tensor<4>) -> Result<Vec<f32>, PlotError> {
-    let data = tensor
-        .try_into_data_as::<f32>()
-        .map_err(|error| failed(format!("{error:?}")))?;
-    data.try_into_vec()
-        .map_err(|error| failed(format!("{error:?}")))
-}
-
-impl Drawing for ActivationGrid {
-    fn size(&self) -> (u32, u32) {
-        let maps = (self.columns() as u32 + 1) * (CELL + GAP) + GAP;
-        let heading = if self.warning.is_some() { 66 } else { 46 };
-        let width = (MARGIN + LABELS + maps + MARGIN).max(560);
-        (
-            width,
-            heading + self.rows.len() as u32 * self.row_height() + LEGEND,
-        )
-    }
-
-    fn draw<B: DrawingBackend>(
+    /// Draws the channels of a block for all images; returns where the block ends.
+    fn draw_block<B: DrawingBackend>(
         &self,
-        area: &DrawingArea<B, Shift>,
-        scale: u32,
-    ) -> Result<(), PlotError> {
-        let heading = Heading {
-            title: &self.title,
-            warning: self.warning.as_deref(),
-        };
-        let mut y = heading.draw(area, scale)? as i32;
-        let units = |units: u32| (units * scale) as i32;
-        let write = |line: String, position, style| {
-            area.draw(&Text::new(line, position, style)).map_err(failed)
-        };
-        let small = centered(11 * scale, FontStyle::Normal, &TEXT);
-        for row in &self.rows {
-            let style =
-                text(13 * scale, FontStyle::Normal, &TEXT).pos(Pos::new(HPos::Left, VPos::Top));
-            let top = y + units(NUMBERS);
-            for (index, line) in row.label.lines().enumerate() {
-                let position = (units(MARGIN), top + units(20 * index as u32 + CELL / 2 - 8));
-                write(line.to_owned(), position, style.clone())?;
+        canvas: &Canvas<B>,
+        channels: &[usize],
+        (left, top): Point,
+    ) -> Result<f64, PlotError> {
+        let cell = self.cell();
+        let image_x = left + self.label_width() + WIDE_GAP;
+        let map_x = |column: usize| image_x + cell + WIDE_GAP + column as f64 * (cell + GAP);
+        let number_y = top + NUMBERS / 2.0;
+        let at = (image_x + cell / 2.0, number_y);
+        canvas.text("image", at, HPos::Center, NUMBER)?;
+        for (column, channel) in channels.iter().enumerate() {
+            let at = (map_x(column) + cell / 2.0, number_y);
+            canvas.text(&(channel + 1).to_string(), at, HPos::Center, NUMBER)?;
+        }
+        let mut y = top + NUMBERS;
+        for (image, label) in self.labels.iter().enumerate() {
+            let first = y + cell / 2.0 - (label.lines().count() as f64 - 1.0) * LINE / 2.0;
+            for (index, line) in label.lines().enumerate() {
+                let at = (image_x - WIDE_GAP, first + index as f64 * LINE);
+                canvas.text(line, at, HPos::Right, LABEL)?;
             }
-            let x = units(MARGIN + LABELS);
             let grey = |value: f32| {
                 let level = (value.clamp(0.0, 1.0) * 255.0) as u8;
                 RGBColor(level, level, level)
             };
-            write(
-                "image".to_owned(),
-                (x + units(CELL / 2), y + units(3)),
-                small.clone(),
-            )?;
-            draw_map(area, &row.image, (x, top), units(CELL), grey)?;
-            for (index, map) in row.channels.iter().enumerate() {
-                let column = (index % PER_LINE) as u32;
-                let line = (index / PER_LINE) as u32;
-                let x = x + units((column + 1) * (CELL + GAP) + GAP);
-                let number = y + units(line * (CELL + NUMBERS + GAP));
-                let position = (x + units(CELL / 2), number + units(3));
-                write((index + 1).to_string(), position, small.clone())?;
-                let top = number + units(NUMBERS);
-                draw_map(area, map, (x, top), units(CELL), |value| self.color(value))?;
+            self.images.draw(canvas, image, (image_x, y), cell, grey)?;
+            for (column, channel) in channels.iter().enumerate() {
+                let (map, at) = (image * self.channels + channel, (map_x(column), y));
+                self.maps
+                    .draw(canvas, map, at, cell, |value| self.color(value))?;
             }
-            y += units(self.row_height());
+            y += self.row(label);
         }
+        Ok(y - GAP)
+    }
 
-        // The legend: a bar from the smallest to the largest activation.
-        let (low, high) = self.range;
-        let (x, width) = (units(MARGIN + LABELS), units(240));
-        let top = y + units(8);
-        const STEPS: i32 = 120;
+    /// Draws the colour scale, centred in a line whose middle is at `y`.
+    fn draw_scale<B: DrawingBackend>(&self, canvas: &Canvas<B>, y: f64) -> Drawn {
+        const STEPS: u16 = 120;
+        const WIDTH: f64 = 240.0;
+        let (low, high) = (f64::from(self.range.0), f64::from(self.range.1));
+        // All activations may be equal.
+        let decimals = if high > low {
+            decimals((high - low) / 100.0).clamp(2, 9)
+        } else {
+            2
+        };
+        let left = (canvas.size().0 - WIDTH) / 2.0;
         for step in 0..STEPS {
-            let part = step as f32 / (STEPS - 1) as f32;
-            let (left, right) = (x + width * step / STEPS, x + width * (step + 1) / STEPS);
-            let color = self.color(low * (1.0 - part) + high * part);
-            let corners = [(left, top), (right, top + units(14))];
-            area.draw(&Rectangle::new(corners, color.filled()))
-                .map_err(failed)?;
+            let part = f64::from(step) / f64::from(STEPS - 1);
+            let x = |step: u16| left + WIDTH * f64::from(step) / f64::from(STEPS);
+            let color = self.color((low + part * (high - low)) as f32);
+            let corners = [(x(step), y - 6.0), (x(step + 1), y + 6.0)];
+            canvas.rectangle(corners, color)?;
         }
-        write(
-            format!("{low:.2}"),
-            (x, top + units(18)),
-            centered(12 * scale, FontStyle::Normal, &TEXT),
-        )?;
-        write(
-            format!("{high:.2}"),
-            (x + width, top + units(18)),
-            centered(12 * scale, FontStyle::Normal, &TEXT),
-        )?;
-        let style = text(13 * scale, FontStyle::Normal, &TEXT);
-        write("activation".to_owned(), (units(MARGIN), top), style)
+        let (low, high) = (
+            format!("activation  {low:.decimals$}"),
+            format!("{high:.decimals$}"),
+        );
+        canvas.text(&low, (left - 8.0, y), HPos::Right, LABEL)?;
+        canvas.text(&high, (left + WIDTH + 8.0, y), HPos::Left, LABEL)
     }
 }
 
-/// Draws a map as a square of `side` pixels; a map that is not square is stretched.
-fn draw_map<B: DrawingBackend>(
-    area: &DrawingArea<B, Shift>,
-    map: &Map,
-    (x, y): (i32, i32),
-    side: i32,
-    color: impl Fn(f32) -> RGBColor,
-) -> Result<(), PlotError> {
-    let (width, height) = (map.width as i32, (map.values.len() / map.width) as i32);
-    for (row, values) in map.values.chunks_exact(map.width).enumerate() {
-        let row = row as i32;
-        for (column, &value) in values.iter().enumerate() {
-            let column = column as i32;
-            let corners = [
-                (x + side * column / width, y + side * row / height),
-                (
-                    x + side * (column + 1) / width,
-                    y + side * (row + 1) / height,
-                ),
-            ];
-            area.draw(&Rectangle::new(corners, color(value).filled()))
-                .map_err(failed)?;
-        }
+impl Maps {
+    fn read(maps: Tensor<4>) -> Result<Self, PlotError> {
+        let [_, _, height, width] = maps.dims();
+        let values = read_back(maps)?;
+        Ok(Self {
+            height,
+            width,
+            values,
+        })
     }
-    let frame = [(x, y), (x + side, y + side)];
-    area.draw(&Rectangle::new(frame, ShapeStyle::from(GRID)))
-        .map_err(failed)
+
+    /// Draws a map as a square of this side.
+    fn draw<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<B>,
+        index: usize,
+        (x, y): Point,
+        side: f64,
+        color: impl Fn(f32) -> RGBColor,
+    ) -> Drawn {
+        let area = self.height * self.width;
+        let values = self.values.iter().skip(index * area).take(area);
+        let (height, width) = (side / self.height as f64, side / self.width as f64);
+        for (index, value) in values.enumerate() {
+            let left = x + width * (index % self.width) as f64;
+            let top = y + height * (index / self.width) as f64;
+            canvas.rectangle([(left, top), (left + width, top + height)], color(*value))?;
+        }
+        Ok(())
+    }
+}
+
+impl Draw for ActivationGrid {
+    fn size(&self) -> (u32, u32) {
+        let rows: f64 = self.labels.iter().map(|label| self.row(label)).sum();
+        let blocks = self.channels.div_ceil(self.columns()) as f64;
+        let height = blocks * (NUMBERS + rows - GAP + WIDE_GAP) + SCALE;
+        let width = (self.width() + 2.0 * MARGIN).max(480.0);
+        (width.ceil() as u32, height.ceil() as u32)
+    }
+
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+        let left = (canvas.size().0 - self.width()) / 2.0;
+        let channels: Vec<usize> = (0..self.channels).collect();
+        let mut y = 0.0;
+        for block in channels.chunks(self.columns()) {
+            y = self.draw_block(canvas, block, (left, y))? + WIDE_GAP;
+        }
+        self.draw_scale(canvas, y + SCALE / 2.0 - 4.0)
+    }
 }

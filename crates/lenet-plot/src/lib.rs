@@ -3,16 +3,17 @@
 
 mod accuracy_curves;
 mod activation_grid;
+mod axes;
 mod canvas;
 mod error;
+mod figure;
 mod loss_curve;
-mod report;
-mod style;
 mod sweep_chart;
+mod text;
 
 pub use accuracy_curves::AccuracyCurves;
 pub use activation_grid::ActivationGrid;
 pub use error::PlotError;
+pub use figure::{Chart, Figure};
 pub use loss_curve::LossCurve;
-pub use report::{Block, Report, Section};
 pub use sweep_chart::SweepChart;

@@ -1,8 +1,9 @@
-//! Pictures of sweeps, activations, and the page that holds them.
+//! Figures of sweeps and activations.
+
+use std::collections::BTreeSet;
 
 use burn::tensor::{Device, Tensor};
-use lenet_plot::{AccuracyCurves, ActivationGrid, Block, PlotError, Report, Section, SweepChart};
-use lenet_train::Table;
+use lenet_plot::{AccuracyCurves, ActivationGrid, Figure, PlotError, SweepChart};
 use lenet_train::sweep::SweepResult;
 use serde_json::{Value, json};
 
@@ -43,7 +44,7 @@ fn result(scale: &str) -> SweepResult {
 fn a_sweep_chart_tells_everything_in_words() {
     for scale in ["linear", "logarithmic", "categories"] {
         let result = result(scale);
-        let svg = SweepChart::new("Rates on fashion-mnist", &result)
+        let svg = Figure::new("Rates on fashion-mnist", SweepChart::new(&result))
             .with_warning("not a real data set")
             .to_svg()
             .unwrap();
@@ -70,11 +71,15 @@ fn pictures_say_which_settings_are_incomplete() {
     let whole = result("categories");
     let incomplete = |svg: &str| svg.matches("incomplete").count();
     assert_eq!(
-        incomplete(&SweepChart::new("", &whole).to_svg().unwrap()),
+        incomplete(&Figure::new("", SweepChart::new(&whole)).to_svg().unwrap()),
         0
     );
     assert_eq!(
-        incomplete(&AccuracyCurves::new("", &whole).to_svg().unwrap()),
+        incomplete(
+            &Figure::new("", AccuracyCurves::new(&whole))
+                .to_svg()
+                .unwrap()
+        ),
         0
     );
     for (status, more) in [
@@ -91,11 +96,13 @@ fn pictures_say_which_settings_are_incomplete() {
             trial.retain(|key, _| ["label", "seed", "outcome"].contains(&key.as_str()));
         }
         let result: SweepResult = serde_json::from_value(value).unwrap();
-        let chart = SweepChart::new("", &result).to_svg().unwrap();
+        let chart = Figure::new("", SweepChart::new(&result)).to_svg().unwrap();
         assert_eq!(incomplete(&chart), 1, "{status}");
         // Two means, three seeds, and one of each in the legend.
         assert_eq!(chart.matches("<circle").count(), 2 + 3 + 2, "{status}");
-        let curves = AccuracyCurves::new("", &result).to_svg().unwrap();
+        let curves = Figure::new("", AccuracyCurves::new(&result))
+            .to_svg()
+            .unwrap();
         assert!(curves.contains("0.01 (incomplete)"), "{status}");
     }
 }
@@ -105,7 +112,7 @@ fn pictures_say_which_settings_are_incomplete() {
 fn the_axis_is_to_scale() {
     let place = |scale: &str| -> Vec<f64> {
         let result = result(scale);
-        let svg = SweepChart::new("", &result).to_svg().unwrap();
+        let svg = Figure::new("", SweepChart::new(&result)).to_svg().unwrap();
         let of_radius = |radius: &str| -> Vec<f64> {
             let circles = svg.lines().filter(|line| line.starts_with("<circle"));
             let attribute = |line: &str, name: &str| -> String {
@@ -117,10 +124,10 @@ fn the_axis_is_to_scale() {
                 .map(|line| attribute(line, "cx").parse().unwrap())
                 .collect()
         };
-        // The legend's comes last.
-        of_radius("5")[..2].to_vec()
+        // The legend's comes first.
+        of_radius("5")[1..3].to_vec()
     };
-    // 698 units for the range of the places and the room around it.
+    // The plotting area is 698 units wide, the range of the positions and the room around it.
     let decades = (50.0_f64 / 0.01).log10();
     for (scale, expected) in [
         ("logarithmic", 698.0 / (decades + 1.0)),
@@ -136,10 +143,46 @@ fn the_axis_is_to_scale() {
     }
 }
 
+/// A logarithmic axis has no place for 0.
+#[test]
+fn a_setting_outside_the_axis_is_an_error() {
+    let mut result = result("logarithmic");
+    result.settings[1].x = 0.0;
+    let error = Figure::new("", SweepChart::new(&result))
+        .to_svg()
+        .unwrap_err();
+    let message = r#"setting "0.1" has no position on the axis "learning rate""#;
+    assert_eq!(error.to_string(), message);
+}
+
+/// Labels that would touch lie on two lines, and all others on one.
+#[test]
+fn crowded_labels_alternate_between_two_lines() {
+    for (scale, lines) in [("linear", 2), ("categories", 1)] {
+        let result = result(scale);
+        let svg = Figure::new("", SweepChart::new(&result)).to_svg().unwrap();
+        let elements: Vec<&str> = svg.split("<text ").collect();
+        let height = |label: &str| {
+            let is_label = |text: &&&str| text.contains(&format!(">\n{label}\n<"));
+            let text = elements.iter().find(is_label).unwrap();
+            text.split(" y=\"")
+                .nth(1)
+                .unwrap()
+                .split('"')
+                .next()
+                .unwrap()
+        };
+        let heights: BTreeSet<&str> = ["0.01", "0.1", "50"].map(height).into();
+        assert_eq!(heights.len(), lines, "{scale}: {heights:?}");
+    }
+}
+
 #[test]
 fn accuracy_curves_have_a_line_for_each_setting() {
     let result = result("categories");
-    let svg = AccuracyCurves::new("Rates", &result).to_svg().unwrap();
+    let svg = Figure::new("Rates", AccuracyCurves::new(&result))
+        .to_svg()
+        .unwrap();
     assert_eq!(
         svg.matches("<polygon").count(),
         2,
@@ -148,10 +191,14 @@ fn accuracy_curves_have_a_line_for_each_setting() {
     assert!(svg.contains("epoch") && svg.contains("test accuracy"));
     let mut empty = result.clone();
     empty.settings.drain(..2);
-    let error = AccuracyCurves::new("Rates", &empty).to_svg().unwrap_err();
+    let error = Figure::new("Rates", AccuracyCurves::new(&empty))
+        .to_svg()
+        .unwrap_err();
     assert!(matches!(error, PlotError::Empty));
     empty.settings.clear();
-    let error = SweepChart::new("Rates", &empty).to_svg().unwrap_err();
+    let error = Figure::new("Rates", SweepChart::new(&empty))
+        .to_svg()
+        .unwrap_err();
     assert!(matches!(error, PlotError::Empty));
 }
 
@@ -161,8 +208,8 @@ fn an_activation_grid_shows_each_channel() {
     let device = Device::flex();
     let images = Tensor::<4>::ones([1, 1, 2, 2], &device);
     let maps = Tensor::<4>::from_data([[[[0.0, 0.0], [0.0, 4.0]], [[2.0; 2]; 2]]], &device);
-    let grid = ActivationGrid::new("Layer", ["coat"], images.clone(), maps.clone()).unwrap();
-    let svg = grid.to_svg().unwrap();
+    let grid = ActivationGrid::new(["coat"], images.clone(), maps.clone()).unwrap();
+    let svg = Figure::new("Layer", grid).to_svg().unwrap();
     for text in ["coat", "image", "0.00", "4.00", "activation"] {
         assert!(svg.contains(text), "'{text}' is missing");
     }
@@ -174,15 +221,38 @@ fn an_activation_grid_shows_each_channel() {
         "the image itself in grey"
     );
 
-    let error = ActivationGrid::new("Layer", ["a", "b"], images.clone(), maps).unwrap_err();
+    let error = ActivationGrid::new(["a", "b"], images.clone(), maps).unwrap_err();
     assert!(
         error
             .to_string()
             .contains("2 labels, 1 images and maps of 1")
     );
     let none = Tensor::<4>::zeros([1, 0, 2, 2], &device);
-    let error = ActivationGrid::new("Layer", ["a"], images, none).unwrap_err();
+    let error = ActivationGrid::new(["a"], images, none).unwrap_err();
     assert!(matches!(error, PlotError::Empty));
+}
+
+/// Layers with many channels continue in blocks; each channel is numbered once.
+#[test]
+fn many_channels_are_numbered_once_in_blocks() {
+    let device = Device::flex();
+    let images = Tensor::<4>::ones([3, 1, 4, 4], &device);
+    let maps = Tensor::<4>::ones([3, 44, 2, 2], &device);
+    let grid = ActivationGrid::new(["a", "b", "c"], images, maps).unwrap();
+    let svg = Figure::new("Layer", grid).to_svg().unwrap();
+    let count = |text: &str| svg.matches(&format!(">\n{text}\n<")).count();
+    for channel in 1..=44 {
+        assert_eq!(count(&channel.to_string()), 1, "channel {channel}");
+    }
+    // Three blocks, and one colour scale.
+    assert_eq!(
+        (
+            count("image"),
+            count("b"),
+            svg.matches("activation").count()
+        ),
+        (3, 3, 1)
+    );
 }
 
 /// A row of the picture for NaN and infinity, no panic and no broken scale.
@@ -191,59 +261,7 @@ fn activations_that_are_not_finite_are_grey() {
     let device = Device::flex();
     let images = Tensor::<4>::from_data([[[[f32::NAN]]]], &device);
     let maps = Tensor::<4>::from_data([[[[f32::NAN, f32::INFINITY, 1.0]]]], &device);
-    let grid = ActivationGrid::new("Layer", ["odd"], images, maps).unwrap();
-    assert_eq!(grid.to_svg().unwrap().matches("#969696").count(), 2);
-}
-
-#[test]
-fn a_report_escapes_inlines_and_refuses_to_leave_its_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.svg"), "<svg/>").unwrap();
-    let section = Section::new("one", "One <b>")
-        .with_question("Is 1 < 2?")
-        .with_fact("command", "cargo run & wait")
-        .with_warning("drawings")
-        .with_block(Block::Heading("Part".to_owned()))
-        .with_block(Block::Text("fine".to_owned()))
-        .with_block(Block::Table(Table::new(["a", "b"]).with_row(["x", "0.5"])))
-        .with_block(Block::Preformatted("a  b".to_owned()))
-        .with_block(Block::Picture {
-            file: "a.svg".to_owned(),
-            caption: "A".to_owned(),
-        });
-    section.save(folder.path()).unwrap();
-    let section = Section::load(folder.path()).unwrap();
-    assert_eq!(section.fact("command"), Some("cargo run & wait"));
-    let page = folder.path().join("report.html");
-    let report = Report::new("All").with_section(section, folder.path());
-    report.save(&page).unwrap();
-    let html = std::fs::read_to_string(&page).unwrap();
-    for expected in [
-        "One &lt;b&gt;",
-        "Is 1 &lt; 2?",
-        "cargo run &amp; wait",
-        "<td class=\"number\">0.5</td>",
-        "data:image/svg+xml;base64,PHN2Zy8+",
-        "prefers-color-scheme: dark",
-    ] {
-        assert!(html.contains(expected), "'{expected}' is missing");
-    }
-    for file in ["../a.svg", "/etc/passwd", "a.html", "missing.png", ""] {
-        let picture = Block::Picture {
-            file: file.to_owned(),
-            caption: String::new(),
-        };
-        let section = Section::new("two", "Two").with_block(picture);
-        let error = Report::new("All")
-            .with_section(section, folder.path())
-            .save(&page);
-        assert!(error.is_err(), "{file}");
-    }
-    assert_eq!(
-        std::fs::read_to_string(&page).unwrap(),
-        html,
-        "the old page is still there"
-    );
-    std::fs::write(folder.path().join("section.json"), "{}").unwrap();
-    assert!(Section::load(folder.path()).is_err());
+    let grid = ActivationGrid::new(["odd"], images, maps).unwrap();
+    let svg = Figure::new("Layer", grid).to_svg().unwrap();
+    assert_eq!(svg.matches("#969696").count(), 2);
 }

@@ -66,14 +66,10 @@ impl Session {
         self.wrote("metrics", "metrics.jsonl");
 
         self.add(Block::Evaluation(result.clone()));
-        let curve = LossCurve::new(&run.epochs).with_test_accuracy(result.accuracy);
+        let title = format!("{} · test accuracy {:.3}", self.title(title), result.accuracy);
+        let figure = Figure::new(title, LossCurve::new(&run.epochs));
         let caption = "Training loss after each epoch.".to_owned();
-        self.save_figure(
-            Figure::new(self.title(title), curve),
-            "loss",
-            &["png", "svg"],
-            caption,
-        )?;
+        self.save_figure(figure, "loss", &["png", "svg"], caption)?;
         self.add(Block::Epochs(run.epochs));
         self.add(Block::Preformatted(layers));
 
