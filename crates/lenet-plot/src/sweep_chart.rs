@@ -52,7 +52,7 @@ impl<'a> SweepChart<'a> {
     fn positions(&self) -> Result<Vec<(f64, &'a SettingResult)>, PlotError> {
         let settings = self.result.settings.iter().enumerate();
         let position = |(index, setting): (usize, &'a SettingResult)| {
-            let x = Some(setting.x);
+            let x = setting.x;
             let position = match self.result.scale {
                 Scale::Linear => x,
                 Scale::Logarithmic => x.map(f64::log10),

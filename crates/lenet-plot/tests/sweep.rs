@@ -147,7 +147,7 @@ fn the_axis_is_to_scale() {
 #[test]
 fn a_setting_outside_the_axis_is_an_error() {
     let mut result = result("logarithmic");
-    result.settings[1].x = 0.0;
+    result.settings[1].x = Some(0.0);
     let error = Figure::new("", SweepChart::new(&result))
         .to_svg()
         .unwrap_err();
