@@ -1,4 +1,6 @@
-//! The flags that several commands share. What a single command takes stands beside that command.
+//! Flags that several commands share. The flags of a single command are defined with that command.
+//!
+//! The structs have plain comments: clap would show a doc comment as the description of the command.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +8,7 @@ use clap::{Args, ValueEnum};
 use lenet_core::DeviceChoice;
 use lenet_train::{Interval, TrainingConfig};
 
-/// Flags of a command that trains one network.
+// Flags of a command that trains one network.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct TrainingArgs {
     #[command(flatten)]
@@ -21,7 +23,7 @@ pub(crate) struct TrainingArgs {
     pub(crate) resume: bool,
 }
 
-/// Flags of a command that compares networks.
+// Flags of a command that compares networks.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ComparisonArgs {
     #[command(flatten)]
@@ -34,7 +36,7 @@ pub(crate) struct ComparisonArgs {
     pub(crate) checkpoints: CheckpointArgs,
 }
 
-/// Flags of an exercise that looks inside a trained network.
+// Flags of an exercise that looks inside a trained network.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct InspectionArgs {
     #[command(flatten)]
@@ -47,7 +49,7 @@ pub(crate) struct InspectionArgs {
     pub(crate) weights: Option<PathBuf>,
 }
 
-/// Where to compute, on which images, and where to write.
+// Where to compute, on which images, and where to write.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SessionArgs {
     #[arg(long, default_value = "auto", value_name = "NAME", help = device_help())]
@@ -70,7 +72,7 @@ pub(crate) struct SessionArgs {
     pub(crate) quick: bool,
 }
 
-/// How to train.
+// How to train.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RecipeArgs {
     /// Passes over the training images [default: the exercise's, or 2 with --quick]
@@ -90,7 +92,7 @@ pub(crate) struct RecipeArgs {
     pub(crate) seed: u64,
 }
 
-/// What an interrupted run leaves behind.
+// Whether a run can be resumed.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct CheckpointArgs {
     /// Write a checkpoint every so many epochs (such as 1) or steps (such as 500steps)
@@ -98,7 +100,7 @@ pub(crate) struct CheckpointArgs {
     pub(crate) checkpoint_every: Option<Interval>,
 }
 
-/// How many runs a comparison has, and how many at once.
+// How many runs a comparison has, and how many at once.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SweepArgs {
     /// Runs of each setting, with seeds SEED, SEED+1, … [default: the exercise's, at most 2 with --quick]
@@ -140,7 +142,7 @@ impl SessionArgs {
     }
 }
 
-/// Where the output directories of all commands are unless `--out` says otherwise.
+/// The parent of every command's output directory, unless `--out` is given.
 pub(crate) fn out_root(quick: bool) -> &'static Path {
     Path::new(if quick { "out/quick" } else { "out" })
 }
@@ -175,7 +177,7 @@ fn device_help() -> String {
     )
 }
 
-/// The devices of this build, and those left out of it.
+/// The devices in this build, and those left out of it.
 pub(crate) fn devices() -> String {
     let names = |choices: Vec<DeviceChoice>| {
         let names: Vec<&str> = choices.iter().map(|choice| choice.name()).collect();
@@ -192,7 +194,7 @@ pub(crate) fn devices() -> String {
     )
 }
 
-/// A larger count is a slip of the keyboard.
+/// A larger count is a typing error.
 const MAX_COUNT: usize = 1_000_000;
 
 pub(crate) fn count(text: &str) -> Result<usize, String> {

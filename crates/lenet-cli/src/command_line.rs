@@ -1,4 +1,4 @@
-//! The command line as the user typed it: what a report records, and what an interrupted run suggests.
+//! The command line as the user typed it, for reports and for the hints after an interruption.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ pub(crate) fn command_line() -> String {
     )
 }
 
-/// The command line with a flag that it may have already.
+/// The command line with this flag added, unless it has it already.
 pub(crate) fn command_line_with(flag: &str) -> String {
     let command = command_line();
     let is_cargo = command.starts_with("cargo");
@@ -40,7 +40,7 @@ pub(crate) fn command_line_with(flag: &str) -> String {
     }
 }
 
-/// How cargo starts an example without compiling the GPU backends that this build does without.
+/// The cargo command that runs an example with the backends of this build.
 fn cargo(is_example: bool) -> &'static str {
     let has_gpu = DeviceChoice::available().contains(&DeviceChoice::Wgpu);
     match (is_example, has_gpu) {

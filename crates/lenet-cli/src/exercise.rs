@@ -29,12 +29,12 @@ pub struct Exercise {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
     pub(crate) question: &'static str,
-    /// The images it is about.
+    /// The data set it trains on by default.
     pub(crate) dataset: KnownDataset,
     pub(crate) run: Run,
 }
 
-/// How an exercise runs, which determines its flags.
+/// How an exercise runs; this determines its flags.
 pub(crate) enum Run {
     /// Trains one network.
     Training {
@@ -44,11 +44,11 @@ pub(crate) enum Run {
     },
     /// Compares networks and states the conclusion.
     Comparison(Comparison),
-    /// Compares networks in its own way.
+    /// Makes several comparisons, or one with a report of its own.
     Comparisons(fn(&mut Session, &ComparisonArgs) -> Result<()>),
     /// Looks inside a trained network.
     Inspection(fn(&mut Session, &InspectionArgs) -> Result<()>),
-    /// Shows pictures to a trained network.
+    /// Looks inside a trained network, with pictures of the user as well.
     Pictures(fn(&mut Session, &PictureArgs) -> Result<()>),
 }
 
@@ -118,7 +118,7 @@ impl Exercise {
         }
     }
 
-    /// Runs something in a session that writes its section at the end.
+    /// Runs a function in a session, which writes its section at the end.
     pub(crate) fn in_session(
         &self,
         args: &SessionArgs,

@@ -8,7 +8,7 @@ use lenet_train::sweep::SweepError;
 use crate::command_line::{command_line, command_line_with};
 use crate::session::interrupt;
 
-/// Runs a command. An error is printed with its causes and becomes exit code 1, an interruption becomes 130.
+/// Runs a command. An error is printed with its causes and gives exit code 1; an interruption gives 130.
 pub(crate) fn exit_code(run: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     let Err(error) = run() else {
         return ExitCode::SUCCESS;

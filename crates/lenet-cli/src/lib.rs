@@ -4,13 +4,13 @@
 //!
 //! # Map of the crate
 //!
-//! - [`exercises`]: the exercises, a file each.
+//! - [`exercises`]: the exercises, one file each.
 //! - [`main`]: the program `lenet` with all its subcommands.
 //!
-//! Inside, `session` is one run of a command, `run` what a session can do, `output` and `report` how results are
-//! shown.
+//! Internally, `session` is one run of a command, `run` is what a session can do, and `output` and `report` are how
+//! results are shown.
 
-/// Prints a line. A closed standard output, as behind `head` in a pipe, does not end the run.
+/// Prints a line. A closed standard output, as in a pipe to `head`, does not end the run.
 macro_rules! say {
     ($($text:tt)*) => {{
         use std::io::Write as _;

@@ -17,7 +17,7 @@ use crate::exit::exit_code;
 
 /// Runs the program `lenet`: parses the command line, runs the subcommand, prints errors.
 ///
-/// The exit code is 0 on success, 1 after an error, 2 for a command line that makes no sense, and 130 after Ctrl-C.
+/// The exit code is 0 on success, 1 after an error, 2 for an invalid command line, and 130 after Ctrl-C.
 pub fn main() -> ExitCode {
     let matches = command().get_matches();
     exit_code(|| run(&matches))

@@ -1,4 +1,4 @@
-//! `lenet predict`: the likeliest classes of any picture, by a pretrained network or by the user's own weights.
+//! `lenet predict`: classifies pictures with a pretrained network or with the user's own weights.
 
 use std::fs;
 use std::io::{Read, stdin};
@@ -15,10 +15,10 @@ use crate::output::Table;
 
 pub(crate) const ABOUT: &str = "Classify pictures";
 
-/// Pictures in a batch.
+/// Pictures per batch.
 const BATCH_SIZE: usize = 256;
 
-/// Largest height and width that an untrusted network may ask for.
+/// Largest height and width of the images that an untrusted weights file may require.
 const MAX_SIDE: usize = 1 << 10;
 
 /// Largest picture that is read from standard input, in bytes.
@@ -51,7 +51,7 @@ pub(crate) struct PredictArgs {
     #[arg(long, requires = "weights")]
     classic: bool,
 
-    /// What is bright in the pictures: auto, light-on-dark or dark-on-light
+    /// Polarity of the pictures: auto, light-on-dark or dark-on-light
     #[arg(long, value_name = "NAME", default_value = "auto")]
     polarity: Polarity,
 
@@ -72,7 +72,7 @@ pub(crate) struct PredictArgs {
 enum Format {
     /// A table
     Text,
-    /// A JSON object per line for each picture
+    /// A JSON object for each picture, one per line
     Json,
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     );
     let names = class_names(args, config.classes)?;
 
-    // A picture that cannot be read is reported, and the others are classified all the same.
+    // A picture that cannot be read is reported, and the others are still classified.
     let (mut pictures, mut failed) = (Vec::new(), 0);
     for path in files(&args.paths)? {
         match read(&path, config.image_size, args.polarity) {
@@ -155,7 +155,7 @@ fn class_names(args: &PredictArgs, classes: usize) -> Result<Vec<String>> {
     Ok(names.map(str::to_owned).to_vec())
 }
 
-/// Every file given, and every file in the directories given.
+/// The given files, and the files of the given directories, sorted by name within each.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {

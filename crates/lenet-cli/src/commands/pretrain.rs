@@ -1,4 +1,4 @@
-//! `lenet pretrain`: trains one of the networks of `LeNet::pretrained`, and writes its weights and its model card.
+//! `lenet pretrain`: trains a network of `LeNet::pretrained`, and writes its weights and its model card.
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -40,7 +40,7 @@ enum Network {
 const PRETRAIN: Exercise = Exercise {
     name: "pretrain",
     title: "Pretrained LeNet",
-    question: "How accurate can a network be that others use as it is?",
+    question: "How accurate can a pretrained LeNet be?",
     dataset: KnownDataset::FashionMnist,
     run: Run::Comparisons(|session, args| session.choose_best(&MODERN, args).map(drop)),
 };
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<()> {
     })
 }
 
-/// Three learning rates, each with the images as they are and shifted by up to a pixel.
+/// Three learning rates, each without augmentation and with shifts by up to one pixel.
 fn recipes(network: &LeNetConfig, recipe: &Recipe) -> Sweep {
     let training = recipe
         .training

@@ -1,4 +1,4 @@
-//! `lenet report`: every exercise as one HTML page. Exercises that are on disk already are not run again.
+//! `lenet report`: every exercise on one HTML page. Exercises whose results are on disk are not run again.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(crate) const ABOUT: &str =
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Device of the exercises
+    /// Device to run the exercises on
     #[arg(long, default_value = "auto", value_name = "NAME")]
     device: DeviceChoice,
 
@@ -50,7 +50,7 @@ pub(crate) struct ReportArgs {
     #[arg(long)]
     quick: bool,
 
-    /// Run nothing: make the page from what is on disk
+    /// Run nothing and make the page from the results on disk
     #[arg(long)]
     collect: bool,
 }
@@ -123,7 +123,7 @@ fn check(args: &ReportArgs, section: &Section, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs the exercises without a section, one after the other.
+/// Runs the exercises that have no section yet, one after the other.
 fn run_missing(args: &ReportArgs, root: &Path) -> Result<()> {
     let missing: Vec<&Exercise> = exercises::ALL
         .into_iter()
@@ -177,7 +177,7 @@ fn arguments(args: &ReportArgs, root: &Path, exercise: &Exercise) -> Vec<OsStrin
             }
         }
         Run::Inspection(_) | Run::Pictures(_) => {
-            // Exercise 1 trained the network that these look into.
+            // Exercise 1 has trained the network that these inspect.
             let weights = root.join("q1_modern/weights.safetensors");
             if weights.exists() {
                 push("--weights", weights.into());

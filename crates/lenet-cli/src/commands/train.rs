@@ -1,4 +1,4 @@
-//! `lenet train`: one network of the user's choice.
+//! `lenet train`: trains one network of the user's choice.
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -13,7 +13,7 @@ pub(crate) const ABOUT: &str = "Train a network and evaluate it on the test imag
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// The network that the other flags change
+    /// Network to start from; the flags below change it
     #[arg(long, value_enum, default_value_t = Preset::Modern, value_name = "NAME")]
     network: Preset,
 

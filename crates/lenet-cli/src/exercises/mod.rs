@@ -1,7 +1,7 @@
-//! The exercises of *Dive into Deep Learning*, section 7.6: a file each, which says what is compared, with which
+//! The exercises of *Dive into Deep Learning*, section 7.6. Each is one file that declares what is compared, with which
 //! recipe and how many seeds.
 //!
-//! A new exercise is a file with an [`Exercise`] in it, a line in [`ALL`], and an example that runs it.
+//! To add an exercise, add a file with an [`Exercise`], a line to [`ALL`], and an example that runs it.
 
 mod lenet;
 mod q1_modern;

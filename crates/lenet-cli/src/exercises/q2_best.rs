@@ -7,10 +7,10 @@ use crate::Exercise;
 use crate::exercise::Run;
 use crate::run::{Comparison, Recipe};
 
-/// Exercise 2, its actual aim: improve the accuracy.
+/// Exercise 2, its actual aim: to improve the accuracy.
 ///
-/// Recipes are compared on a validation part of the training images. The best one is trained on all of them and
-/// evaluated once on the test images.
+/// Recipes are compared on a validation split of the training images. The best one is trained on all training images
+/// and evaluated once on the test images.
 pub const Q2_BEST: Exercise = Exercise {
     name: "q2_best",
     title: "The best LeNet",
@@ -26,7 +26,7 @@ const RECIPES: Comparison = Comparison {
     sweep: recipes,
 };
 
-/// From the network of the exercise, one change after the other.
+/// Starts from the network of the exercise and makes one change after the other.
 fn recipes(recipe: &Recipe) -> Sweep {
     let training = &recipe.training;
     let base = LeNetConfig::tweakable(recipe.classes);

@@ -11,7 +11,7 @@ use crate::output::Table;
 use crate::run::{Comparison, Recipe};
 use crate::session::Session;
 
-/// Exercise 2, what the notebook leaves out: initialisation, number of epochs, learning-rate schedule.
+/// Exercise 2, the parts that the notebook leaves out: initialisation, number of epochs, learning-rate schedule.
 pub const Q2_TRAINING: Exercise = Exercise {
     name: "q2_training",
     title: "Initialisation, epochs, schedule",
@@ -41,7 +41,7 @@ const SCHEDULE: Comparison = Comparison {
     sweep: schedules,
 };
 
-/// The epochs after which the accuracy is listed, and the last one.
+/// Epochs after which the accuracy is listed, in addition to the last one.
 const LISTED_EPOCHS: [usize; 7] = [1, 2, 5, 10, 15, 20, 30];
 
 fn run(session: &mut Session, args: &ComparisonArgs) -> Result<()> {

@@ -23,7 +23,7 @@ pub const Q4_ACTIVATIONS: Exercise = Exercise {
 const CLASSES: [&str; 2] = ["coat", "pullover"];
 /// Images of each class in the figures.
 const SHOWN: usize = 3;
-/// Channels of each layer in the table.
+/// Channels listed for each layer.
 const LISTED: usize = 4;
 
 fn run(session: &mut Session, args: &InspectionArgs) -> Result<()> {
@@ -71,14 +71,14 @@ fn draw(
 
 /// How far apart coats and pullovers are in one channel.
 struct Difference {
-    /// From 1.
+    /// Number of the channel, from 1.
     channel: usize,
     means: [f32; 2],
     /// Difference of the means in standard deviations within a class (Cohen's d).
     effect: f32,
 }
 
-/// The channels by how much they differ between the classes, over all test images, largest difference first.
+/// The differences in each channel over all test images of the two classes, largest first.
 fn differences(
     session: &Session,
     lenet: &LeNet,

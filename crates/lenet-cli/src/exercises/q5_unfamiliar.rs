@@ -13,8 +13,8 @@ use crate::output::Table;
 use crate::run::inspection::{BATCH_SIZE, LAYERS, maps, mean_and_deviation};
 use crate::session::Session;
 
-/// Exercise 5: what a network trained on garments makes of other images: cats, cars, digits, noise, and any picture
-/// of the user.
+/// Exercise 5: how a network trained on garments responds to other images: cats, cars, digits, noise, and pictures of
+/// the user.
 pub const Q5_UNFAMILIAR: Exercise = Exercise {
     name: "q5_unfamiliar",
     title: "Unfamiliar images",
@@ -23,14 +23,15 @@ pub const Q5_UNFAMILIAR: Exercise = Exercise {
     run: Run::Pictures(run),
 };
 
-/// Images of each unfamiliar kind that the numbers are computed from.
+/// Images of each unfamiliar kind from which the numbers are computed.
 const IMAGES_PER_KIND: usize = 200;
 /// Test images in the figures.
 const SHOWN: usize = 3;
 /// Longest label in the figures, in characters.
 const LABEL: usize = 20;
 
-/// Flags of an exercise that shows pictures to a trained network.
+// Flags of an exercise that looks inside a trained network, with pictures of the user as well. Not a doc comment,
+// which clap would show as the description of the exercise.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PictureArgs {
     #[command(flatten)]
@@ -40,7 +41,7 @@ pub(crate) struct PictureArgs {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     image: Vec<PathBuf>,
 
-    /// What is bright in them: auto, light-on-dark or dark-on-light
+    /// Polarity of these pictures: auto, light-on-dark or dark-on-light
     #[arg(long, value_name = "NAME", default_value = "auto")]
     polarity: Polarity,
 }
@@ -79,7 +80,7 @@ fn run(session: &mut Session, args: &PictureArgs) -> Result<()> {
     Ok(())
 }
 
-/// The unfamiliar kinds that the project generates.
+/// The unfamiliar kinds that can be generated.
 fn synthetic_kinds() -> Vec<Kind> {
     let classes = synthetic::unfamiliar(0, 0).class_names().len();
     let all = synthetic::unfamiliar(IMAGES_PER_KIND * classes, 0);
@@ -111,7 +112,7 @@ fn picture(path: &Path, polarity: Polarity, image_size: [usize; 2]) -> Result<Ki
     })
 }
 
-/// What the network answers, and how strongly its layers respond: one value for each image.
+/// What the network predicts, and how strongly its layers respond: one value for each image.
 #[derive(Default)]
 struct Responses {
     classes: Vec<usize>,
@@ -192,8 +193,8 @@ fn table(kinds: &[Kind], responses: &[Responses], class_names: &[String]) -> Tab
     table
 }
 
-/// Whether confidence tells unfamiliar images apart: how many of them fall below a threshold that nearly all
-/// familiar images pass.
+/// States whether confidence separates unfamiliar images from familiar ones: how many of them a threshold rejects that
+/// nearly all familiar images pass.
 fn conclusion(kinds: &[Kind], responses: &[Responses]) -> String {
     let confidence = |is_familiar: bool| -> Vec<f32> {
         let kinds = kinds.iter().zip(responses);

@@ -1,4 +1,4 @@
-//! Progress on the console: bars on a terminal, lines in a pipe.
+//! Progress on the console: bars on a terminal, lines of text in a pipe.
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write, stderr, stdout};
@@ -20,17 +20,17 @@ pub(crate) fn console() -> Box<dyn Observer> {
 /// Steps between two updates of a bar's message.
 const UPDATE_STEPS: usize = 50;
 
-/// Steps of the bar of a whole sweep.
+/// Resolution of the bar of a sweep.
 const SWEEP_STEPS: u64 = 1000;
 
-/// Bars on standard error, one for the sweep and one for each network in training, and on standard output the
-/// lines that a pipe would get.
+/// Bars on standard error, one for the sweep and one for each network in training. Standard output gets the same lines
+/// as in a pipe.
 #[derive(Default)]
 struct Bars {
     bars: MultiProgress,
-    /// Of the whole sweep, if there is one.
+    /// The bar of the sweep, if there is one.
     sweep: Option<ProgressBar>,
-    /// Of each run, by label and seed; a run outside of a sweep has neither.
+    /// The bar of each run, by label and seed; a run outside a sweep has neither.
     runs: HashMap<Option<(String, u64)>, ProgressBar>,
     remaining: RemainingTime,
     lines: TextLines<Vec<u8>>,
@@ -82,7 +82,7 @@ impl Bars {
             } => {
                 if let Some(bar) = self.runs.get(&key) {
                     bar.set_position((epochs.len() * steps + step) as u64);
-                    // The steps of the earlier run say nothing about the speed of this one.
+                    // The steps of the earlier run do not count towards the speed of this one.
                     bar.reset_eta();
                 }
             }

@@ -7,7 +7,7 @@ use lenet_train::sweep::{SettingResult, SweepResult, TrialStatus};
 
 use super::Table;
 
-/// A row for each setting. Where trials ran on several kinds of devices, a last column names them.
+/// A row for each setting. If trials ran on several kinds of devices, the last column names them.
 pub(crate) fn to_table(result: &SweepResult) -> Table {
     let accuracy = format!("{} accuracy", result.held_out);
     let mut head = vec![
@@ -41,7 +41,7 @@ pub(crate) fn to_markdown(result: &SweepResult) -> String {
     format!("{}{separator}{notes}", to_table(result).to_markdown())
 }
 
-/// A line for each trial below a line of column names. Cells that a missing trial cannot fill are empty.
+/// A header, and a line for each trial. Values that a missing trial does not have are empty.
 pub(crate) fn to_csv(result: &SweepResult) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([

@@ -1,5 +1,5 @@
-//! Sections as one HTML page that needs no other file. It is legible on a phone, and follows the reader's choice
-//! of light or dark.
+//! Renders sections as one self-contained HTML page, which is readable on a phone and follows the reader's choice of a
+//! light or dark theme.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(crate) struct Page {
     pub(crate) title: String,
     pub(crate) warnings: Vec<String>,
     pub(crate) facts: Vec<(String, String)>,
-    /// Each with the directory of its pictures.
+    /// Each section with the directory of its figures.
     pub(crate) sections: Vec<(Section, PathBuf)>,
 }
 
@@ -178,7 +178,7 @@ fn table(table: &Table) -> Markup {
 /// A picture as a `data:` URL.
 fn inline(folder: &Path, file: &str) -> Result<String> {
     let path = folder.join(file);
-    // A section from elsewhere must not publish files outside of its directory.
+    // An untrusted section must not publish files from outside its directory.
     let is_plain = Path::new(file).file_name().is_some_and(|name| name == file);
     let media_type = match path.extension().and_then(|extension| extension.to_str()) {
         Some("png") if is_plain => "image/png",

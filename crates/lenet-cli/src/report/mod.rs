@@ -1,4 +1,4 @@
-//! The report: each exercise writes a [`Section`] beside its figures, and one HTML page shows them all.
+//! The report: each exercise writes a [`Section`] beside its figures, and one HTML page shows all sections.
 
 mod html;
 mod section;

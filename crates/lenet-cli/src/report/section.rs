@@ -1,4 +1,4 @@
-//! What one exercise found: results as they were measured, and the words around them. Nothing is formatted here.
+//! What one exercise found: results as they were measured, and the text around them. Nothing is formatted here.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -22,7 +22,7 @@ pub(crate) struct Section {
     pub(crate) name: String,
     pub(crate) title: String,
     pub(crate) question: String,
-    /// What readers must not miss, such as synthetic images.
+    /// Warnings that readers must not miss, such as synthetic images.
     pub(crate) warnings: Vec<String>,
     /// Names and values, such as the command and its duration.
     pub(crate) facts: Vec<(String, String)>,
@@ -85,7 +85,7 @@ impl Section {
         folder.join(FILE).exists()
     }
 
-    /// Writes the section, whole or not at all.
+    /// Writes the section atomically.
     pub(crate) fn save(&self, folder: &Path) -> Result<()> {
         let path = folder.join(FILE);
         let json = serde_json::to_vec_pretty(self)?;

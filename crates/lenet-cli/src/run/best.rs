@@ -55,7 +55,7 @@ impl Session {
                 evaluation,
             }),
             Err(error) => Err(match error.downcast_ref() {
-                // The same command resumes this, too: all that it needs of the sweep is on disk.
+                // The same command resumes this, too, because all trials of the sweep are on disk.
                 Some(TrainingError::Interrupted {
                     checkpoint: Some(_),
                     ..
@@ -68,8 +68,8 @@ impl Session {
         }
     }
 
-    /// Resumes an interrupted training, but never from a checkpoint of another recipe, which may have been the best
-    /// one in an earlier run.
+    /// Trains the chosen recipe, resuming if it was interrupted. Checkpoints of another recipe, which may have been the
+    /// best one in an earlier run, are removed.
     fn train_chosen(
         &mut self,
         args: &ComparisonArgs,

@@ -13,14 +13,14 @@ use crate::output::{console, to_csv, to_markdown};
 use crate::report::Block;
 use crate::session::Session;
 
-/// What a comparison compares, and how long and how often it trains unless the command line says otherwise.
+/// What is compared, and for how many epochs and seeds unless the command line says otherwise.
 pub(crate) struct Comparison {
     pub(crate) title: &'static str,
     /// Epochs of each run.
     pub(crate) epochs: usize,
     /// Runs of each setting, with different seeds.
     pub(crate) seeds: usize,
-    /// Makes the settings from the common recipe.
+    /// Creates the settings from the common recipe.
     pub(crate) sweep: fn(&Recipe) -> Sweep,
 }
 
@@ -29,12 +29,12 @@ pub(crate) struct Recipe {
     pub(crate) training: TrainingConfig,
     /// Classes of the data set.
     pub(crate) classes: usize,
-    /// The learning rate of the command line.
+    /// The learning rate from the command line.
     learning_rate: Option<f64>,
 }
 
 impl Recipe {
-    /// These learning rates, and the one of the command line if it is not among them, in ascending order.
+    /// These learning rates and the one from the command line, in ascending order and without duplicates.
     pub(crate) fn learning_rates(&self, rates: &[f64]) -> Vec<f64> {
         let mut all = rates.to_vec();
         all.extend(self.learning_rate.filter(|rate| !rates.contains(rate)));
@@ -62,7 +62,7 @@ impl Session {
         Splits { train, test }
     }
 
-    /// The sweep of a comparison, as the command line shapes it.
+    /// The sweep of a comparison, with the epochs, seeds and rates of the command line.
     pub(crate) fn sweep(&self, comparison: &Comparison, args: &ComparisonArgs) -> Sweep {
         let recipe = Recipe {
             training: args.recipe.training(comparison.epochs, self.quick),
@@ -77,7 +77,7 @@ impl Session {
 
     /// Trains on `splits.train` with `splits.test` held out, writes results and charts, and prints the table.
     ///
-    /// A sweep that was interrupted, or has failed trials, leaves older files alone.
+    /// If the sweep is interrupted or trials fail, the tables and charts of an earlier run stay as they are.
     pub(crate) fn run_sweep(
         &mut self,
         title: &str,
@@ -116,7 +116,7 @@ impl Session {
         Ok(result)
     }
 
-    /// The places where trials run: on a CPU one per core, on a GPU one.
+    /// The workers that run the trials: one per core on a CPU, one on a GPU.
     fn workers(&self, trials: usize, jobs: Option<usize>) -> Vec<Worker> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let jobs = jobs.unwrap_or(if self.device.is_cpu { cores } else { 1 });
@@ -190,13 +190,13 @@ fn describe(result: &SweepResult, workers: usize, earlier: usize) -> String {
         earlier => format!("; {earlier} of them in an earlier run"),
     };
     format!(
-        "{}: {seconds:.0} s of training in all on {}, {workers} at a time{earlier}",
+        "{}: {seconds:.0} s of training in total on {}, {workers} at a time{earlier}",
         result.trials().count(),
         devices.join(" and "),
     )
 }
 
-/// The values that the settings' recipes have, each once.
+/// The distinct values in the recipes of the settings.
 fn recipes(sweep: &Sweep) -> String {
     let each = |value: fn(&TrainingConfig) -> String| {
         let mut values: Vec<String> = Vec::new();

@@ -1,4 +1,4 @@
-//! A trained modern LeNet, and its activations as numbers and pictures.
+//! A trained modern LeNet, and its activations as tensors and figures.
 
 use anyhow::{Context, Result};
 use burn::tensor::Tensor;
@@ -10,14 +10,14 @@ use crate::args::InspectionArgs;
 use crate::output::console;
 use crate::session::Session;
 
-/// The layers that the exercises look at, in the order of the network.
+/// The layers that the exercises inspect, in the order of the network.
 pub(crate) const LAYERS: [&str; 2] = ["conv1.activation", "conv2.activation"];
 
-/// Images in a batch of activations.
+/// Images per batch when activations are computed.
 pub(crate) const BATCH_SIZE: usize = 250;
 
 impl Session {
-    /// The network to inspect: from the file given, else trained as in exercise 1.
+    /// The network to inspect: loaded from the given file, or else trained as in exercise 1.
     pub(crate) fn modern_lenet(&mut self, args: &InspectionArgs) -> Result<LeNet> {
         let network = LeNetConfig::modern(self.classes());
         let device = &self.device.device;

@@ -1,5 +1,5 @@
-//! What a [`Session`](crate::session::Session) can run: one training, a comparison, the best setting of one, and
-//! a trained network to look into.
+//! What a [`Session`](crate::session::Session) can run: a training, a comparison, the choice of its best setting, and
+//! the inspection of a trained network.
 
 pub(crate) mod best;
 mod comparison;

@@ -41,7 +41,7 @@ impl Session {
         );
         let layers = network.layer_table()?.to_string();
         say!("\n{layers}");
-        // Metrics become a file once the run is complete: a failed one leaves an older file alone.
+        // Metrics are written once the run is complete, so that a failed run leaves an older file alone.
         let mut observer = (console(), JsonLines::new(Vec::new()));
         let mut trainer = Trainer::new(network, config)
             .with_observer(&mut observer)
@@ -50,7 +50,7 @@ impl Session {
             trainer = trainer.with_checkpoints(checkpoints);
         }
         let run = trainer.fit(&self.splits.train, &self.device.device)?;
-        // What took longest is written first and what can be made from it last: weights, metrics, pictures, words.
+        // What took longest to compute is written first: weights, metrics, figures, text.
         run.lenet
             .save_safetensors(self.path("weights.safetensors"))?;
         self.wrote("weights", "weights.safetensors");

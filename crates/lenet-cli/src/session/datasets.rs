@@ -1,4 +1,4 @@
-//! The images that the command line asks for.
+//! Loads the images that the command line selects.
 
 use std::cell::RefCell;
 
@@ -12,10 +12,10 @@ use crate::args::{DatasetChoice, SessionArgs};
 /// Training and test images of a `--quick` run.
 const QUICK: [usize; 2] = [12_800, 2_000];
 
-/// Training and test images of the real data sets, and so of the synthetic ones.
+/// Training and test images of the real data sets, and hence of the synthetic ones.
 const FULL: [usize; 2] = [60_000, 10_000];
 
-/// Loads the images; `auto` means those of the exercise.
+/// Loads the images; `auto` is the data set of the exercise, or synthetic images if it is unavailable.
 pub(crate) fn load(args: &SessionArgs, of_exercise: KnownDataset) -> Result<Splits, DataError> {
     let [train, test] = if args.quick { QUICK } else { FULL };
     let splits = match args.dataset {
@@ -54,8 +54,8 @@ fn known(dataset: KnownDataset, args: &SessionArgs) -> Result<Splits, DataError>
     let splits = loader.load()?;
     if let Some(by @ Verification::Shape) = splits.verification() {
         eprintln!(
-            "{dataset} is verified by {by}: no digests of its decompressed files are known. Keep the \
-             published .gz files beside them, and those are read and verified instead.\n"
+            "{dataset} is verified by {by}: no digests of its decompressed files are known. Put the \
+             published .gz files beside them, and those will be read and verified instead.\n"
         );
     }
     Ok(splits)

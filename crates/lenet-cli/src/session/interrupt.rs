@@ -1,4 +1,4 @@
-//! Ctrl-C: a flag that trainings watch, and the error of a run that stopped between two of them.
+//! Ctrl-C: a flag that a training watches, and the error of a run that stopped outside of one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +21,7 @@ pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
     }
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag unset.
+        // The order matters: the shutdown must find the flag unset at the first signal.
         flag::register_conditional_shutdown(signal, EXIT_CODE.into(), Arc::clone(&stop))
             .and_then(|_| flag::register(signal, Arc::clone(&stop)))
             .context("cannot handle Ctrl-C")?;
@@ -29,7 +29,7 @@ pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
     Ok(Arc::clone(flag.insert(stop)))
 }
 
-/// Ctrl-C while no network was being trained.
+/// The error of a run that was interrupted while no network was being trained.
 #[derive(Debug)]
 pub(crate) struct Interrupted;
 

@@ -1,4 +1,4 @@
-//! The machine, in words.
+//! Describes the machine, for reports and model cards.
 
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
 

@@ -35,7 +35,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Checks everything that can be missing, before anything is trained.
+    /// Checks that everything the run needs is available, before anything is trained.
     pub(crate) fn begin(exercise: &Exercise, args: &SessionArgs) -> Result<Self> {
         let started = Instant::now();
         let folder = args.folder(exercise.name);
@@ -89,7 +89,7 @@ impl Session {
         self.splits.train.class_names().len()
     }
 
-    /// Refuses images that do not show garments.
+    /// Rejects images that do not show garments.
     pub(crate) fn require_garments(&self) -> Result<()> {
         let test = &self.splits.test;
         ensure!(
@@ -145,12 +145,12 @@ impl Session {
         self.section.add_fact(name, value);
     }
 
-    /// Lists a file among those written, at the end.
+    /// Records a file for the list of files that is printed at the end.
     pub(crate) fn wrote(&mut self, what: &'static str, name: impl Into<String>) {
         self.written.push((what, name.into()));
     }
 
-    /// Writes a file whole or not at all.
+    /// Writes a file atomically.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.path(name);
         write_file(&path, bytes).with_context(|| format!("writing {}", path.display()))
@@ -181,7 +181,7 @@ impl Session {
         Ok(())
     }
 
-    /// Removes the section of an earlier run, which would show its tables beside the files written from now on.
+    /// Removes the section of an earlier run, whose tables would not match the files written from now on.
     pub(crate) fn remove_old_section(&self) -> Result<()> {
         Section::remove(&self.folder)
     }
@@ -191,7 +191,7 @@ impl Session {
         let seconds = self.started.elapsed().as_secs_f64();
         self.add_fact("time", format!("{seconds:.1} s"));
         self.section.save(&self.folder)?;
-        // Repeated where the result is, so that it is not quoted as a real one.
+        // Repeated next to the result, so that nobody quotes it as a real one.
         for warning in &self.section.warnings {
             say!("note      {warning}");
         }
