@@ -200,24 +200,17 @@ impl DeviceChoice {
     }
 }
 
-/// Whether the layers on this device are computed by threads of the current rayon pool, as they are on
-/// Flex.
+/// Whether this device computes in the current rayon pool and keeps tensors in this program's memory, as Flex
+/// does. Such a device can be given a thread pool of its own.
 ///
 /// ```
-/// use lenet_core::{DeviceChoice, runs_on_rayon};
+/// use burn::tensor::Device;
+/// use lenet_core::uses_rayon_pool;
 ///
-/// let flex = DeviceChoice::Flex.select()?.device;
-/// assert!(runs_on_rayon(&flex));
-/// # Ok::<(), lenet_core::DeviceError>(())
+/// assert!(uses_rayon_pool(&Device::flex()));
 /// ```
-pub fn runs_on_rayon(device: &Device) -> bool {
-    #[cfg(feature = "flex")]
-    return crate::fused::is_flex(device);
-    #[cfg(not(feature = "flex"))]
-    {
-        let _ = device;
-        false
-    }
+pub fn uses_rayon_pool(device: &Device) -> bool {
+    device_kind(device) == "flex"
 }
 
 /// The kind of a device in one word: `flex`, `ndarray`, `wgpu`, `cuda`, `metal`, `rocm` or `cpu`, the last

@@ -44,7 +44,7 @@ mod weights;
 pub use config::{Activation, LeNetConfig, Pooling};
 pub use conv_block::{ConvBlock, conv_block};
 pub use dense::{Dense, dense};
-pub use device::{DeviceChoice, DeviceError, SelectedDevice, device_kind, runs_on_rayon};
+pub use device::{DeviceChoice, DeviceError, SelectedDevice, device_kind, uses_rayon_pool};
 pub use error::{ConfigError, InputError, TensorDifference, WeightsError};
 pub use initializer::{BiasInitializer, Initializer};
 pub use layer_table::{LayerKind, LayerRow, LayerTable};
