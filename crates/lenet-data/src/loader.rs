@@ -204,7 +204,6 @@ impl<'a> Loader<'a> {
     }
 
     #[cfg(not(feature = "download"))]
-    #[expect(clippy::unused_self, reason = "the same signature as with downloads")]
     fn download(&self) -> Result<PathBuf, String> {
         Err("the feature `download` is disabled".to_owned())
     }
