@@ -57,7 +57,7 @@ pub struct Loader<'a> {
 
 #[cfg_attr(
     not(feature = "download"),
-    expect(dead_code, reason = "read by downloads only")
+    allow(dead_code, reason = "only downloads read it")
 )]
 struct DownloadOptions<'a> {
     enabled: bool,
