@@ -1,3 +1,5 @@
+//! Devices by name: which are compiled in, and how each is opened. Layers run on any burn device.
+
 use std::fmt;
 use std::str::FromStr;
 #[cfg(feature = "wgpu")]
@@ -11,10 +13,10 @@ use burn::tensor::{
 };
 use thiserror::Error;
 
-/// A device by name, as a `--device` option takes it.
+/// A device by name, such as the value of a `--device` option.
 ///
-/// All names exist in every build; [`available`](Self::available) lists those compiled in, through
-/// the Cargo features of the same names.
+/// All variants exist in every build. [`available`](Self::available) lists those that are compiled in, each
+/// through the Cargo feature of the same name.
 ///
 /// ```
 /// use lenet_core::DeviceChoice;
@@ -28,11 +30,11 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeviceChoice {
-    /// A hardware GPU if there is one, else Flex.
+    /// A hardware GPU if there is one, otherwise Flex.
     Auto,
-    /// The CPU through burn's pure-Rust Flex backend.
+    /// The CPU, through burn's pure-Rust Flex backend.
     Flex,
-    /// A GPU through Vulkan, Metal or DirectX 12; a software driver counts.
+    /// A GPU through Vulkan, Metal or DirectX 12, including software drivers.
     Wgpu,
     /// A GPU through Vulkan.
     Vulkan,
@@ -40,7 +42,7 @@ pub enum DeviceChoice {
     Metal,
     /// An NVIDIA GPU through CUDA.
     Cuda,
-    /// The CPU through burn's NdArray backend, deprecated upstream.
+    /// The CPU, through burn's NdArray backend, which burn has deprecated.
     NdArray,
 }
 
@@ -50,41 +52,41 @@ pub enum DeviceChoice {
 pub struct SelectedDevice {
     /// The device, without autodiff.
     pub device: Device,
-    /// What it is, for people: `Flex (CPU)`, `NVIDIA H200 (wgpu)`.
+    /// A description for people, such as `Flex (CPU)` or `NVIDIA H200 (wgpu)`.
     pub description: String,
-    /// Whether it computes on the CPU's cores.
+    /// Whether it computes on CPU cores.
     pub is_cpu: bool,
 }
 
-/// Why there is no such device.
+/// Why a device is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DeviceError {
     /// No device has this name.
     #[error("unknown device '{found}': this build has {}", names(available))]
     Unknown {
-        /// The name given.
+        /// The unknown name.
         found: String,
         /// Devices compiled in.
         available: Vec<DeviceChoice>,
     },
-    /// The device exists, but not in this build.
+    /// The device is not compiled in.
     #[error(
         "device '{requested}' is not compiled in: this build has {}; rebuild with `--features {requested}`",
         names(available)
     )]
     NotCompiled {
-        /// The device asked for.
+        /// The requested device.
         requested: DeviceChoice,
         /// Devices compiled in.
         available: Vec<DeviceChoice>,
     },
-    /// The machine has no such hardware, or no driver for it.
+    /// The machine has no such hardware or no driver for it.
     #[error("no {requested} device on this machine: {reason}; `flex` runs on every CPU")]
     NoAdapter {
-        /// The device asked for.
+        /// The requested device.
         requested: DeviceChoice,
-        /// What the driver said.
+        /// What the driver reports.
         reason: String,
     },
 }
@@ -105,7 +107,7 @@ impl DeviceChoice {
         Self::NdArray,
     ];
 
-    /// The name, as parsed and printed.
+    /// The name, as parsed by `FromStr` and printed by `Display`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -118,7 +120,7 @@ impl DeviceChoice {
         }
     }
 
-    /// The choices compiled into this build.
+    /// The devices compiled into this build.
     pub fn available() -> Vec<Self> {
         Self::ALL
             .into_iter()
@@ -126,7 +128,7 @@ impl DeviceChoice {
             .collect()
     }
 
-    /// The choices left out of this build: each is a Cargo feature of the same name.
+    /// The devices not compiled into this build. Each needs the Cargo feature of the same name.
     ///
     /// ```
     /// use lenet_core::DeviceChoice;
@@ -166,7 +168,7 @@ impl DeviceChoice {
     ///
     /// # Errors
     ///
-    /// [`DeviceError`] if it is not compiled in or the machine has none; never a panic.
+    /// [`DeviceError`] if it is not compiled in or the machine does not have it.
     pub fn select(self) -> Result<SelectedDevice, DeviceError> {
         match self {
             Self::Auto => select_auto(),
@@ -191,7 +193,10 @@ impl DeviceChoice {
                 description: "NdArray (CPU)".to_owned(),
                 is_cpu: true,
             }),
-            #[allow(unreachable_patterns, reason = "with every backend compiled in")]
+            #[allow(
+                unreachable_patterns,
+                reason = "unreachable only with every backend compiled in"
+            )]
             requested => Err(DeviceError::NotCompiled {
                 requested,
                 available: Self::available(),
@@ -200,30 +205,24 @@ impl DeviceChoice {
     }
 }
 
-/// Whether the layers on this device are computed by threads of the current rayon pool, as they are on
-/// Flex.
+/// Whether this device computes in the current rayon pool and keeps tensors in this program's memory, as Flex
+/// does. Such a device can be given a thread pool of its own.
 ///
 /// ```
-/// use lenet_core::{DeviceChoice, runs_on_rayon};
+/// use burn::tensor::Device;
+/// use lenet_core::uses_rayon_pool;
 ///
-/// let flex = DeviceChoice::Flex.select()?.device;
-/// assert!(runs_on_rayon(&flex));
-/// # Ok::<(), lenet_core::DeviceError>(())
+/// assert!(uses_rayon_pool(&Device::flex()));
 /// ```
-pub fn runs_on_rayon(device: &Device) -> bool {
-    #[cfg(feature = "flex")]
-    return crate::fused::is_flex(device);
-    #[cfg(not(feature = "flex"))]
-    {
-        let _ = device;
-        false
-    }
+pub fn uses_rayon_pool(device: &Device) -> bool {
+    device_kind(device) == "flex"
 }
 
-/// The kind of a device in one word: `flex`, `ndarray`, `wgpu`, `cuda`, `metal`, `rocm` or `cpu`, the last
-/// being CubeCL's; `other` for a backend that this crate has no feature for.
+/// The kind of a device: `flex`, `ndarray`, `wgpu`, `cuda`, `metal`, `rocm`, `cpu` (CubeCL's CPU backend), or
+/// `other` for a backend without a feature in this crate.
 ///
-/// Devices of one kind give the same numbers, or nearly so; those of two kinds round differently.
+/// Devices of the same kind produce the same results, or nearly so. Devices of different kinds round
+/// differently.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -249,7 +248,10 @@ pub fn device_kind(device: &Device) -> &'static str {
             DispatchDevice::NdArray(_) => "ndarray",
             #[cfg(any(feature = "wgpu", feature = "cuda"))]
             DispatchDevice::Cube(device) => cube_kind(device),
-            #[allow(unreachable_patterns, reason = "where burn has no other backend")]
+            #[allow(
+                unreachable_patterns,
+                reason = "unreachable only if burn has no other backend"
+            )]
             _ => "other",
         }
     }
@@ -284,7 +286,7 @@ fn select_auto() -> Result<SelectedDevice, DeviceError> {
     if let Ok(selected) = select_cuda() {
         return Ok(selected);
     }
-    // Named kinds only: the default device may be a software driver, slower than Flex.
+    // Hardware only: the default device may be a software driver, which is slower than Flex.
     #[cfg(feature = "wgpu")]
     for kind in [
         DeviceKind::DiscreteGpu(0),
@@ -301,8 +303,8 @@ fn select_auto() -> Result<SelectedDevice, DeviceError> {
     DeviceChoice::NdArray.select()
 }
 
-/// The graphics APIs that `wgpu` stands for. OpenGL is left out: its drivers bind a context to a
-/// thread, and opening a device beside another one panics inside wgpu.
+/// The graphics APIs behind `wgpu`. OpenGL is not among them: its drivers bind a context to a thread, and opening
+/// a second device panics inside wgpu.
 #[cfg(feature = "wgpu")]
 const APIS: &[WgpuBackend] = if cfg!(target_os = "windows") {
     &[WgpuBackend::Dx12, WgpuBackend::Vulkan]
@@ -336,8 +338,8 @@ fn select_wgpu(
     Err(DeviceError::NoAdapter { requested, reason })
 }
 
-/// burn opens an adapter once in a process and never again, so those open are kept here. Under one
-/// lock, since drivers crash when they are opened on several threads at a time.
+/// Keeps every open adapter, since burn can open one only once in a process. The lock is held while opening,
+/// since drivers crash when several threads open them at the same time.
 #[cfg(feature = "wgpu")]
 fn open_wgpu(kind: &DeviceKind, api: WgpuBackend) -> Result<Device, WgpuInitError> {
     static OPEN: Mutex<Vec<(DeviceKind, WgpuBackend, Device)>> = Mutex::new(Vec::new());
@@ -387,12 +389,12 @@ impl FromStr for DeviceChoice {
             found: name.to_owned(),
             available: Self::available(),
         })?;
-        match choice.is_compiled() {
-            true => Ok(choice),
-            false => Err(DeviceError::NotCompiled {
+        if !choice.is_compiled() {
+            return Err(DeviceError::NotCompiled {
                 requested: choice,
                 available: Self::available(),
-            }),
+            });
         }
+        Ok(choice)
     }
 }

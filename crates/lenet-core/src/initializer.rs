@@ -1,18 +1,20 @@
+//! Initial weights and biases, drawn on the host from numbered random streams.
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-/// How the weights of convolutions and dense layers are drawn.
+/// The distribution of the initial weights of convolutions and dense layers.
 ///
-/// `fan_in` is the number of inputs of one output (`in_channels · kernel_size²` for a
-/// convolution), `fan_out` the number of outputs that one input feeds.
+/// `fan_in` is the number of inputs of an output, `in_channels · kernel_size²` for a convolution. `fan_out` is
+/// the number of outputs of an input, `out_channels · kernel_size²` for a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Initializer {
-    /// Uniform in ±√(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010): the reference here and in
-    /// *Dive into Deep Learning*.
+    /// Uniform in ±√(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010), the default of all presets and of *Dive
+    /// into Deep Learning*.
     XavierUniform,
     /// Normal with standard deviation √(2 / (fan_in + fan_out)).
     XavierNormal,
@@ -20,24 +22,24 @@ pub enum Initializer {
     KaimingUniform,
     /// Normal with standard deviation √(2 / fan_in), for ReLU.
     KaimingNormal,
-    /// Normal with this standard deviation.
+    /// Normal with this standard deviation, which must be finite and above 0.
     Normal(f64),
-    /// Uniform in ±1/√fan_in: what PyTorch's `Conv2d` and `Linear` draw by default.
+    /// Uniform in ±1/√fan_in, the default of PyTorch's `Conv2d` and `Linear`.
     PyTorch,
 }
 
-/// How the biases of convolutions and dense layers are drawn.
+/// The distribution of the initial biases of convolutions and dense layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum BiasInitializer {
-    /// Uniform in ±1/√fan_in, as PyTorch's layers draw them.
+    /// Uniform in ±1/√fan_in, the default of PyTorch's layers and of all presets.
     FanInUniform,
     /// All zero.
     Zeros,
 }
 
-/// `len` weights for a layer of the given fans.
+/// Draws `len` weights for a layer with these fans.
 pub(crate) fn weights(
     initializer: Initializer,
     fan_in: usize,
@@ -56,7 +58,7 @@ pub(crate) fn weights(
     }
 }
 
-/// `len` biases for a layer of the given fan.
+/// Draws `len` biases for a layer with this fan.
 pub(crate) fn biases(
     initializer: BiasInitializer,
     fan_in: usize,
@@ -71,8 +73,8 @@ pub(crate) fn biases(
 
 /// The random numbers of one parameter.
 ///
-/// ChaCha is counter-based: `(seed, index)` names an independent stream, so a parameter's values
-/// depend neither on how many another one drew nor on the device.
+/// ChaCha is counter-based: every `(seed, index)` is an independent stream. A parameter's values therefore do
+/// not depend on how many values other parameters draw.
 pub(crate) struct ParameterStream(ChaCha8Rng);
 
 impl ParameterStream {
@@ -82,7 +84,7 @@ impl ParameterStream {
         Self(rng)
     }
 
-    /// Uniform in [-bound, bound), from the upper 24 bits of each word: exact in f32.
+    /// Uniform in [-bound, bound). The upper 24 bits of each word are exact in f32.
     fn uniform(mut self, len: usize, bound: f64) -> Vec<f32> {
         let bound = bound as f32;
         let step = 1.0 / (1_u32 << 23) as f32;
@@ -116,9 +118,9 @@ mod tests {
         (mean, variance.sqrt())
     }
 
-    /// Bounds and deviations as `torch.nn.init` documents them, for fans 150 and 400.
+    /// Bounds and standard deviations as documented by `torch.nn.init`, for fans 150 and 400.
     #[test]
-    fn distributions_have_the_documented_spread() {
+    fn distributions_have_the_documented_deviation() {
         let (fan_in, fan_out, len) = (150, 400, 100_000);
         let cases = [
             (Initializer::XavierUniform, (2.0_f64 / 550.0).sqrt()),
@@ -158,8 +160,7 @@ mod tests {
         assert!((0.4999..0.5).contains(&high), "{high}");
     }
 
-    /// The first words of the stream are part of the contract: another generator would change
-    /// every published result.
+    /// The streams are part of the contract: another generator would change every published result.
     #[test]
     fn streams_do_not_change_between_versions() {
         let values = ParameterStream::new(0, 0).uniform(3, 1.0);

@@ -1,11 +1,13 @@
+//! From a configuration to the shapes and costs of its layers, with checked arithmetic and without tensors.
+
 use std::fmt;
 
 use crate::{Activation, ConfigError, Initializer, LeNetConfig, PerLayer, Pooling};
 
-/// Most parameters of a network, and most values of one feature map: sizes beyond are mistakes.
+/// Largest number of parameters of a network, and of values of a feature map: anything larger is a mistake.
 const LIMIT: usize = i32::MAX as usize;
 
-/// Most convolutions and dense layers: more are a mistake, or a file made to take all memory.
+/// Largest number of convolutions and dense layers: more are a mistake, or a file made to exhaust memory.
 const MAX_LAYERS: usize = 1_000;
 
 /// What a layer does.
@@ -27,13 +29,13 @@ pub enum LayerKind {
     Activation(Activation),
     /// A 2×2 pooling of stride 2.
     Pooling(Pooling),
-    /// All values of an image in one row.
+    /// The feature maps of an image as one row.
     Flatten,
     /// A dense layer.
     Dense {
-        /// Values in.
+        /// Number of inputs.
         inputs: usize,
-        /// Values out.
+        /// Number of outputs.
         outputs: usize,
     },
 }
@@ -57,11 +59,11 @@ impl fmt::Display for LayerKind {
     }
 }
 
-/// One layer: its name, shapes without the batch, and cost for one image.
+/// A layer: its name, its shapes without the batch dimension, and its cost for one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LayerRow {
-    /// Name, as `conv1`, `conv1.activation`, `conv1.pool`, `flatten`, `dense3`.
+    /// Name, such as `conv1`, `conv1.activation`, `conv1.pool`, `flatten` or `dense3`.
     pub name: String,
     /// What it does.
     pub kind: LayerKind,
@@ -69,13 +71,27 @@ pub struct LayerRow {
     pub input_shape: Vec<usize>,
     /// Shape of one image's output: `[channel, height, width]` or `[features]`.
     pub output_shape: Vec<usize>,
-    /// Weights and biases.
+    /// Number of weights and biases.
     pub parameters: usize,
-    /// Multiplications of an image's forward pass, each followed by an addition.
+    /// Multiply-adds of the forward pass of one image.
     pub multiply_adds: u64,
 }
 
-/// Every layer of a network in order, with shapes and costs; printing it gives the table.
+impl LayerRow {
+    /// A layer without parameters or multiply-adds.
+    fn free(name: &str, kind: LayerKind, input_shape: &[usize], output_shape: &[usize]) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            input_shape: input_shape.to_vec(),
+            output_shape: output_shape.to_vec(),
+            parameters: 0,
+            multiply_adds: 0,
+        }
+    }
+}
+
+/// Every layer of a network, first to last, with shapes and costs. `Display` prints an aligned table.
 ///
 /// ```
 /// use lenet_core::LeNetConfig;
@@ -97,22 +113,22 @@ impl LayerTable {
         &self.rows
     }
 
-    /// All weights and biases.
+    /// Number of weights and biases.
     pub fn parameters(&self) -> usize {
         self.rows.iter().map(|row| row.parameters).sum()
     }
 
-    /// Multiply-adds of one image's forward pass.
+    /// Multiply-adds of the forward pass of one image.
     pub fn multiply_adds(&self) -> u64 {
         self.rows.iter().map(|row| row.multiply_adds).sum()
     }
 
     /// Number of features that the first dense layer takes.
     pub fn flattened(&self) -> usize {
-        self.rows
-            .iter()
-            .find(|row| row.kind == LayerKind::Flatten)
-            .map_or(0, |row| row.output_shape.iter().product())
+        let mut rows = self.rows.iter();
+        let flatten = rows.find(|row| row.kind == LayerKind::Flatten);
+        let flatten = flatten.unwrap_or_else(|| unreachable!("expected a flatten row"));
+        flatten.output_shape.iter().product()
     }
 }
 
@@ -170,7 +186,7 @@ impl fmt::Display for LayerTable {
     }
 }
 
-/// `61706` as `61,706`; nothing at all for 0.
+/// Formats `61706` as `61,706`, and 0 as an empty cell.
 fn thousands(value: u64) -> String {
     if value == 0 {
         return String::new();
@@ -186,143 +202,123 @@ fn thousands(value: u64) -> String {
     out
 }
 
-/// Walks the configuration layer by layer, with checked arithmetic and without any tensor.
-pub(crate) fn layer_table(config: &LeNetConfig) -> Result<LayerTable, ConfigError> {
-    check_settings(config)?;
-    let mut rows = Vec::new();
-    let [mut height, mut width] = config.image_size;
-    let mut channels = config.in_channels;
-    bounded("the input", &[channels, height, width])?;
+impl LeNetConfig {
+    /// Computes every layer's shapes, parameters and multiply-adds without allocating any tensor.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if no such network is possible, with the layer and the shapes.
+    pub fn layer_table(&self) -> Result<LayerTable, ConfigError> {
+        check_settings(self)?;
+        let mut rows = Vec::new();
+        let [mut height, mut width] = self.image_size;
+        let mut channels = self.in_channels;
+        bounded("the input", &[channels, height, width])?;
 
-    for (index, &out_channels) in config.out_channels.iter().enumerate() {
-        let layer = format!("conv{}", index + 1);
-        let kernel_size = value(&config.kernel_size, index, "kernel_size", config)?;
-        let padding = value(&config.padding, index, "padding", config)?;
-        not_zero(kernel_size, || format!("kernel_size of {layer}"))?;
-        not_zero(out_channels, || format!("out_channels of {layer}"))?;
+        for (index, &out_channels) in self.out_channels.iter().enumerate() {
+            let layer = format!("conv{}", index + 1);
+            let setting = |values: &PerLayer| {
+                let value = values.get(index);
+                value.unwrap_or_else(|| unreachable!("check_settings compares the lengths"))
+            };
+            let (kernel_size, padding) = (setting(&self.kernel_size), setting(&self.padding));
+            not_zero(kernel_size, || format!("kernel_size of {layer}"))?;
+            not_zero(out_channels, || format!("out_channels of {layer}"))?;
 
-        let out = |size: usize| {
-            let padded = padding.checked_mul(2).and_then(|p| p.checked_add(size));
-            let padded = padded.ok_or_else(|| too_large(&layer))?;
-            padded
-                .checked_sub(kernel_size)
-                .map(|free| free + 1)
-                .ok_or_else(|| ConfigError::KernelTooLarge {
-                    layer: layer.clone(),
-                    kernel_size,
-                    padding,
-                    height,
-                    width,
-                })
-        };
-        let convolved = [out_channels, out(height)?, out(width)?];
-        let map = bounded(&layer, &convolved)?;
-        let kernel = bounded(&layer, &[channels, kernel_size, kernel_size])?;
-        let parameters = bounded(&layer, &[kernel, out_channels])? + out_channels;
-        let pooled = convolved_to_pooled(convolved);
-        if pooled.contains(&0) {
-            return Err(ConfigError::NothingLeft {
-                layer: format!("{layer}.pool"),
-                height: convolved[1],
-                width: convolved[2],
-            });
-        }
+            let out = |size: usize| {
+                let padded = padding.checked_mul(2).and_then(|p| p.checked_add(size));
+                let padded = padded.ok_or_else(|| too_large(&layer))?;
+                padded
+                    .checked_sub(kernel_size)
+                    .map(|free| free + 1)
+                    .ok_or_else(|| ConfigError::KernelTooLarge {
+                        layer: layer.clone(),
+                        kernel_size,
+                        padding,
+                        height,
+                        width,
+                    })
+            };
+            let convolved = [out_channels, out(height)?, out(width)?];
+            let map = bounded(&layer, &convolved)?;
+            let kernel = bounded(&layer, &[channels, kernel_size, kernel_size])?;
+            let parameters = bounded(&layer, &[kernel, out_channels])? + out_channels;
+            let [_, map_height, map_width] = convolved;
+            let pooled = [out_channels, map_height / 2, map_width / 2];
+            if pooled.contains(&0) {
+                return Err(ConfigError::NothingLeft {
+                    layer: format!("{layer}.pool"),
+                    height: map_height,
+                    width: map_width,
+                });
+            }
 
-        rows.push(LayerRow {
-            name: layer.clone(),
-            kind: LayerKind::Convolution {
+            let kind = LayerKind::Convolution {
                 in_channels: channels,
                 out_channels,
                 kernel_size,
                 padding,
-            },
-            input_shape: vec![channels, height, width],
-            output_shape: convolved.to_vec(),
-            parameters,
-            multiply_adds: (map as u64).saturating_mul(kernel as u64),
-        });
-        rows.push(free_layer(
-            format!("{layer}.activation"),
-            LayerKind::Activation(config.activation),
-            convolved.to_vec(),
-            convolved.to_vec(),
-        ));
-        rows.push(free_layer(
-            format!("{layer}.pool"),
-            LayerKind::Pooling(config.pooling),
-            convolved.to_vec(),
-            pooled.to_vec(),
-        ));
-        [channels, height, width] = pooled;
-    }
-
-    let mut inputs = bounded("flatten", &[channels, height, width])?;
-    rows.push(free_layer(
-        "flatten".to_owned(),
-        LayerKind::Flatten,
-        vec![channels, height, width],
-        vec![inputs],
-    ));
-
-    let outputs = config.hidden_dims.iter().chain([&config.classes]);
-    for (index, &outputs) in outputs.enumerate() {
-        let layer = format!("dense{}", index + 1);
-        let hidden = index < config.hidden_dims.len();
-        not_zero(outputs, || match hidden {
-            true => format!("hidden_dims of {layer}"),
-            false => "classes".to_owned(),
-        })?;
-        let weights = bounded(&layer, &[inputs, outputs])?;
-        rows.push(LayerRow {
-            name: layer.clone(),
-            kind: LayerKind::Dense { inputs, outputs },
-            input_shape: vec![inputs],
-            output_shape: vec![outputs],
-            parameters: weights + outputs,
-            multiply_adds: weights as u64,
-        });
-        if hidden {
-            rows.push(free_layer(
-                format!("{layer}.activation"),
-                LayerKind::Activation(config.activation),
-                vec![outputs],
-                vec![outputs],
-            ));
+            };
+            rows.push(LayerRow {
+                parameters,
+                multiply_adds: map as u64 * kernel as u64,
+                ..LayerRow::free(&layer, kind, &[channels, height, width], &convolved)
+            });
+            let name = format!("{layer}.activation");
+            let kind = LayerKind::Activation(self.activation);
+            rows.push(LayerRow::free(&name, kind, &convolved, &convolved));
+            let (name, kind) = (format!("{layer}.pool"), LayerKind::Pooling(self.pooling));
+            rows.push(LayerRow::free(&name, kind, &convolved, &pooled));
+            [channels, height, width] = pooled;
         }
-        inputs = outputs;
-    }
 
-    let mut total = 0_usize;
-    for row in &rows {
-        total = total.saturating_add(row.parameters);
-        if total > LIMIT {
-            return Err(too_large(&row.name));
+        let maps = [channels, height, width];
+        let mut inputs = bounded("flatten", &maps)?;
+        rows.push(LayerRow::free(
+            "flatten",
+            LayerKind::Flatten,
+            &maps,
+            &[inputs],
+        ));
+
+        let outputs = self.hidden_dims.iter().chain([&self.classes]);
+        for (index, &outputs) in outputs.enumerate() {
+            let layer = format!("dense{}", index + 1);
+            let is_hidden = index < self.hidden_dims.len();
+            not_zero(outputs, || {
+                if is_hidden {
+                    format!("hidden_dims of {layer}")
+                } else {
+                    "classes".to_owned()
+                }
+            })?;
+            let weights = bounded(&layer, &[inputs, outputs])?;
+            let kind = LayerKind::Dense { inputs, outputs };
+            rows.push(LayerRow {
+                parameters: weights + outputs,
+                multiply_adds: weights as u64,
+                ..LayerRow::free(&layer, kind, &[inputs], &[outputs])
+            });
+            if is_hidden {
+                let name = format!("{layer}.activation");
+                let kind = LayerKind::Activation(self.activation);
+                rows.push(LayerRow::free(&name, kind, &[outputs], &[outputs]));
+            }
+            inputs = outputs;
         }
-    }
-    Ok(LayerTable { rows })
-}
 
-fn convolved_to_pooled([channels, height, width]: [usize; 3]) -> [usize; 3] {
-    [channels, height / 2, width / 2]
-}
-
-fn free_layer(
-    name: String,
-    kind: LayerKind,
-    input_shape: Vec<usize>,
-    output_shape: Vec<usize>,
-) -> LayerRow {
-    LayerRow {
-        name,
-        kind,
-        input_shape,
-        output_shape,
-        parameters: 0,
-        multiply_adds: 0,
+        let mut total = 0_usize;
+        for row in &rows {
+            total = total.saturating_add(row.parameters);
+            if total > LIMIT {
+                return Err(too_large(&row.name));
+            }
+        }
+        Ok(LayerTable { rows })
     }
 }
 
-/// The settings that concern no single layer.
+/// Checks everything that does not depend on a layer's input.
 fn check_settings(config: &LeNetConfig) -> Result<(), ConfigError> {
     let [height, width] = config.image_size;
     not_zero(height, || "image height".to_owned())?;
@@ -343,7 +339,11 @@ fn check_settings(config: &LeNetConfig) -> Result<(), ConfigError> {
         ("padding", &config.padding),
     ] {
         if let Some(found) = values.listed().filter(|&n| n != config.out_channels.len()) {
-            return Err(list_length(setting, found, config));
+            return Err(ConfigError::ListLength {
+                setting,
+                expected: config.out_channels.len(),
+                found,
+            });
         }
     }
     match config.initializer {
@@ -354,30 +354,11 @@ fn check_settings(config: &LeNetConfig) -> Result<(), ConfigError> {
     }
 }
 
-fn value(
-    values: &PerLayer,
-    index: usize,
-    setting: &'static str,
-    config: &LeNetConfig,
-) -> Result<usize, ConfigError> {
-    values
-        .get(index)
-        .ok_or_else(|| list_length(setting, values.listed().unwrap_or(1), config))
-}
-
-fn list_length(setting: &'static str, found: usize, config: &LeNetConfig) -> ConfigError {
-    ConfigError::ListLength {
-        setting,
-        expected: config.out_channels.len(),
-        found,
-    }
-}
-
 fn not_zero(size: usize, what: impl FnOnce() -> String) -> Result<(), ConfigError> {
-    match size {
-        0 => Err(ConfigError::Zero { what: what() }),
-        _ => Ok(()),
+    if size == 0 {
+        return Err(ConfigError::Zero { what: what() });
     }
+    Ok(())
 }
 
 /// The product of the factors, if it stays within [`LIMIT`].

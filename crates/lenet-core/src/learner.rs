@@ -1,13 +1,15 @@
+//! Training with burn's `Learner`.
+
 use burn::tensor::{Int, Tensor};
 use burn::train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
 
 use crate::{LeNet, cross_entropy};
 
-/// Images `[batch, channel, height, width]` and labels `[batch]`, as burn's `DataLoader` hands them over.
+/// Images `[batch, channel, height, width]` and labels `[batch]`.
 type Labelled = (Tensor<4>, Tensor<1, Int>);
 
-/// A step of burn's `Learner` on images `[batch, channel, height, width]` and labels `[batch]`: forward, mean
-/// cross-entropy, backward.
+/// A training step of burn's `Learner` on images `[batch, channel, height, width]` and labels `[batch]`: forward
+/// pass, mean cross-entropy, backward pass.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -31,7 +33,7 @@ impl TrainStep for LeNet {
     }
 }
 
-/// The logits and the loss of a batch, without gradients.
+/// A validation step of burn's `Learner`: logits and mean cross-entropy, without gradients.
 impl InferenceStep for LeNet {
     type Input = Labelled;
     type Output = ClassificationOutput;

@@ -4,18 +4,19 @@
 //!
 //! # Map of the crate
 //!
-//! | to do this | use |
+//! | task | items |
 //! |---|---|
 //! | describe a network | [`LeNetConfig`] with its presets and `with_*` methods |
-//! | see every layer's shape and cost | [`LeNetConfig::layer_table`], [`LayerTable`] |
-//! | create it with known weights | [`LeNetConfig::init`], [`Initializer`], [`BiasInitializer`] |
-//! | run it | [`LeNet::forward`], [`LeNet::forward_with_activations`] |
-//! | train it in a loop of one's own | [`cross_entropy`] |
-//! | keep weights | [`LeNet::save_safetensors`], [`LeNet::save_record`] |
-//! | read weights of burn, PyTorch and safetensors | [`Weights`], [`LeNet::from_weights`], [`LeNet::load_weights`] |
-//! | have one that is trained already | `LeNet::pretrained`, with the feature `pretrained` |
-//! | train it in burn's `Learner` | its `TrainStep`, with the feature `learner` |
-//! | take weights out and put them in | [`LeNet::state_dict`], [`LeNet::load_state_dict`] |
+//! | see the shape and cost of every layer | [`LeNetConfig::layer_table`], [`LayerTable`] |
+//! | create a network | [`LeNetConfig::init`], [`Initializer`], [`BiasInitializer`] |
+//! | load a trained network | [`LeNet::from_weights`], `LeNet::pretrained` with the feature `pretrained` |
+//! | classify images | [`LeNet::predict`], [`Prediction`] |
+//! | compute logits, or the output of every layer | [`LeNet::forward`], [`LeNet::forward_with_activations`] |
+//! | write a training loop | [`cross_entropy`], [`read_back`] |
+//! | train with burn's `Learner` | `TrainStep` of [`LeNet`], with the feature `learner` |
+//! | save weights | [`LeNet::save_safetensors`], [`LeNet::save_record`] |
+//! | read weights of burn, PyTorch and safetensors | [`Weights`], [`LeNet::load_weights`] |
+//! | get and set single parameters | [`LeNet::state_dict`], [`LeNet::load_state_dict`] |
 //! | write files that survive a crash | [`file`](mod@file) |
 //! | choose a device by name | [`DeviceChoice`], [`device_kind`] |
 
@@ -44,7 +45,7 @@ mod weights;
 pub use config::{Activation, LeNetConfig, Pooling};
 pub use conv_block::{ConvBlock, conv_block};
 pub use dense::{Dense, dense};
-pub use device::{DeviceChoice, DeviceError, SelectedDevice, device_kind, runs_on_rayon};
+pub use device::{DeviceChoice, DeviceError, SelectedDevice, device_kind, uses_rayon_pool};
 pub use error::{ConfigError, InputError, TensorDifference, WeightsError};
 pub use initializer::{BiasInitializer, Initializer};
 pub use layer_table::{LayerKind, LayerRow, LayerTable};

@@ -1,3 +1,5 @@
+//! The network: creation, forward pass and the output of every layer. The layers are in `conv_block` and `dense`.
+
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -7,14 +9,14 @@ use crate::{ConfigError, ConvBlock, Dense, InputError, LayerKind, LeNetConfig};
 
 /// LeNet: convolution blocks, then dense layers; created by [`LeNetConfig::init`].
 ///
-/// It is a burn `Module`: optimisers, records and devices treat it as any other. Printing it
-/// gives its [layer table](crate::LayerTable).
+/// It is a burn `Module`, so burn's optimisers and records work with it. `Display` prints its
+/// [layer table](crate::LayerTable).
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct LeNet {
     /// The convolution blocks, first to last.
     pub conv: Vec<ConvBlock>,
-    /// The dense layers, first to last; the last one gives the logits.
+    /// The dense layers, first to last. The last one outputs the logits.
     pub dense: Vec<Dense>,
     #[module(skip)]
     config: LeNetConfig,
@@ -24,16 +26,16 @@ pub struct LeNet {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum StageActivation {
-    /// A stage of feature maps.
+    /// Feature maps.
     Maps {
-        /// Name, as `conv1.activation`.
+        /// Name, such as `conv1.activation`.
         name: String,
         /// `[batch, channel, height, width]`.
         values: Tensor<4>,
     },
-    /// A stage of features.
+    /// Features.
     Features {
-        /// Name, as `dense1.activation`.
+        /// Name, such as `dense1.activation`.
         name: String,
         /// `[batch, features]`.
         values: Tensor<2>,
@@ -48,7 +50,7 @@ impl StageActivation {
         }
     }
 
-    /// The feature maps, `[batch, channel, height, width]`, if it is such a stage.
+    /// The feature maps `[batch, channel, height, width]`, before the flatten layer.
     pub fn maps(&self) -> Option<&Tensor<4>> {
         match self {
             Self::Maps { values, .. } => Some(values),
@@ -56,7 +58,7 @@ impl StageActivation {
         }
     }
 
-    /// The features, `[batch, features]`, if it is such a stage.
+    /// The features `[batch, features]`, from the flatten layer on.
     pub fn features(&self) -> Option<&Tensor<2>> {
         match self {
             Self::Features { values, .. } => Some(values),
@@ -65,64 +67,87 @@ impl StageActivation {
     }
 }
 
-/// Builds the network; parameter `n`, counted in the order of creation, has stream `n`.
-pub(crate) fn init(config: &LeNetConfig, device: &Device, seed: u64) -> Result<LeNet, ConfigError> {
-    let table = config.layer_table()?;
-    let mut parameters = 0;
-    let mut next_stream = || {
-        parameters += 1;
-        ParameterStream::new(seed, parameters - 1)
-    };
-    let (mut conv, mut dense) = (Vec::new(), Vec::new());
+impl LeNetConfig {
+    /// Creates the network on `device` with initial weights drawn from `seed`.
+    ///
+    /// The same configuration and seed give bit-identical weights on every device: they are drawn on the host,
+    /// each parameter from a random stream of its own, and uploaded. Pass `device.autodiff()` to train.
+    ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use lenet_core::LeNetConfig;
+    ///
+    /// let device = Device::flex();
+    /// let lenet = LeNetConfig::modern(10).init(&device, 0)?;
+    /// let logits = lenet.forward(Tensor::zeros([32, 1, 28, 28], &device));
+    /// assert_eq!(logits.dims(), [32, 10]);
+    /// # Ok::<(), lenet_core::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], before anything is allocated, if no such network is possible.
+    pub fn init(&self, device: &Device, seed: u64) -> Result<LeNet, ConfigError> {
+        let table = self.layer_table()?;
+        // Parameters are numbered in the order of creation, and parameter n draws from stream n.
+        let mut parameters = 0;
+        let mut next_stream = || {
+            parameters += 1;
+            ParameterStream::new(seed, parameters - 1)
+        };
+        let (mut conv, mut dense) = (Vec::new(), Vec::new());
 
-    for row in table.rows() {
-        match row.kind {
-            LayerKind::Convolution {
-                in_channels,
-                out_channels,
-                kernel_size,
-                padding,
-            } => {
-                let area = kernel_size * kernel_size;
-                let (fan_in, fan_out) = (in_channels * area, out_channels * area);
-                let shape = [out_channels, in_channels, kernel_size, kernel_size];
-                let len = fan_in * out_channels;
-                let weight = weights(config.initializer, fan_in, fan_out, len, next_stream());
-                let bias = biases(config.bias, fan_in, out_channels, next_stream());
-                conv.push(ConvBlock {
-                    weight: Param::from_data(TensorData::new(weight, shape), device),
-                    bias: Param::from_data(TensorData::new(bias, [out_channels]), device),
+        for row in table.rows() {
+            match row.kind {
+                LayerKind::Convolution {
+                    in_channels,
+                    out_channels,
+                    kernel_size,
                     padding,
-                });
+                } => {
+                    let area = kernel_size * kernel_size;
+                    let (fan_in, fan_out) = (in_channels * area, out_channels * area);
+                    let shape = [out_channels, in_channels, kernel_size, kernel_size];
+                    let len = fan_in * out_channels;
+                    let weight = weights(self.initializer, fan_in, fan_out, len, next_stream());
+                    let bias = biases(self.bias, fan_in, out_channels, next_stream());
+                    conv.push(ConvBlock {
+                        weight: Param::from_data(TensorData::new(weight, shape), device),
+                        bias: Param::from_data(TensorData::new(bias, [out_channels]), device),
+                        padding,
+                    });
+                }
+                LayerKind::Dense { inputs, outputs } => {
+                    let len = inputs * outputs;
+                    let weight = weights(self.initializer, inputs, outputs, len, next_stream());
+                    let bias = biases(self.bias, inputs, outputs, next_stream());
+                    dense.push(Dense {
+                        weight: Param::from_data(
+                            TensorData::new(weight, [inputs, outputs]),
+                            device,
+                        ),
+                        bias: Param::from_data(TensorData::new(bias, [outputs]), device),
+                    });
+                }
+                LayerKind::Activation(_) | LayerKind::Pooling(_) | LayerKind::Flatten => {}
             }
-            LayerKind::Dense { inputs, outputs } => {
-                let len = inputs * outputs;
-                let weight = weights(config.initializer, inputs, outputs, len, next_stream());
-                let bias = biases(config.bias, inputs, outputs, next_stream());
-                dense.push(Dense {
-                    weight: Param::from_data(TensorData::new(weight, [inputs, outputs]), device),
-                    bias: Param::from_data(TensorData::new(bias, [outputs]), device),
-                });
-            }
-            LayerKind::Activation(_) | LayerKind::Pooling(_) | LayerKind::Flatten => {}
         }
+        Ok(LeNet {
+            conv,
+            dense,
+            config: self.clone(),
+        })
     }
-    Ok(LeNet {
-        conv,
-        dense,
-        config: config.clone(),
-    })
 }
 
 impl LeNet {
-    /// The configuration it was created from.
+    /// The configuration of the network.
     pub fn config(&self) -> &LeNetConfig {
         &self.config
     }
 
-    /// Logits `[batch, classes]` of `images` `[batch, channel, height, width]`, scaled as the
-    /// images it was trained on (here [0, 1]). A softmax over the second dimension gives
-    /// probabilities.
+    /// Computes the logits `[batch, classes]` of `images` `[batch, channel, height, width]`, scaled like the
+    /// images it was trained on (here [0, 1]). See [`predict`](Self::predict) for classes and probabilities.
     ///
     /// ```
     /// use burn::tensor::{Device, Tensor};
@@ -137,23 +162,25 @@ impl LeNet {
     ///
     /// # Panics
     ///
-    /// As every burn module does, if the images have another shape or lie on another device. Use
-    /// [`try_forward`](Self::try_forward) where their shape is not under your control.
+    /// If the images have another shape or are on another device, like any burn module. Use
+    /// [`try_forward`](Self::try_forward) if their shape is not under your control.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let (activation, pooling) = (self.config.activation, self.config.pooling);
         let maps = self.conv.iter().fold(images, |maps, block| {
             block.forward(maps, activation, pooling)
         });
-        let last = self.dense.len().saturating_sub(1);
         self.dense
             .iter()
             .enumerate()
             .fold(maps.flatten::<2>(1, 3), |features, (index, dense)| {
-                dense.forward(features, (index < last).then_some(activation))
+                dense.forward(
+                    features,
+                    (index + 1 < self.dense.len()).then_some(activation),
+                )
             })
     }
 
-    /// [`forward`](Self::forward) for images of any shape.
+    /// Like [`forward`](Self::forward), but returns an error if the images do not fit the network.
     ///
     /// ```
     /// use burn::tensor::{Device, Tensor};
@@ -168,15 +195,15 @@ impl LeNet {
     ///
     /// # Errors
     ///
-    /// [`InputError`] if channel, height or width are not those of the configuration.
+    /// [`InputError`] if channels, height or width differ from the configuration.
     pub fn try_forward(&self, images: Tensor<4>) -> Result<Tensor<2>, InputError> {
         self.check_input(images.dims())?;
         Ok(self.forward(images))
     }
 
-    /// The output of every layer for `images` `[batch, channel, height, width]`, in order; the
-    /// last stage is the logits. Each layer is computed by itself, so the last bits may differ from
-    /// those of [`forward`](Self::forward), which fuses layers where it can.
+    /// Computes the output of every layer for `images` `[batch, channel, height, width]`, first to last; the last
+    /// one is the logits. [`forward`](Self::forward) fuses layers where it can, so its logits may differ in the
+    /// last bits.
     ///
     /// ```
     /// use burn::tensor::{Device, Tensor};
@@ -193,7 +220,7 @@ impl LeNet {
     ///
     /// # Errors
     ///
-    /// [`InputError`] if channel, height or width are not those of the configuration.
+    /// [`InputError`] if channels, height or width differ from the configuration.
     pub fn forward_with_activations(
         &self,
         images: Tensor<4>,

@@ -1,6 +1,8 @@
+//! One value for all convolutions, or one for each.
+
 use serde::{Deserialize, Serialize};
 
-/// A setting of the convolutions: one value for all of them, or one for each.
+/// A setting of the convolutions: one value for all, or one for each.
 ///
 /// In JSON it is a number or a list of numbers.
 ///
@@ -23,7 +25,7 @@ pub enum PerLayer {
 }
 
 impl PerLayer {
-    /// The value for convolution `index` (from 0), or `None` if the list is too short.
+    /// The value for convolution `index`, counted from 0, or `None` if the list is too short.
     pub fn get(&self, index: usize) -> Option<usize> {
         match self {
             Self::Same(value) => Some(*value),
@@ -31,7 +33,7 @@ impl PerLayer {
         }
     }
 
-    /// The number of values listed, or `None` if one value serves all convolutions.
+    /// The length of the list, or `None` if there is one value for all convolutions.
     pub fn listed(&self) -> Option<usize> {
         match self {
             Self::Same(_) => None,

@@ -1,3 +1,5 @@
+//! Trained networks inside the program, each with a model card.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -6,9 +8,9 @@ use thiserror::Error;
 
 use crate::{LeNet, Weights, WeightsError};
 
-/// A network that is already trained, inside the program: 62 thousand parameters, 242 KiB.
+/// A trained network that is compiled into the program: 61,706 parameters, 242 KiB.
 ///
-/// Each has a model card: how it was trained, how well it does on the test images, what it confuses.
+/// Each has a model card with its recipe, its accuracy on the test images, and its confusion matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pretrained {
@@ -23,7 +25,7 @@ pub enum Pretrained {
 }
 
 impl Pretrained {
-    /// All of them.
+    /// All pretrained networks.
     pub const ALL: [Self; 4] = [
         Self::FashionMnistClassic,
         Self::FashionMnistModern,
@@ -31,7 +33,8 @@ impl Pretrained {
         Self::MnistModern,
     ];
 
-    /// The name, as parsed and printed: the data set and the preset, as `fashion-mnist-modern`.
+    /// The name, as parsed by `FromStr` and printed by `Display`: data set and preset, such as
+    /// `fashion-mnist-modern`.
     pub fn name(self) -> &'static str {
         match self {
             Self::FashionMnistClassic => "fashion-mnist-classic",
@@ -41,7 +44,7 @@ impl Pretrained {
         }
     }
 
-    /// The name of the data set it was trained on, as `fashion-mnist`.
+    /// The name of the data set it was trained on, such as `fashion-mnist`.
     pub fn dataset(self) -> &'static str {
         match self {
             Self::FashionMnistClassic | Self::FashionMnistModern => "fashion-mnist",
@@ -49,8 +52,8 @@ impl Pretrained {
         }
     }
 
-    /// The model card: recipe, command, seed, test accuracy, confusion matrix, licence of the images; in
-    /// Markdown.
+    /// The model card in Markdown: recipe, command, seed, test accuracy, confusion matrix and licence of the
+    /// images.
     pub fn model_card(self) -> &'static str {
         match self {
             Self::FashionMnistClassic => include_str!("../pretrained/fashion-mnist-classic.md"),
@@ -60,7 +63,7 @@ impl Pretrained {
         }
     }
 
-    /// The weights as a safetensors file with the configuration in its metadata.
+    /// The contents of a safetensors file with the weights, and with the configuration in its metadata.
     pub fn safetensors(self) -> &'static [u8] {
         match self {
             Self::FashionMnistClassic => {
@@ -81,11 +84,11 @@ impl fmt::Display for Pretrained {
     }
 }
 
-/// There is no pretrained network of this name.
+/// No pretrained network has this name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("no pretrained network is called '{found}': there are {}", Pretrained::ALL.map(Pretrained::name).join(", "))]
+#[error("unknown pretrained network '{found}': expected one of {}", Pretrained::ALL.map(Pretrained::name).join(", "))]
 pub struct UnknownPretrained {
-    /// The name given.
+    /// The unknown name.
     pub found: String,
 }
 
@@ -102,10 +105,10 @@ impl FromStr for Pretrained {
 }
 
 impl LeNet {
-    /// A network that is already trained, on `device`.
+    /// Creates a trained network on `device`.
     ///
-    /// It takes images `[batch, 1, 28, 28]` from 0 (black) to 1 and gives logits `[batch, 10]` in the order of
-    /// the data set's labels.
+    /// It takes images `[batch, 1, 28, 28]` with values from 0 (black) to 1 (white), and outputs logits
+    /// `[batch, 10]` in the order of the data set's labels.
     ///
     /// ```
     /// use burn::tensor::{Device, Tensor};
@@ -113,14 +116,14 @@ impl LeNet {
     ///
     /// let device = Device::flex();
     /// let lenet = LeNet::pretrained(Pretrained::MnistModern, &device)?;
-    /// let logits = lenet.forward(Tensor::zeros([1, 1, 28, 28], &device));
-    /// assert_eq!(logits.dims(), [1, 10]);
-    /// # Ok::<(), lenet_core::WeightsError>(())
+    /// let predictions = lenet.predict(Tensor::zeros([1, 1, 28, 28], &device))?;
+    /// println!("digit {}", predictions[0].class());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`WeightsError`] if the device does not take the weights.
+    /// [`WeightsError`] if the weights cannot be loaded, which would be a bug of this crate.
     pub fn pretrained(pretrained: Pretrained, device: &Device) -> Result<Self, WeightsError> {
         let weights = Weights::from_bytes(pretrained.safetensors())?;
         Self::from_weights(weights, device)

@@ -22,15 +22,17 @@ use thiserror::Error;
 ///
 /// [`ReadBackError`] if the device fails, or its element type does not convert to `E`.
 pub fn read_back<E: Element>(tensor: impl any::Tensor) -> Result<Vec<E>, ReadBackError> {
-    Ok(tensor.values()?)
+    tensor.values().map_err(|source| ReadBackError {
+        source: Box::new(source),
+    })
 }
 
 /// A tensor's values could not be copied to host memory.
 #[derive(Debug, Error)]
 #[error("cannot read a tensor from its device")]
 pub struct ReadBackError {
-    #[from]
-    source: TensorReadError,
+    /// In a box, since it is large and errors that contain it are returned from everywhere.
+    source: Box<TensorReadError>,
 }
 
 /// Spares callers of [`read_back`] a type argument each for rank and kind.

@@ -57,7 +57,7 @@ pub struct Loader<'a> {
 
 #[cfg_attr(
     not(feature = "download"),
-    expect(dead_code, reason = "read by downloads only")
+    allow(dead_code, reason = "only downloads read it")
 )]
 struct DownloadOptions<'a> {
     enabled: bool,
@@ -204,7 +204,6 @@ impl<'a> Loader<'a> {
     }
 
     #[cfg(not(feature = "download"))]
-    #[expect(clippy::unused_self, reason = "the same signature as with downloads")]
     fn download(&self) -> Result<PathBuf, String> {
         Err("the feature `download` is disabled".to_owned())
     }

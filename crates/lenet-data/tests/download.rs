@@ -1,4 +1,4 @@
-//! Downloads from servers that misbehave in every way.
+//! Downloads from servers that misbehave.
 
 #![cfg(feature = "download")]
 use std::cell::Cell;
@@ -11,43 +11,43 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::{BLANK, compressed_again, gzip, published_blank};
-use lenet_data::idx;
+use lenet_data::idx::{Idx, MAX_DECOMPRESSED};
 use lenet_data::{
     DataError, DownloadProgress, KnownDataset, KnownFile, Loader, Splits, Verification,
 };
 use tempfile::TempDir;
 
-/// What a mirror does, by the first part of the path. Each serves the blank files.
+/// What a mirror does, chosen by the first part of the path. Each serves the blank files.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
-    /// Serves a file whole, and a range of it.
+    /// Serves whole files and ranges.
     None,
-    /// The same, without saying how long it is.
+    /// Serves whole files without announcing their length.
     NoLength,
     NotFound,
     ServerError,
-    /// To a good one.
+    /// To a mirror without faults.
     Redirect,
     RedirectLoop,
-    /// A page in place of the file.
+    /// A web page in place of the file.
     Html,
-    /// Half of the file, as if it were all.
+    /// Half of the file, announced as all of it.
     Half,
     /// Announces more than it sends.
     Truncated,
     /// Announces less than it has.
     ShortLength,
-    /// Half of what is asked for, then the connection ends; goes on when asked to.
+    /// Half of what is requested, then the connection closes; serves ranges.
     Cut,
     /// Half of the file, then the connection is reset.
     Reset,
-    /// A byte now and then.
+    /// One byte every 100 ms.
     Trickle,
-    /// Zeros without an end.
+    /// Zeros without end.
     Endless,
-    /// A file of the right shape that inflates without an end.
+    /// A file of the right shape that decompresses to far more than it promises.
     Bomb,
-    /// Says that it goes on, and sends something else.
+    /// Claims to send the requested range, but sends the beginning.
     WrongRest,
     /// The decompressed file.
     Decompressed,
@@ -73,10 +73,10 @@ const FAULTS: [Fault; 17] = [
     Fault::Decompressed,
 ];
 
-/// A server, until the test ends.
+/// A server that runs until the test ends.
 struct Server {
     address: SocketAddr,
-    /// The ranges that were asked for.
+    /// The ranges requested.
     ranges: Arc<Mutex<Vec<String>>>,
 }
 
@@ -89,7 +89,7 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let asked = Arc::clone(&asked);
-                // A client that goes away in the middle is what most of this is about.
+                // Clients that disconnect halfway are expected.
                 thread::spawn(move || drop(answer(stream.unwrap(), &asked)));
             }
         });
@@ -174,7 +174,7 @@ fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> std::io::Result<
         }
     };
     if fault != Fault::Reset {
-        // Closing before everything was read resets the connection.
+        // Closing before the request is read resets the connection.
         let mut request = vec![0; n];
         stream.read_exact(&mut request)?;
     }
@@ -191,10 +191,10 @@ fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> std::io::Result<
             stream.write_all(&[0; 1 << 16])?;
         },
         Fault::Decompressed => {
-            stream.write_all(&idx::decode(bytes, idx::MAX_DECOMPRESSED).unwrap())?;
+            stream.write_all(Idx::decode(bytes, MAX_DECOMPRESSED).unwrap().bytes())?;
         }
         Fault::Bomb => {
-            // The header of the file, then zeros: a mebibyte, a thousand in memory.
+            // The header of the file, then zeros: 1 MiB that decompresses to 1 GiB.
             let shape = KnownDataset::Kmnist.files()[0].shape;
             let mut header = vec![0, 0, 8, 3];
             header.extend(shape.iter().flat_map(|&d| (d as u32).to_be_bytes()));
@@ -215,7 +215,7 @@ impl DownloadProgress for Received {
     }
 }
 
-/// From mirrors that compressed KMNIST again, so that the blank files pass by their shape.
+/// Downloads KMNIST from mirrors that compressed it again, so that the blank files pass by shape.
 fn fetch(cache: &Path, mirrors: &[String]) -> Result<Splits, DataError> {
     let dataset = KnownDataset::Kmnist;
     fetch_files(dataset, compressed_again(dataset), cache, mirrors)
@@ -234,7 +234,7 @@ fn fetch_files(
         .with_cache_directory(cache)
         .with_mirrors(mirrors)
         .with_timeout(Duration::from_secs(2))
-        .with_download(&progress);
+        .with_progress(&progress);
     loader.load()
 }
 
@@ -252,7 +252,7 @@ fn all_files() -> Vec<String> {
     names
 }
 
-/// A port on which nobody listens.
+/// The URL of a port that refuses connections.
 fn refusing() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/", listener.local_addr().unwrap())
@@ -263,7 +263,7 @@ fn part(cache: &Path) -> PathBuf {
 }
 
 #[test]
-fn what_a_server_does_wrong_is_told_and_never_kept() {
+fn server_faults_are_reported_and_their_files_never_kept() {
     let server = Server::start();
     let cases = [
         (refusing(), "refused"),
@@ -279,7 +279,7 @@ fn what_a_server_does_wrong_is_told_and_never_kept() {
     ];
     for (mirror, reason) in &cases {
         let cache = TempDir::new().unwrap();
-        // A good file that was there before stays as it is.
+        // A good file that already exists stays as it is.
         let folder = cache.path().join("kmnist");
         fs::create_dir_all(&folder).unwrap();
         let (name, bytes) = &BLANK[3];
@@ -303,12 +303,12 @@ fn what_a_server_does_wrong_is_told_and_never_kept() {
     let splits = fetch(cache.path(), &mirrors).unwrap();
     assert_eq!(splits.train.len(), 60_000);
     assert_eq!(files(&cache.path().join("kmnist")), all_files());
-    // Now they are there: no mirror is needed.
+    // The files exist now, so no mirror is needed.
     assert_eq!(fetch(cache.path(), &[]).unwrap().test.len(), 10_000);
 }
 
 #[test]
-fn what_a_server_may_do_is_no_fault() {
+fn valid_responses_of_any_kind_are_accepted() {
     let server = Server::start();
     for fault in [
         Fault::None,
@@ -318,7 +318,7 @@ fn what_a_server_may_do_is_no_fault() {
     ] {
         let cache = TempDir::new().unwrap();
         let mut mirrors = vec![server.mirror(fault)];
-        // Here all came, but the server promised more: the next one confirms that there is none.
+        // Everything arrived, but more was announced: the next mirror confirms that it is complete.
         if fault == Fault::Truncated {
             mirrors.push(server.mirror(Fault::None));
         }
@@ -332,12 +332,12 @@ fn what_a_server_may_do_is_no_fault() {
 }
 
 #[test]
-fn a_broken_connection_is_gone_on_with() {
+fn a_broken_transfer_is_resumed() {
     let (name, bytes) = &BLANK[0];
     let half = bytes.len() / 2;
     assert!(half > 100_000, "{name} has {} bytes", bytes.len());
 
-    // Halves of what is left, until they are not worth it; then the next mirror sends the rest.
+    // The first mirror sends halves until they are not worth resuming; the next one sends the rest.
     for first in [Fault::Cut, Fault::Reset] {
         let (server, cache) = (Server::start(), TempDir::new().unwrap());
         fetch(
@@ -347,14 +347,14 @@ fn a_broken_connection_is_gone_on_with() {
         .unwrap();
         assert_eq!(files(&cache.path().join("kmnist")), all_files());
         let ranges = server.ranges.lock().unwrap();
-        assert!(!ranges.is_empty(), "{first:?} was not gone on with");
+        assert!(!ranges.is_empty(), "{first:?} was not resumed");
         assert!(
             first != Fault::Cut || ranges.contains(&format!("bytes={half}-")),
             "{ranges:?}"
         );
     }
 
-    // A later process goes on, too.
+    // A later call resumes, too.
     let (server, cache) = (Server::start(), TempDir::new().unwrap());
     fetch(cache.path(), &[server.mirror(Fault::Cut)]).unwrap_err();
     let left = fs::metadata(part(cache.path())).unwrap().len();
@@ -366,7 +366,7 @@ fn a_broken_connection_is_gone_on_with() {
 }
 
 #[test]
-fn a_part_of_something_else_costs_a_second_transfer_only() {
+fn a_part_of_something_else_only_costs_a_second_transfer() {
     let (name, bytes) = &BLANK[0];
     let (server, cache) = (Server::start(), TempDir::new().unwrap());
     let folder = cache.path().join("kmnist");
@@ -404,7 +404,7 @@ fn two_at_once_share_one_download() {
     assert_eq!(files(&cache.path().join("kmnist")), all_files());
 }
 
-/// Again in a process where this variable is not set, or a limit is.
+/// Runs a test again in a child process, without `LENET_DATA_DIR` or under a limit.
 fn in_another_process(test: &str, prefix: &str) {
     let binary = std::env::current_exe().unwrap();
     let command = format!(
@@ -428,10 +428,10 @@ fn is_child() -> bool {
     std::env::var_os("LENET_TEST_CHILD").is_some()
 }
 
-/// The right shape is not enough where the digest is known.
+/// The right shape is not enough if the digest is known.
 #[test]
 fn a_foreign_file_is_not_kept() {
-    // Where the real set is at hand nothing would be fetched: test in a process that has none.
+    // If the real data set is on disk, nothing is downloaded: run in a process that cannot find it.
     if !is_child() {
         return in_another_process("a_foreign_file_is_not_kept", "");
     }
@@ -457,7 +457,7 @@ fn a_download_must_have_the_published_digest_of_the_compressed_file() {
     assert!(text.contains("bdb82020997e1d708af4cf47b453dcf7"), "{text}");
     assert!(files(&folder).is_empty());
 
-    // A digest that cannot be compared is not one that was.
+    // Without the compressed file there is no digest to compare.
     let decompressed = [server.mirror(Fault::Decompressed)];
     let error = fetch_files(kmnist, published_blank(), cache.path(), &decompressed).unwrap_err();
     let text = error.to_string();
@@ -469,13 +469,13 @@ fn a_download_must_have_the_published_digest_of_the_compressed_file() {
     assert_eq!(files(&folder), all_files());
 }
 
-/// A process that may write no more than 64 KiB to a file stands for a disk without room.
+/// A process limited to files of 64 KiB stands for a full disk.
 #[cfg(unix)]
 #[test]
-fn a_full_disk_is_told_and_nothing_is_left_on_it() {
+fn a_full_disk_is_reported_and_left_clean() {
     if !is_child() {
         let limit = "trap '' XFSZ; ulimit -f 128;";
-        return in_another_process("a_full_disk_is_told_and_nothing_is_left_on_it", limit);
+        return in_another_process("a_full_disk_is_reported_and_left_clean", limit);
     }
     let (server, cache) = (Server::start(), TempDir::new().unwrap());
     let error = fetch(cache.path(), &[server.mirror(Fault::None)]).unwrap_err();
@@ -485,7 +485,7 @@ fn a_full_disk_is_told_and_nothing_is_left_on_it() {
 }
 
 #[test]
-fn an_unwritable_cache_is_told() {
+fn an_unwritable_cache_is_reported() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("a file");
     fs::write(&file, b"").unwrap();
@@ -495,4 +495,31 @@ fn an_unwritable_cache_is_told() {
         "{text}"
     );
     assert!(fs::read(&file).unwrap().is_empty());
+}
+
+#[test]
+fn downloads_can_be_switched_off() {
+    let (server, folder) = (Server::start(), TempDir::new().unwrap());
+    let loader = Loader::new(KnownDataset::Kmnist)
+        .with_directory(folder.path())
+        .with_cache_directory(folder.path().join("cache"))
+        .with_mirrors([server.mirror(Fault::None)])
+        .with_download(false);
+    let text = loader.load().unwrap_err().to_string();
+    assert!(text.contains("downloads are switched off"), "{text}");
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
+fn progress_is_reported_up_to_the_last_byte() {
+    let (server, cache) = (Server::start(), TempDir::new().unwrap());
+    let progress = Received::default();
+    let loader = Loader::new(KnownDataset::Kmnist)
+        .with_files(compressed_again(KnownDataset::Kmnist))
+        .with_directory(cache.path())
+        .with_cache_directory(cache.path())
+        .with_mirrors([server.mirror(Fault::None)]);
+    loader.with_progress(&progress).load().unwrap();
+    let largest = BLANK.iter().map(|(_, bytes)| bytes.len()).max();
+    assert_eq!(progress.0.get(), largest.unwrap() as u64);
 }

@@ -1,11 +1,12 @@
-//! Data sets in memory, their batches, and the drawings.
+//! Data sets in memory, their batches, and synthetic images.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use burn::tensor::Device;
 use lenet_data::idx::Values;
-use lenet_data::{DataError, ImageDataset, Order, synthetic};
+use lenet_data::{DataError, IdxFile, ImageDataset, Order, synthetic};
+
+use crate::common::{chain, gzip};
 use proptest::prelude::*;
 
 /// `count` images of 2×3 pixels, each filled with its own index.
@@ -26,16 +27,20 @@ fn what_does_not_fit_together_is_refused() {
     assert_eq!(new(7, vec![0], [2, 3]), "1 images but 1 labels");
     assert_eq!(
         new(6, vec![2], [2, 3]),
-        "label 2 of image 0 is beyond the 2 classes (0 to 1)"
+        "image 0 has label 2, but labels must be less than 2, the number of classes"
     );
-    assert_eq!(new(0, vec![0], [0, 3]), "images of 0×3 pixels hold nothing");
+    assert_eq!(
+        new(0, vec![0], [0, 3]),
+        "images must have at least one pixel, got 0×3"
+    );
 }
 
 #[test]
 fn idx_files_of_another_kind_are_refused_with_their_name() {
     let images = || Values::U8(vec![0; 12]).to_idx(&[2, 2, 3]).unwrap();
     let load = |images: Vec<u8>, labels: Vec<u8>| {
-        let (images, labels) = ((Path::new("i"), images), (Path::new("l"), labels));
+        let images = IdxFile::from_bytes("i", images)?;
+        let labels = IdxFile::from_bytes("l", labels)?;
         ImageDataset::from_idx("x", images, labels, ["a", "b"])
     };
     let labels = |values: Values, shape: &[usize]| values.to_idx(shape).unwrap();
@@ -46,7 +51,7 @@ fn idx_files_of_another_kind_are_refused_with_their_name() {
             .len(),
         2
     );
-    let error = |images, labels| load(images, labels).unwrap_err().to_string();
+    let error = |images, labels| chain(&load(images, labels).unwrap_err());
     assert_eq!(
         error(images(), images()),
         "l: expected rank 1 of u8 (labels), found rank 3 of u8"
@@ -67,6 +72,52 @@ fn idx_files_of_another_kind_are_refused_with_their_name() {
         "2 images but 1 labels"
     );
     assert!(error(images()[..20].to_vec(), images()).starts_with("i: truncated"));
+
+    let compressed = load(gzip(&images()), labels(Values::U8(vec![0, 1]), &[2]));
+    assert_eq!(compressed.unwrap().images(), [0; 12]);
+    let missing = IdxFile::open("no such file").unwrap_err();
+    assert!(matches!(missing, DataError::File(_)), "{missing:?}");
+    assert_eq!(missing.to_string(), "no such file");
+    assert!(chain(&missing).starts_with("no such file: "));
+}
+
+#[test]
+fn clones_and_prefixes_share_the_pixels() {
+    let dataset = numbered(10);
+    let (clone, prefix) = (dataset.clone(), dataset.take(4));
+    assert_eq!(clone, dataset);
+    assert_eq!(clone.images().as_ptr(), dataset.images().as_ptr());
+    assert_eq!(prefix, numbered(4));
+    assert_eq!(prefix.images().as_ptr(), dataset.images().as_ptr());
+    assert_eq!(prefix.take(99), prefix);
+    assert_ne!(prefix.digest(), dataset.digest());
+    assert_eq!(prefix.digest(), numbered(4).digest());
+}
+
+#[test]
+fn a_class_is_selected_by_name() {
+    let dataset = numbered(8);
+    let b = dataset.of_class("b").unwrap();
+    assert_eq!(b, dataset.select(&[1, 4, 7]));
+    assert_eq!(b.class_names(), dataset.class_names());
+    assert_eq!(dataset.of_class("d"), None);
+    assert!(numbered(1).of_class("c").unwrap().is_empty());
+}
+
+/// A batch that is silently smaller than requested would be worse.
+#[test]
+fn an_index_out_of_bounds_panics() {
+    let dataset = numbered(3);
+    assert_eq!(dataset.image(3), None);
+    let select = std::panic::catch_unwind(|| dataset.select(&[0, 3])).unwrap_err();
+    let batch = std::panic::catch_unwind(|| dataset.batch(&[3], &Device::flex())).unwrap_err();
+    for panic in [select, batch] {
+        let message = panic.downcast_ref::<String>().unwrap();
+        assert_eq!(
+            message,
+            "index 3 is out of bounds: the data set has 3 images"
+        );
+    }
 }
 
 #[test]
@@ -105,7 +156,7 @@ fn a_validation_split_takes_each_image_once() {
 }
 
 #[test]
-fn no_batches_of_nothing() {
+fn a_batch_size_of_zero_is_refused_and_an_empty_set_has_no_batches() {
     let device = Device::flex();
     assert!(matches!(
         numbered(3)
@@ -122,14 +173,14 @@ fn no_batches_of_nothing() {
     );
 }
 
-/// Image `i` is the same however many are drawn; another seed draws others.
+/// Image `i` does not depend on the number of images; another seed gives other images.
 #[test]
-fn drawings_depend_on_seed_and_index_alone() {
-    for draw in [synthetic::garments, synthetic::digits] {
-        let (few, many) = (draw(15, 0), draw(60, 0));
+fn synthetic_images_depend_on_seed_and_index_alone() {
+    for generate in [synthetic::garments, synthetic::digits] {
+        let (few, many) = (generate(15, 0), generate(60, 0));
         assert!(few.is_synthetic() && few.name().starts_with("synthetic"));
         assert_eq!(few.images(), &many.images()[..few.images().len()]);
-        assert_ne!(draw(15, 1).images(), few.images());
+        assert_ne!(generate(15, 1).images(), few.images());
         let distinct: HashSet<&[u8]> = many.images().chunks(784).collect();
         assert_eq!(distinct.len(), 60);
         for class in 0..10 {
@@ -144,7 +195,7 @@ fn drawings_depend_on_seed_and_index_alone() {
         let ink = many.images().iter().filter(|&&pixel| pixel > 30).count();
         assert!(
             (3_000..30_000).contains(&ink),
-            "{ink} of {} pixels are drawn on",
+            "{ink} of {} pixels are not black",
             60 * 784
         );
     }
@@ -154,7 +205,7 @@ fn drawings_depend_on_seed_and_index_alone() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// One pass gives every image once, with its own label, in batches of the size asked for.
+    /// A pass contains every image once, with its own label, in batches of the requested size.
     #[test]
     fn a_pass_is_complete(count in 0_usize..200, batch_size in 1_usize..70, epoch in 0_u64..5) {
         let dataset = numbered(count);

@@ -1,9 +1,9 @@
-//! Finding, verifying and fetching the known data sets.
+//! Finding and verifying the known data sets on disk.
 
 use std::path::Path;
 
-use crate::common::{BLANK, FASHION_MNIST_LABELS, compressed_again, published_blank};
-use lenet_data::idx::{self, Values};
+use crate::common::{BLANK, FASHION_MNIST_LABELS, chain, compressed_again, published_blank};
+use lenet_data::idx::{Idx, MAX_DECOMPRESSED, Values};
 use lenet_data::{DataError, KnownDataset, KnownFile, Loader, Splits, Verification, synthetic};
 use tempfile::TempDir;
 
@@ -14,7 +14,7 @@ fn put_blank_files(folder: &Path) {
     }
 }
 
-/// Looks in this directory and an empty cache, where KMNIST's blank files pass by their shape.
+/// Searches this directory and an empty cache; KMNIST's blank files pass by their shape.
 fn load(dataset: KnownDataset, directory: &Path) -> Result<Splits, DataError> {
     load_files(dataset, compressed_again(dataset), directory)
 }
@@ -29,6 +29,7 @@ fn load_files(
         .with_files(files)
         .with_directory(directory)
         .with_cache_directory(cache.path())
+        .with_download(false)
         .load()
 }
 
@@ -51,15 +52,15 @@ fn a_missing_data_set_names_every_folder_and_the_ways_to_get_it() {
     }
     for expected in [
         "kmnist was not found",
-        "kmnist (the directory given): has t10k-labels-idx1-ubyte; lacks train-images-idx3-ubyte, \
+        "kmnist (the directory given): has t10k-labels-idx1-ubyte; missing train-images-idx3-ubyte, \
          train-labels-idx1-ubyte, t10k-images-idx3-ubyte\n",
-        "KMNIST/raw (the directory given): has train-labels-idx1-ubyte.gz; lacks \
+        "KMNIST/raw (the directory given): has train-labels-idx1-ubyte.gz; missing \
          train-images-idx3-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte\n",
         "(the directory given): none of its files",
         "datasets/kmnist (the working directory): none",
         "datasets/KMNIST/raw (the working directory): none",
         "(the user's cache)",
-        "It was not downloaded",
+        "It was not downloaded: ",
         "--data-dir or LENET_DATA_DIR",
         "http://codh.rois.ac.jp/kmnist/",
     ] {
@@ -130,7 +131,7 @@ fn a_file_that_cannot_be_trusted_is_an_error_and_stays_where_it_is() {
         put_blank_files(directory.path());
         let path = directory.path().join(format!("{name}.gz"));
         std::fs::write(&path, bytes).unwrap();
-        let error = load(dataset, directory.path()).unwrap_err().to_string();
+        let error = chain(&load(dataset, directory.path()).unwrap_err());
         assert!(
             error.starts_with(path.to_str().unwrap()) || name.is_empty(),
             "{error}"
@@ -149,8 +150,8 @@ fn a_file_that_cannot_be_trusted_is_an_error_and_stays_where_it_is() {
     assert!(spoil(name, &images[..images.len() / 2], kmnist).contains("damaged gzip"));
     assert!(spoil(name, b"<html>not found</html>", kmnist).contains("not an IDX file"));
     let small = Values::U8(vec![0; 784]).to_idx(&[1, 28, 28]).unwrap();
-    assert!(spoil(name, &small, kmnist).contains("has shape [60000, 28, 28] here"));
-    assert!(spoil(name, &labels(vec![0; 60_000]), kmnist).contains("the file has [60000]"));
+    assert!(spoil(name, &small, kmnist).contains("expected shape [60000, 28, 28] for kmnist"));
+    assert!(spoil(name, &labels(vec![0; 60_000]), kmnist).contains("found [60000]"));
     assert!(spoil(name, images, KnownDataset::Mnist).contains("not the published mnist file"));
 
     let directory = TempDir::new().unwrap();
@@ -160,7 +161,7 @@ fn a_file_that_cannot_be_trusted_is_an_error_and_stays_where_it_is() {
     let error = load(kmnist, directory.path()).unwrap_err().to_string();
     assert_eq!(
         error,
-        "label 10 of image 0 is beyond the 10 classes (0 to 9)"
+        "image 0 has label 10, but labels must be less than 10, the number of classes"
     );
 }
 
@@ -184,7 +185,7 @@ fn a_compressed_file_must_have_its_published_digest() {
         assert!(text.contains(expected), "'{expected}' is not in:\n{text}");
     }
 
-    // The same pixels, compressed otherwise.
+    // The same pixels, compressed differently.
     let path = directory.path().join("t10k-labels-idx1-ubyte.gz");
     let mut trailing = std::fs::read(&path).unwrap();
     trailing.extend(crate::common::gzip(b""));
@@ -199,9 +200,9 @@ fn what_only_the_shape_vouches_for_is_reported() {
     put_blank_files(directory.path());
     let kmnist = KnownDataset::Kmnist;
     let (name, bytes) = &BLANK[3];
-    let plain = idx::decode(bytes, idx::MAX_DECOMPRESSED).unwrap();
-    std::fs::write(directory.path().join(name), &plain).unwrap();
-    // Both forms are there: the one with a digest is read.
+    let plain = Idx::decode(bytes, MAX_DECOMPRESSED).unwrap();
+    std::fs::write(directory.path().join(name), plain.bytes()).unwrap();
+    // Both forms exist: the one with a digest is read.
     let splits = load_files(kmnist, published_blank(), directory.path()).unwrap();
     assert_eq!(splits.verification(), Some(Verification::Digest));
 
@@ -217,14 +218,14 @@ fn what_only_the_shape_vouches_for_is_reported() {
     assert_eq!(synthetic::digit_splits(1, 1).verification(), None);
 }
 
-/// In either form: its digest is of the decompressed bytes.
+/// In either form, because its digest is of the decompressed bytes.
 #[test]
 fn a_file_known_to_be_another_data_sets_is_refused_and_named() {
     let name = "t10k-labels-idx1-ubyte";
-    let plain = idx::decode(FASHION_MNIST_LABELS, idx::MAX_DECOMPRESSED).unwrap();
+    let plain = Idx::decode(FASHION_MNIST_LABELS, MAX_DECOMPRESSED).unwrap();
     for (file, bytes) in [
         (format!("{name}.gz"), FASHION_MNIST_LABELS),
-        (name.to_owned(), &*plain),
+        (name.to_owned(), plain.bytes()),
     ] {
         let directory = TempDir::new().unwrap();
         put_blank_files(directory.path());
@@ -263,11 +264,11 @@ fn a_file_under_another_ones_name_is_recognised() {
     );
 }
 
-/// With the real files at hand: they are the published ones, and swapping two data sets is noticed.
+/// If the real files are available: they pass, and swapping two data sets is detected.
 #[test]
 fn the_published_files_are_recognised() {
     let Some(directory) = std::env::var_os("LENET_DATA_DIR") else {
-        println!("not tested: LENET_DATA_DIR is not set");
+        println!("skipped: LENET_DATA_DIR is not set");
         return;
     };
     for dataset in [KnownDataset::Mnist, KnownDataset::FashionMnist] {

@@ -1,8 +1,9 @@
-//! Pictures of any kind as images of the MNIST family.
+//! Picture files as images of the MNIST family.
 
 #![cfg(feature = "pictures")]
 use std::path::PathBuf;
 
+use burn::tensor::Device;
 use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
 use image::{
@@ -11,7 +12,7 @@ use image::{
 use lenet_data::{Picture, PictureError, Polarity};
 use tempfile::TempDir;
 
-use crate::common::exif;
+use crate::common::{chain, exif};
 
 fn path(folder: &TempDir, name: &str) -> PathBuf {
     folder.path().join(name)
@@ -22,7 +23,7 @@ fn at(picture: &Picture, row: usize, column: usize) -> u8 {
 }
 
 #[test]
-fn a_picture_of_the_right_size_is_taken_as_it_is() {
+fn a_picture_of_the_right_size_keeps_its_pixels() {
     let folder = TempDir::new().unwrap();
     let path = path(&folder, "a.png");
     let image = GrayImage::from_fn(28, 28, |x, y| Luma([(x * 5 + y * 3) as u8]));
@@ -41,7 +42,7 @@ fn a_picture_of_the_right_size_is_taken_as_it_is() {
 }
 
 #[test]
-fn dark_on_light_is_found_by_the_border() {
+fn dark_on_light_is_detected_by_the_border() {
     let folder = TempDir::new().unwrap();
     let path = path(&folder, "a.png");
     for (inside, border, inverted) in [(0, 255, true), (255, 0, false), (200, 140, true)] {
@@ -96,7 +97,7 @@ fn shrinking_takes_the_mean_of_the_area() {
 }
 
 #[test]
-fn colours_are_weighed_and_transparency_lies_on_white() {
+fn colours_are_weighted_and_transparency_lies_on_white() {
     let folder = TempDir::new().unwrap();
     let path = path(&folder, "a.png");
     for (colour, expected) in [([255, 0, 0], 54), ([0, 255, 0], 182), ([0, 0, 255], 18)] {
@@ -116,7 +117,7 @@ fn colours_are_weighed_and_transparency_lies_on_white() {
 }
 
 #[test]
-fn every_format_is_told_by_its_content() {
+fn every_format_is_recognised_by_content() {
     let folder = TempDir::new().unwrap();
     let image = RgbImage::from_pixel(28, 28, Rgb([120, 120, 120]));
     for ending in ["png", "jpg", "gif", "bmp", "webp", "ppm"] {
@@ -130,7 +131,7 @@ fn every_format_is_told_by_its_content() {
 }
 
 #[test]
-fn what_is_no_picture_is_an_error() {
+fn a_file_that_is_not_a_picture_is_an_error() {
     let folder = TempDir::new().unwrap();
     let good = path(&folder, "good.png");
     GrayImage::new(64, 64).save(&good).unwrap();
@@ -144,7 +145,7 @@ fn what_is_no_picture_is_an_error() {
     }
     for place in [path(&folder, "none.png"), folder.path().to_owned()] {
         let error = Picture::open(place, [28, 28], Polarity::Auto).unwrap_err();
-        assert!(matches!(error, PictureError::Io { .. }), "{error}");
+        assert!(matches!(error, PictureError::File(_)), "{error}");
     }
 }
 
@@ -157,22 +158,27 @@ fn a_huge_file_and_a_huge_picture_are_refused() {
         .set_len(1 << 40)
         .unwrap();
     let error = Picture::open(&huge, [28, 28], Polarity::Auto).unwrap_err();
-    assert!(matches!(error, PictureError::FileSize { .. }), "{error}");
+    let text = chain(&error);
+    assert!(matches!(error, PictureError::File(_)), "{text}");
+    assert!(
+        text.ends_with("huge.png: larger than 67108864 bytes"),
+        "{text}"
+    );
 
-    // A text header of 20 bytes that promises 10 gigapixels.
+    // A header of 20 bytes that promises 10 gigapixels.
     std::fs::write(&huge, "P5\n100000 100000\n255\n").unwrap();
     let error = Picture::open(&huge, [28, 28], Polarity::Auto).unwrap_err();
-    let told = error.to_string();
-    assert!(told.contains("has 100000×100000 pixels"), "{told}");
+    let text = error.to_string();
+    assert!(text.contains("has 100000×100000 pixels"), "{text}");
 }
 
-/// A header that promises this, and nothing else.
+/// A header that promises a picture, without the picture.
 fn pam(width: u32, height: u32, depth: u8, max: u16, kind: &str) -> Vec<u8> {
     let size = format!("WIDTH {width}\nHEIGHT {height}\nDEPTH {depth}\nMAXVAL {max}");
     format!("P7\n{size}\nTUPLTYPE {kind}\nENDHDR\n").into_bytes()
 }
 
-/// A JPEG whose header says that it is larger than it is.
+/// A JPEG whose header claims a larger size.
 fn jpeg(width: u16, height: u16) -> Vec<u8> {
     let folder = TempDir::new().unwrap();
     let path = path(&folder, "small.jpg");
@@ -186,14 +192,14 @@ fn jpeg(width: u16, height: u16) -> Vec<u8> {
 }
 
 #[test]
-fn a_picture_that_takes_too_much_memory_is_refused_before_it_is_decoded() {
+fn a_picture_that_needs_too_much_memory_is_refused_before_it_is_decoded() {
     for (bytes, expected) in [
-        // 8 bytes a pixel, and 2 for grey and transparency.
+        // 8 bytes per pixel, and 2 for grey and alpha.
         (
             pam(10_000, 10_000, 4, 65_535, "RGB_ALPHA"),
             1_000_000_000_u64,
         ),
-        // 3 bytes a pixel, and three times that for what the decoder keeps.
+        // 3 bytes per pixel, and three times that for the decoder's buffers.
         (jpeg(10_000, 9_000), 1_080_000_000),
     ] {
         let error = Picture::from_bytes(&bytes, [28, 28], Polarity::Auto).unwrap_err();
@@ -204,7 +210,7 @@ fn a_picture_that_takes_too_much_memory_is_refused_before_it_is_decoded() {
         assert_eq!((found, allowed), (expected, 640_000_000));
         assert!(text.contains(&found.to_string()) && text.contains(&allowed.to_string()));
     }
-    // These may be large, they are only not whole.
+    // Within the limit, but truncated.
     for bytes in [
         pam(10_000, 10_000, 4, 255, "RGB_ALPHA"),
         pam(8_000, 8_000, 4, 65_535, "RGB_ALPHA"),
@@ -237,4 +243,41 @@ fn a_picture_is_turned_as_its_camera_was_held() {
         let expected = Picture::open(&path, [28, 28], Polarity::LightOnDark).unwrap();
         assert_eq!(turned, expected, "EXIF orientation {note}");
     }
+}
+
+#[test]
+fn pictures_become_tensors_from_0_to_1() {
+    let picture = |size, grey| {
+        let mut file = std::io::Cursor::new(Vec::new());
+        let image = GrayImage::from_pixel(8, 8, Luma([grey]));
+        image.write_to(&mut file, image::ImageFormat::Png).unwrap();
+        Picture::from_bytes(file.get_ref(), size, Polarity::LightOnDark).unwrap()
+    };
+    let device = Device::flex();
+    let (black, grey) = (picture([2, 3], 0), picture([2, 3], 51));
+    assert_eq!(grey.image_size(), [2, 3]);
+    let stacked = Picture::stack([&black, &grey], &device).unwrap();
+    assert_eq!(stacked.dims(), [2, 1, 2, 3]);
+    let values = stacked.into_data().try_to_vec::<f32>().unwrap();
+    let one = grey.to_tensor(&device);
+    assert_eq!(one.dims(), [1, 1, 2, 3]);
+    assert_eq!(values[6..], one.into_data().try_to_vec::<f32>().unwrap());
+    assert_eq!((values[1], values[7]), (0.0, 0.2));
+
+    let error = Picture::stack([&grey, &picture([4, 4], 0)], &device).unwrap_err();
+    assert!(
+        matches!(error, PictureError::SizeMismatch { found: [4, 4], .. }),
+        "{error}"
+    );
+    let error = Picture::stack([], &device).unwrap_err();
+    assert!(matches!(error, PictureError::Empty), "{error}");
+}
+
+#[test]
+fn an_unknown_polarity_is_refused_by_name() {
+    let error = "grey".parse::<Polarity>().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "unknown polarity 'grey': expected auto, light-on-dark or dark-on-light"
+    );
 }

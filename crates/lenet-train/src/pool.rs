@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::{io, thread};
 
 use burn::tensor::Device;
-use lenet_core::runs_on_rayon;
+use lenet_core::uses_rayon_pool;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::TrainingError;
@@ -41,7 +41,7 @@ pub(crate) fn run<R: Send>(
     device: &Device,
     work: impl FnOnce(&Helpers) -> Result<R, TrainingError> + Send,
 ) -> Result<R, TrainingError> {
-    if !runs_on_rayon(device) {
+    if !uses_rayon_pool(device) {
         return work(&Helpers::none());
     }
     keep_freed_memory();

@@ -1,6 +1,6 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Gradients, Tensor};
-use lenet_core::{LeNet, runs_on_rayon};
+use lenet_core::{LeNet, uses_rayon_pool};
 
 use crate::TrainingConfig;
 
@@ -100,7 +100,7 @@ fn clip<const D: usize>(gradient: Tensor<D>, limit: f32) -> Tensor<D> {
 /// `tensor - rate * gradient`.
 fn descend<const D: usize>(tensor: Tensor<D>, gradient: Tensor<D>, rate: f64) -> Tensor<D> {
     let device = tensor.device();
-    if !runs_on_rayon(&device) {
+    if !uses_rayon_pool(&device) {
         return tensor - gradient.mul_scalar(rate);
     }
     // Where the values lie in this program's memory they are changed there, in one pass.

@@ -36,39 +36,29 @@ impl Pen {
 }
 
 /// A filled area of the drawing plane.
-pub(super) enum Shape {
+enum Shape<'a> {
     /// The inside of a closed outline.
-    Polygon(Vec<Point>),
+    Polygon(&'a [Point]),
     /// All points within a radius of the line through these points.
-    Stroke(Vec<Point>, f32),
+    Stroke(&'a [Point], f32),
     /// An axis-aligned ellipse: centre and radii.
     Ellipse(Point, Point),
 }
 
-impl Shape {
+impl Shape<'_> {
     fn contains(&self, [x, y]: Point) -> bool {
         match self {
             Self::Polygon(points) => {
-                let mut inside = false;
-                let mut edge = |&[x0, y0]: &Point, &[x1, y1]: &Point| {
-                    if (y0 > y) != (y1 > y) && x < x0 + (x1 - x0) * (y - y0) / (y1 - y0) {
-                        inside = !inside;
-                    }
-                };
-                for pair in points.windows(2) {
-                    if let [a, b] = pair {
-                        edge(a, b);
-                    }
-                }
-                if let (Some(first), Some(last)) = (points.first(), points.last()) {
-                    edge(last, first);
-                }
-                inside
+                let edges = points.iter().zip(points.iter().cycle().skip(1));
+                let crossed = edges.filter(|&(&[x0, y0], &[x1, y1])| {
+                    (y0 > y) != (y1 > y) && x < x0 + (x1 - x0) * (y - y0) / (y1 - y0)
+                });
+                crossed.count() % 2 == 1
             }
-            Self::Stroke(points, radius) => points.windows(2).any(|pair| match pair {
-                [a, b] => square_distance([x, y], *a, *b) <= radius * radius,
-                _ => false,
-            }),
+            Self::Stroke(points, radius) => {
+                let mut segments = points.iter().zip(points.iter().skip(1));
+                segments.any(|(&a, &b)| square_distance([x, y], a, b) <= radius * radius)
+            }
             Self::Ellipse([cx, cy], [rx, ry]) => {
                 ((x - cx) / rx).powi(2) + ((y - cy) / ry).powi(2) <= 1.0
             }
@@ -159,8 +149,22 @@ impl Canvas {
         }
     }
 
-    /// Paints a shape over the canvas; brightness from 0 to 1.
-    pub(super) fn fill(&mut self, shape: &Shape, brightness: f32) {
+    /// Paints the inside of a closed outline; brightness from 0 to 1.
+    pub(super) fn polygon(&mut self, points: &[Point], brightness: f32) {
+        self.fill(&Shape::Polygon(points), brightness);
+    }
+
+    /// Paints the line through these points with a round pen.
+    pub(super) fn stroke(&mut self, points: &[Point], radius: f32, brightness: f32) {
+        self.fill(&Shape::Stroke(points, radius), brightness);
+    }
+
+    /// Paints an axis-aligned ellipse.
+    pub(super) fn ellipse(&mut self, centre: Point, radii: Point, brightness: f32) {
+        self.fill(&Shape::Ellipse(centre, radii), brightness);
+    }
+
+    fn fill(&mut self, shape: &Shape<'_>, brightness: f32) {
         let Placement {
             inverse: [[a, b], [c, d]],
             forward: [[fa, fb], [fc, fd]],
@@ -169,28 +173,18 @@ impl Canvas {
         let ([x0, y0], [x1, y1]) = shape.bounds();
         let corners = [[x0, y0], [x1, y0], [x0, y1], [x1, y1]]
             .map(|[x, y]| [fa * x + fb * y + ox, fc * x + fd * y + oy]);
-        let from = |axis: usize| {
-            corners
-                .iter()
-                .filter_map(|corner| corner.get(axis))
-                .fold(f32::MAX, |m, &v| m.min(v))
+        let range = |axis: fn(&Point) -> f32| {
+            let ends = corners.iter().map(axis);
+            let (low, high) = (
+                ends.clone().fold(f32::MAX, f32::min),
+                ends.fold(f32::MIN, f32::max),
+            );
+            (low.max(0.0) as usize, high.max(0.0) as usize)
         };
-        let to = |axis: usize| {
-            corners
-                .iter()
-                .filter_map(|corner| corner.get(axis))
-                .fold(f32::MIN, |m, &v| m.max(v))
-        };
-        let (left, right) = (from(0).max(0.0) as usize, to(0).max(0.0) as usize);
-        let (top, bottom) = (from(1).max(0.0) as usize, to(1).max(0.0) as usize);
+        let ((left, right), (top, bottom)) = (range(|&[x, _]| x), range(|&[_, y]| y));
 
-        for (row, pixels) in self
-            .pixels
-            .iter_mut()
-            .enumerate()
-            .take(bottom + 1)
-            .skip(top)
-        {
+        let rows = self.pixels.iter_mut().enumerate();
+        for (row, pixels) in rows.take(bottom + 1).skip(top) {
             for (column, pixel) in pixels.iter_mut().enumerate().take(right + 1).skip(left) {
                 let covered = SAMPLES.iter().filter(|[sx, sy]| {
                     let (x, y) = (column as f32 + sx - ox, row as f32 + sy - oy);

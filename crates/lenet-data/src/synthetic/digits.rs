@@ -2,7 +2,7 @@
 
 use std::f32::consts::PI;
 
-use super::canvas::{Canvas, Pen, Point, Shape};
+use super::canvas::{Canvas, Pen, Point};
 
 /// One digit from 0 to 9.
 pub(super) fn draw(digit: u8, pen: &mut Pen) -> Canvas {
@@ -10,7 +10,7 @@ pub(super) fn draw(digit: u8, pen: &mut Pen) -> Canvas {
     let radius = pen.range(0.06, 0.24);
     let brightness = pen.range(0.7, 1.0);
     for stroke in strokes(digit, pen) {
-        canvas.fill(&Shape::Stroke(stroke, radius), brightness);
+        canvas.stroke(&stroke, radius, brightness);
     }
     canvas.weave(pen, 0.0, 0.15);
     canvas
@@ -42,21 +42,10 @@ fn strokes(digit: u8, pen: &mut Pen) -> Vec<Vec<Point>> {
         }
         3 => {
             let (upper, lower) = (0.4 + middle * 0.4, 0.42 - middle * 0.4);
+            let (top, bottom) = (near([-0.05, -0.8 + upper]), near([-0.05, 0.8 - lower]));
             vec![
-                arc(
-                    near([-0.05, -0.8 + upper]),
-                    [width * 0.9, upper],
-                    -0.9 * PI,
-                    0.45 * PI,
-                )
-                .collect(),
-                arc(
-                    near([-0.05, 0.8 - lower]),
-                    [width, lower],
-                    -0.45 * PI,
-                    0.9 * PI,
-                )
-                .collect(),
+                arc(top, [width * 0.9, upper], -0.9 * PI, 0.45 * PI).collect(),
+                arc(bottom, [width, lower], -0.45 * PI, 0.9 * PI).collect(),
             ]
         }
         4 => vec![
@@ -66,12 +55,8 @@ fn strokes(digit: u8, pen: &mut Pen) -> Vec<Vec<Point>> {
         5 => {
             let corner = near([-width, -0.1]);
             let mut line = vec![near([width, -0.8]), near([-width * 0.9, -0.78]), corner];
-            line.extend(arc(
-                near([-0.05, 0.33]),
-                [width, 0.45],
-                -0.6 * PI,
-                0.85 * PI,
-            ));
+            let bowl = near([-0.05, 0.33]);
+            line.extend(arc(bowl, [width, 0.45], -0.6 * PI, 0.85 * PI));
             vec![line]
         }
         6 => {
@@ -80,22 +65,16 @@ fn strokes(digit: u8, pen: &mut Pen) -> Vec<Vec<Point>> {
             line.extend(arc(bowl, [width, 0.42], PI, 3.0 * PI));
             vec![line]
         }
-        7 => vec![vec![
-            near([-width, -0.75]),
-            near([width, -0.75]),
-            near([-0.1, 0.82]),
-        ]],
+        7 => {
+            let (left, right) = (near([-width, -0.75]), near([width, -0.75]));
+            vec![vec![left, right, near([-0.1, 0.82])]]
+        }
         8 => {
             let (upper, lower) = (0.38 + middle * 0.4, 0.42 - middle * 0.4);
+            let (top, bottom) = (near([0.0, -0.8 + upper]), near([0.0, 0.8 - lower]));
             vec![
-                arc(
-                    near([0.0, -0.8 + upper]),
-                    [width * 0.8, upper],
-                    0.0,
-                    2.0 * PI,
-                )
-                .collect(),
-                arc(near([0.0, 0.8 - lower]), [width, lower], 0.0, 2.0 * PI).collect(),
+                arc(top, [width * 0.8, upper], 0.0, 2.0 * PI).collect(),
+                arc(bottom, [width, lower], 0.0, 2.0 * PI).collect(),
             ]
         }
         9 => {

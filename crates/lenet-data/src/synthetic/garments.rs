@@ -1,6 +1,6 @@
 //! Garments as polygons, ellipses and strokes, one function per class.
 
-use super::canvas::{Canvas, Pen, Point, Shape};
+use super::canvas::{Canvas, Pen, Point};
 
 /// One garment of this class; classes are numbered as in Fashion-MNIST.
 pub(super) fn draw(class: u8, pen: &mut Pen) -> Canvas {
@@ -52,25 +52,19 @@ impl Top {
         let left = [[-shoulder, -0.75], [-waist, 0.0], [-hem, bottom]];
         let right = left.iter().rev().map(|&[x, y]| [-x, y]);
         let collar = [[neck, -0.9], [-neck, -0.9]];
-        let outline = left.into_iter().chain(right).chain(collar).collect();
-        canvas.fill(&Shape::Polygon(outline), brightness);
+        let outline: Vec<Point> = left.into_iter().chain(right).chain(collar).collect();
+        canvas.polygon(&outline, brightness);
 
         if sleeve > 0.0 {
             let reach = pen.range(0.18, 0.5) * sleeve.max(0.4);
             let end = [shoulder + reach, -0.7 + 1.45 * sleeve];
             let radius = pen.range(0.11, 0.17);
             for side in [-1.0, 1.0] {
-                let arm = vec![[side * (shoulder - 0.1), -0.66], [side * end[0], end[1]]];
-                canvas.fill(
-                    &Shape::Stroke(arm, radius),
-                    brightness * pen.range(0.85, 1.0),
-                );
+                let arm = [[side * (shoulder - 0.1), -0.66], [side * end[0], end[1]]];
+                canvas.stroke(&arm, radius, brightness * pen.range(0.85, 1.0));
             }
         }
-        canvas.fill(
-            &Shape::Ellipse([0.0, -0.92], [neck, pen.range(0.06, 0.2)]),
-            0.0,
-        );
+        canvas.ellipse([0.0, -0.92], [neck, pen.range(0.06, 0.2)], 0.0);
     }
 }
 
@@ -85,8 +79,8 @@ fn t_shirt(canvas: &mut Canvas, pen: &mut Pen, brightness: f32) {
     };
     top.fill(canvas, pen, brightness);
     if pen.chance(0.25) {
-        let print = Shape::Ellipse([0.0, pen.range(-0.3, 0.1)], [pen.range(0.1, 0.25), 0.2]);
-        canvas.fill(&print, pen.range(0.1, 1.0));
+        let (centre, radii) = ([0.0, pen.range(-0.3, 0.1)], [pen.range(0.1, 0.25), 0.2]);
+        canvas.ellipse(centre, radii, pen.range(0.1, 1.0));
     }
 }
 
@@ -101,8 +95,8 @@ fn pullover(canvas: &mut Canvas, pen: &mut Pen, brightness: f32) {
     };
     top.fill(canvas, pen, brightness);
     if pen.chance(0.7) {
-        let rib = vec![[-top.hem, top.bottom - 0.06], [top.hem, top.bottom - 0.06]];
-        canvas.fill(&Shape::Stroke(rib, 0.05), brightness * 0.6);
+        let rib = [[-top.hem, top.bottom - 0.06], [top.hem, top.bottom - 0.06]];
+        canvas.stroke(&rib, 0.05, brightness * 0.6);
     }
 }
 
@@ -121,16 +115,11 @@ fn coat(canvas: &mut Canvas, pen: &mut Pen, brightness: f32) {
     } else {
         0.85
     };
-    canvas.fill(
-        &Shape::Stroke(
-            vec![[0.0, -0.8], [pen.range(-0.05, 0.05), top.bottom]],
-            0.045,
-        ),
-        brightness * opening,
-    );
+    let front = [[0.0, -0.8], [pen.range(-0.05, 0.05), top.bottom]];
+    canvas.stroke(&front, 0.045, brightness * opening);
     if pen.chance(0.6) {
-        let lapel = vec![[-0.2, -0.85], [0.0, pen.range(-0.4, 0.0)], [0.2, -0.85]];
-        canvas.fill(&Shape::Stroke(lapel, 0.035), brightness * 0.5);
+        let lapel = [[-0.2, -0.85], [0.0, pen.range(-0.4, 0.0)], [0.2, -0.85]];
+        canvas.stroke(&lapel, 0.035, brightness * 0.5);
     }
 }
 
@@ -151,17 +140,17 @@ fn shirt(canvas: &mut Canvas, pen: &mut Pen, brightness: f32) {
     top.fill(canvas, pen, brightness);
     let collar = brightness * pen.range(1.1, 1.5);
     for side in [-1.0, 1.0] {
-        let wing = vec![
+        let wing = [
             [side * 0.04, -0.68],
             [side * 0.24, -0.92],
             [side * 0.26, -0.7],
         ];
-        canvas.fill(&Shape::Polygon(wing), collar.min(1.0));
+        canvas.polygon(&wing, collar.min(1.0));
     }
     if pen.chance(0.95) {
         for button in 0..4 {
             let y = -0.5 + 0.32 * button as f32;
-            canvas.fill(&Shape::Ellipse([0.0, y], [0.06, 0.07]), brightness * 0.2);
+            canvas.ellipse([0.0, y], [0.06, 0.07], brightness * 0.2);
         }
     }
 }
@@ -194,49 +183,44 @@ fn trouser(canvas: &mut Canvas, pen: &mut Pen, brightness: f32) {
             [waist, -0.95],
             [foot + width, bottom],
             [foot - width * 0.4, bottom],
+            [0.0, crotch],
         ];
-        let leg = leg
-            .into_iter()
-            .chain([[0.0, crotch]])
-            .map(|[x, y]| [side * x, y])
-            .collect();
-        canvas.fill(&Shape::Polygon(leg), brightness * pen.range(0.85, 1.0));
+        let leg = leg.map(|[x, y]| [side * x, y]);
+        canvas.polygon(&leg, brightness * pen.range(0.85, 1.0));
     }
 }
 
 fn sandal(canvas: &mut Canvas, pen: &mut Pen, brightness: f32) {
     let heel = pen.range(0.0, 0.5);
-    let sole = vec![
+    let sole = [
         [-0.9, 0.5],
         [-0.2, 0.5],
         [0.75, 0.5 - heel],
         [0.92, 0.5 - heel],
     ];
-    canvas.fill(&Shape::Stroke(sole, pen.range(0.06, 0.13)), brightness);
+    canvas.stroke(&sole, pen.range(0.06, 0.13), brightness);
     if heel > 0.2 {
-        let pole = vec![[0.8, 0.5 - heel], [0.78, 0.6]];
-        canvas.fill(&Shape::Stroke(pole, 0.07), brightness);
+        let pole = [[0.8, 0.5 - heel], [0.78, 0.6]];
+        canvas.stroke(&pole, 0.07, brightness);
     }
     let straps = if pen.chance(0.5) { 2 } else { 3 };
     for strap in 0..straps {
         let x = -0.75 + 0.55 * strap as f32 + pen.range(-0.1, 0.1);
         let rise = pen.range(0.3, 0.6);
-        let band: Vec<Point> = vec![
+        let band = [
             [x, 0.45],
             [x + 0.2, 0.45 - rise],
             [x + 0.5, 0.3 - heel * 0.5],
         ];
-        canvas.fill(
-            &Shape::Stroke(band, pen.range(0.05, 0.1)),
-            brightness * pen.range(0.7, 1.0),
-        );
+        let radius = pen.range(0.05, 0.1);
+        canvas.stroke(&band, radius, brightness * pen.range(0.7, 1.0));
     }
 }
 
 fn sneaker(canvas: &mut Canvas, pen: &mut Pen, brightness: f32) {
     let ankle = pen.range(-0.3, 0.05);
     let toe = pen.range(0.1, 0.3);
-    let body = vec![
+    let body = [
         [-0.95, 0.5],
         [-0.9, toe],
         [-0.4, toe - 0.1],
@@ -245,17 +229,14 @@ fn sneaker(canvas: &mut Canvas, pen: &mut Pen, brightness: f32) {
         [0.92, ankle],
         [0.95, 0.5],
     ];
-    canvas.fill(&Shape::Polygon(body), brightness);
-    let sole = vec![[-0.92, 0.5], [0.92, 0.5]];
-    canvas.fill(
-        &Shape::Stroke(sole, pen.range(0.05, 0.1)),
-        pen.range(0.5, 1.0),
-    );
+    canvas.polygon(&body, brightness);
+    let sole = [[-0.92, 0.5], [0.92, 0.5]];
+    canvas.stroke(&sole, pen.range(0.05, 0.1), pen.range(0.5, 1.0));
     if pen.chance(0.6) {
         for lace in 0..3 {
             let x = -0.3 + 0.18 * lace as f32;
-            let line = vec![[x, 0.0], [x + 0.12, 0.2]];
-            canvas.fill(&Shape::Stroke(line, 0.03), brightness * 0.4);
+            let line = [[x, 0.0], [x + 0.12, 0.2]];
+            canvas.stroke(&line, 0.03, brightness * 0.4);
         }
     }
 }
@@ -264,7 +245,7 @@ fn ankle_boot(canvas: &mut Canvas, pen: &mut Pen, brightness: f32) {
     let shaft = pen.range(-0.95, -0.3);
     let front = pen.range(0.0, 0.2);
     let toe = pen.range(0.05, 0.3);
-    let body = vec![
+    let body = [
         [-0.92, 0.55],
         [-0.88, toe],
         [-0.35, toe - 0.15],
@@ -273,19 +254,19 @@ fn ankle_boot(canvas: &mut Canvas, pen: &mut Pen, brightness: f32) {
         [0.85, shaft],
         [0.92, 0.55],
     ];
-    canvas.fill(&Shape::Polygon(body), brightness);
+    canvas.polygon(&body, brightness);
     if pen.chance(0.6) {
-        let heel = vec![
+        let heel = [
             [0.6, 0.55],
             [0.92, 0.55],
             [0.88, pen.range(0.65, 0.9)],
             [0.66, 0.8],
         ];
-        canvas.fill(&Shape::Polygon(heel), brightness * 0.8);
+        canvas.polygon(&heel, brightness * 0.8);
     }
     if pen.chance(0.4) {
-        let zip = vec![[front + 0.3, shaft], [front + 0.25, 0.3]];
-        canvas.fill(&Shape::Stroke(zip, 0.04), brightness * 0.4);
+        let zip = [[front + 0.3, shaft], [front + 0.25, 0.3]];
+        canvas.stroke(&zip, 0.04, brightness * 0.4);
     }
 }
 
@@ -296,29 +277,23 @@ fn bag(canvas: &mut Canvas, pen: &mut Pen, brightness: f32) {
     let arch = pen.range(0.2, 0.5);
     let rise = pen.range(0.15, 0.55);
     if pen.chance(0.85) {
-        let handle = vec![
+        let handle = [
             [-arch, top],
             [-arch * 0.8, top - rise],
             [arch * 0.8, top - rise],
             [arch, top],
         ];
-        canvas.fill(
-            &Shape::Stroke(handle, pen.range(0.04, 0.09)),
-            brightness * 0.9,
-        );
+        canvas.stroke(&handle, pen.range(0.04, 0.09), brightness * 0.9);
     }
-    let body = vec![
+    let body = [
         [-upper, top],
         [upper, top],
         [lower, bottom],
         [-lower, bottom],
     ];
-    canvas.fill(&Shape::Polygon(body), brightness);
+    canvas.polygon(&body, brightness);
     if pen.chance(0.6) {
         let y = top + pen.range(0.15, 0.35);
-        canvas.fill(
-            &Shape::Stroke(vec![[-upper, y], [upper, y]], 0.04),
-            brightness * 0.5,
-        );
+        canvas.stroke(&[[-upper, y], [upper, y]], 0.04, brightness * 0.5);
     }
 }

@@ -1,6 +1,6 @@
 //! What a network trained on garments has never seen: cats, cars, digits and noise.
 
-use super::canvas::{Canvas, Pen, Shape};
+use super::canvas::{Canvas, Pen};
 use super::digits;
 
 pub(super) const CLASSES: [&str; 5] = ["cat", "car", "digit", "uniform noise", "normal noise"];
@@ -35,28 +35,28 @@ fn cat(pen: &mut Pen) -> Canvas {
             [side * width * 0.98, -ear],
             [side * 0.1, -0.3],
         ];
-        canvas.fill(&Shape::Polygon(outer.to_vec()), fur);
+        canvas.polygon(&outer, fur);
         let inner = [
             [side * width * 0.9, -0.25],
             [side * width * 0.88, -ear * 0.75],
             [side * 0.3, -0.35],
         ];
-        canvas.fill(&Shape::Polygon(inner.to_vec()), fur * 0.45);
+        canvas.polygon(&inner, fur * 0.45);
     }
-    canvas.fill(&Shape::Ellipse([0.0, 0.2], [width, 0.6]), fur);
+    canvas.ellipse([0.0, 0.2], [width, 0.6], fur);
     for side in [-1.0, 1.0] {
         let eye = [side * 0.27, 0.02];
-        canvas.fill(&Shape::Ellipse(eye, [0.16, 0.13]), 1.0);
-        canvas.fill(&Shape::Ellipse(eye, [0.055, 0.13]), 0.0);
+        canvas.ellipse(eye, [0.16, 0.13], 1.0);
+        canvas.ellipse(eye, [0.055, 0.13], 0.0);
         for end in [0.18, 0.45] {
-            let whisker = vec![[side * 0.22, 0.38], [side * 0.95, end]];
-            canvas.fill(&Shape::Stroke(whisker, 0.025), 1.0);
+            let whisker = [[side * 0.22, 0.38], [side * 0.95, end]];
+            canvas.stroke(&whisker, 0.025, 1.0);
         }
-        let mouth = vec![[0.0, 0.36], [side * 0.16, 0.56]];
-        canvas.fill(&Shape::Stroke(mouth, 0.03), 0.1);
+        let mouth = [[0.0, 0.36], [side * 0.16, 0.56]];
+        canvas.stroke(&mouth, 0.03, 0.1);
     }
-    let nose = vec![[-0.1, 0.24], [0.1, 0.24], [0.0, 0.38]];
-    canvas.fill(&Shape::Polygon(nose), 0.1);
+    let nose = [[-0.1, 0.24], [0.1, 0.24], [0.0, 0.38]];
+    canvas.polygon(&nose, 0.1);
     canvas.weave(pen, 0.0, 0.1);
     canvas
 }
@@ -67,13 +67,13 @@ fn car(pen: &mut Pen) -> Canvas {
     let paint = pen.range(0.55, 0.85);
     let roof = pen.range(-0.52, -0.42);
     let (front, back) = (pen.range(0.4, 0.5), pen.range(-0.55, -0.45));
-    let cabin = vec![
+    let cabin = [
         [back - 0.2, -0.02],
         [back, roof],
         [front - 0.15, roof],
         [front + 0.15, -0.02],
     ];
-    canvas.fill(&Shape::Polygon(cabin), paint);
+    canvas.polygon(&cabin, paint);
     for window in [
         [
             [back - 0.06, -0.06],
@@ -88,9 +88,9 @@ fn car(pen: &mut Pen) -> Canvas {
             [front, -0.06],
         ],
     ] {
-        canvas.fill(&Shape::Polygon(window.to_vec()), 0.15);
+        canvas.polygon(&window, 0.15);
     }
-    let body = vec![
+    let body = [
         [-0.95, 0.38],
         [-0.93, 0.02],
         [-0.8, -0.06],
@@ -98,12 +98,12 @@ fn car(pen: &mut Pen) -> Canvas {
         [0.95, 0.1],
         [0.96, 0.38],
     ];
-    canvas.fill(&Shape::Polygon(body), paint);
-    canvas.fill(&Shape::Ellipse([0.88, 0.12], [0.06, 0.06]), 1.0);
+    canvas.polygon(&body, paint);
+    canvas.ellipse([0.88, 0.12], [0.06, 0.06], 1.0);
     for x in [-0.55, 0.55] {
-        canvas.fill(&Shape::Ellipse([x, 0.38], [0.28, 0.28]), 0.0);
-        canvas.fill(&Shape::Ellipse([x, 0.38], [0.23, 0.23]), 0.45);
-        canvas.fill(&Shape::Ellipse([x, 0.38], [0.1, 0.1]), 1.0);
+        canvas.ellipse([x, 0.38], [0.28, 0.28], 0.0);
+        canvas.ellipse([x, 0.38], [0.23, 0.23], 0.45);
+        canvas.ellipse([x, 0.38], [0.1, 0.1], 1.0);
     }
     canvas.weave(pen, 0.0, 0.1);
     canvas

@@ -1,4 +1,4 @@
-//! Files of the published shapes.
+//! Files of the published shapes, and rendering errors.
 
 #![allow(clippy::unwrap_used, dead_code, reason = "each test uses a part of it")]
 
@@ -10,13 +10,21 @@ use lenet_data::idx::Values;
 use lenet_data::{KnownDataset, KnownFile};
 use md5::{Digest, Md5};
 
+/// An error and its sources, as `{error:#}` of anyhow renders them.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |&source| source.source());
+    sources.fold(error.to_string(), |text, source| {
+        format!("{text}: {source}")
+    })
+}
+
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-/// Four files of the published shapes that hold nothing but zeros, compressed.
+/// Four compressed files of the published shapes, all zeros.
 pub(crate) static BLANK: LazyLock<[(&str, Vec<u8>); 4]> = LazyLock::new(|| {
     KnownDataset::Kmnist.files().map(|file| {
         let zeros = Values::U8(vec![0; file.shape.iter().product()]);
@@ -24,11 +32,11 @@ pub(crate) static BLANK: LazyLock<[(&str, Vec<u8>); 4]> = LazyLock::new(|| {
     })
 });
 
-/// A file of Fashion-MNIST as published (MIT, Zalando SE), small enough to lie here: labels to test with.
+/// A published file of Fashion-MNIST (MIT, Zalando SE), small enough for the repository: the test labels.
 pub(crate) const FASHION_MNIST_LABELS: &[u8] =
     include_bytes!("../fixtures/fashion-mnist-t10k-labels-idx1-ubyte.gz");
 
-/// What a loader is to expect if KMNIST's blank files are to pass for compressed again.
+/// The files to expect so that KMNIST's blank files pass as compressed again.
 pub(crate) fn compressed_again(dataset: KnownDataset) -> [KnownFile; 4] {
     dataset.files().map(|mut file| {
         file.gzip_md5 = None;
@@ -36,7 +44,7 @@ pub(crate) fn compressed_again(dataset: KnownDataset) -> [KnownFile; 4] {
     })
 }
 
-/// What a loader is to expect if KMNIST's blank files are to pass for the published ones.
+/// The files to expect so that KMNIST's blank files pass as the published ones.
 pub(crate) fn published_blank() -> [KnownFile; 4] {
     let mut files = KnownDataset::Kmnist.files();
     for (file, (_, bytes)) in files.iter_mut().zip(&*BLANK) {
@@ -47,9 +55,9 @@ pub(crate) fn published_blank() -> [KnownFile; 4] {
     files
 }
 
-/// An EXIF block that says no more than how the camera was held.
+/// An EXIF block with an orientation and nothing else.
 pub(crate) fn exif(orientation: u8) -> Vec<u8> {
-    // Byte order and the list's offset; one entry: the tag, a short, one of it, its value; no other list.
+    // Byte order and offset of the list; its one entry (tag, type short, count 1, value); no further list.
     let mut bytes = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
     bytes.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
     bytes
