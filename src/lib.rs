@@ -4,10 +4,12 @@
 //!
 //! # The crates
 //!
-//! - [`core`]: the network.
-//! - [`data`]: the images.
-//! - [`train`]: training, evaluation and sweeps.
-//! - [`plot`]: figures.
+//! | crate | what it is for |
+//! |---|---|
+//! | [`core`] | the network |
+//! | [`data`] | the images |
+//! | [`train`] | training, evaluation and sweeps |
+//! | [`plot`] | figures |
 //!
 //! The [`tutorial`] leads from an IDX file to a sweep of your own.
 

@@ -1,12 +1,15 @@
+//! Errors of training and evaluation. Those of checkpoints and sweeps are in their own modules.
+
+use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 
-use lenet_core::{ConfigError, InputError};
+use lenet_core::{ConfigError, InputError, ReadBackError};
 use lenet_data::DataError;
 use thiserror::Error;
 
 use crate::{CheckpointError, Schedule};
 
-/// A value in a [`TrainingConfig`](crate::TrainingConfig) that no training can use.
+/// An invalid value in a [`TrainingConfig`](crate::TrainingConfig).
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum TrainingConfigError {
@@ -26,7 +29,7 @@ pub enum TrainingConfigError {
         /// The range.
         expected: &'static str,
     },
-    /// A schedule with a number outside its range.
+    /// A schedule with a value outside its range.
     #[error("{found:?}: rates must be finite and at least 0, factors above 0, epochs at least 1")]
     Schedule {
         /// The schedule given.
@@ -38,25 +41,25 @@ pub enum TrainingConfigError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TrainingError {
-    /// The training configuration is unusable.
+    /// The training configuration is invalid.
     #[error(transparent)]
     Config(#[from] TrainingConfigError),
-    /// The network is impossible.
+    /// The network configuration is invalid.
     #[error(transparent)]
     Network(#[from] ConfigError),
     /// The images do not fit the network.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The data set gives no batches.
+    /// The data set cannot be divided into batches.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// There is nothing to train on or to judge by.
+    /// A data set is empty.
     #[error("the data set '{dataset}' has no images")]
     NoImages {
         /// Its name.
         dataset: String,
     },
-    /// The data set has classes that the network has no logits for.
+    /// The data set has more classes than the network has logits.
     #[error("the data set '{dataset}' has {found} classes, the network {expected}")]
     Classes {
         /// The data set's name.
@@ -66,7 +69,7 @@ pub enum TrainingError {
         /// Classes of the data set.
         found: usize,
     },
-    /// The loss became infinite or not a number.
+    /// The loss became infinite or NaN.
     #[error(
         "the loss became {loss} in epoch {epoch}, step {step} of {steps}, at learning rate {learning_rate}: \
          training diverged; try a smaller learning rate"
@@ -76,14 +79,14 @@ pub enum TrainingError {
         epoch: usize,
         /// Step in the epoch, from 1.
         step: usize,
-        /// Steps of an epoch.
+        /// Steps per epoch.
         steps: usize,
         /// The loss.
         loss: f64,
         /// Learning rate of the step.
         learning_rate: f64,
     },
-    /// A weight became infinite or not a number.
+    /// A weight became infinite or NaN.
     #[error(
         "the weight {name} became {found} in epoch {epoch}, step {step} of {steps}, at learning rate \
          {learning_rate}: training diverged; try a smaller learning rate"
@@ -93,7 +96,7 @@ pub enum TrainingError {
         epoch: usize,
         /// Step in the epoch, from 1.
         step: usize,
-        /// Steps of an epoch.
+        /// Steps per epoch.
         steps: usize,
         /// Key of the tensor.
         name: String,
@@ -102,9 +105,9 @@ pub enum TrainingError {
         /// Learning rate of the step.
         learning_rate: f64,
     },
-    /// The network gives no probabilities for some images.
+    /// The network returns no probabilities for some images.
     #[error(
-        "the network's output for {found} of {images} images of '{dataset}' is infinite or not a number: its \
+        "the network's output for {found} of {images} images of '{dataset}' is infinite or NaN: its \
          weights are too large; train with a smaller learning rate"
     )]
     NonFiniteOutput {
@@ -115,37 +118,55 @@ pub enum TrainingError {
         /// Those without a finite output.
         found: usize,
     },
-    /// The folder of checkpoints cannot be used, or its last checkpoint not be resumed from.
+    /// The checkpoint folder cannot be used, or the run cannot resume from its last checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The run was stopped before its end.
+    /// The run was stopped before it was complete.
     #[error(
         "stopped after {epochs} epochs and {step} of {steps} steps: {}",
         what_is_saved(checkpoint.as_deref(), unsaved.as_deref())
     )]
     Interrupted {
-        /// Epochs that were done.
+        /// Completed epochs.
         epochs: usize,
-        /// Steps done in the next one.
+        /// Completed steps of the next epoch.
         step: usize,
-        /// Steps of an epoch.
+        /// Steps per epoch.
         steps: usize,
         /// The last checkpoint in the folder, to resume from.
         checkpoint: Option<PathBuf>,
-        /// Why there is no checkpoint of where the run was stopped, if there should be one.
+        /// Why the checkpoint of the last step could not be written, if it should have been.
         unsaved: Option<Box<CheckpointError>>,
     },
     /// The device failed.
-    #[error("the device failed: {message}")]
+    #[error("the device failed")]
     Device {
-        /// What the device said.
-        message: String,
+        /// The error of the device.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The threads that compute could not be started.
+    #[error("cannot start threads")]
+    Threads {
+        /// The error of the operating system.
+        source: Box<dyn StdError + Send + Sync>,
     },
 }
 
+impl From<ReadBackError> for TrainingError {
+    fn from(error: ReadBackError) -> Self {
+        Self::device(error)
+    }
+}
+
 impl TrainingError {
-    /// Whether a checkpoint itself was refused, as [`CheckpointError::is_refusal`] says: the run fails in
-    /// the same way until that is removed. After any other error the checkpoints are worth keeping.
+    pub(crate) fn device(error: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Device {
+            source: error.into(),
+        }
+    }
+
+    /// Whether a checkpoint was refused, see [`CheckpointError::is_refusal`]: the run fails in the same way until
+    /// that file is removed. After any other error, the checkpoints are worth keeping.
     ///
     /// ```
     /// use lenet_train::{CheckpointError, TrainingError};
@@ -159,16 +180,30 @@ impl TrainingError {
     }
 }
 
-/// What a stopped run left on disk, and what it did not.
+/// Says what a stopped run left on disk.
 fn what_is_saved(checkpoint: Option<&Path>, unsaved: Option<&CheckpointError>) -> String {
     match (checkpoint.map(Path::display), unsaved) {
         (Some(path), None) => format!("resume from {path}"),
-        (None, None) => "nothing was saved, as no checkpoints were asked for".to_owned(),
+        (None, None) => "nothing was saved, because checkpoints are off".to_owned(),
         (Some(path), Some(error)) => {
-            format!("this could not be saved ({error}); resume from the last checkpoint, {path}")
+            format!(
+                "this could not be saved ({}); resume from the last checkpoint, {path}",
+                chain(error)
+            )
         }
         (None, Some(error)) => {
-            format!("this could not be saved ({error}), and no earlier checkpoint was found")
+            format!(
+                "this could not be saved ({}), and there is no earlier checkpoint",
+                chain(error)
+            )
         }
+    }
+}
+
+/// An error and its causes in one line, for messages that outlive the error.
+pub(crate) fn chain(error: &dyn StdError) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
     }
 }

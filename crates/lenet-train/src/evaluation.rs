@@ -1,32 +1,35 @@
+//! Evaluating a network on labelled images. Which class is confused with which is in `confusion.rs`.
+
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use lenet_core::LeNet;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor};
+use lenet_core::{LeNet, read_back};
 use lenet_data::{ImageDataset, Order};
 use serde::{Deserialize, Serialize};
 
-use crate::loss::log_likelihood;
+use crate::dataset::check_fit;
 use crate::pool::{self, Helpers};
-use crate::training::check_fit;
 use crate::{ConfusionMatrix, TrainingError};
 
-/// Images to a batch; the result does not depend on it beyond rounding.
+/// Images per batch; affects the result only by rounding.
 const BATCH_SIZE: usize = 1000;
 
-/// How well a network does on images it did not learn from.
+/// How well a network classifies a data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Evaluation {
-    /// The part of the images that was recognised, from 0 to 1.
+    /// Fraction of correctly classified images, from 0 to 1.
     pub accuracy: f64,
     /// Mean cross-entropy in nats.
     pub mean_loss: f64,
     /// Number of images.
     pub images: usize,
-    /// What was taken for what.
+    /// Which class was predicted for which.
     pub confusion: ConfusionMatrix,
 }
 
-/// Judges `lenet` by `dataset` on `device`, on threads of its own as [`Trainer::fit`](crate::Trainer::fit).
+/// Evaluates `lenet` on `dataset`, computing on `device` with the threads described at
+/// [`Trainer::fit`](crate::Trainer::fit#threads).
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -43,8 +46,8 @@ pub struct Evaluation {
 ///
 /// # Errors
 ///
-/// [`TrainingError`] if the images do not fit the network, there are none, the network's output is infinite
-/// or not a number, or the device fails.
+/// [`TrainingError`] if the images do not fit the network, there are none, the network's output is infinite or
+/// NaN, or the device fails.
 pub fn evaluate(
     lenet: &LeNet,
     dataset: &ImageDataset,
@@ -55,7 +58,7 @@ pub fn evaluate(
     })
 }
 
-/// Evaluates within the run that has these helpers.
+/// Evaluates with the threads of a run.
 pub(crate) fn evaluate_within(
     lenet: &LeNet,
     dataset: &ImageDataset,
@@ -81,12 +84,9 @@ pub(crate) fn evaluate_within(
         predictions.push(prediction);
         likelihoods.push(likelihood);
     }
-    let predictions: Vec<usize> =
-        to_vec::<i64>(Tensor::cat(predictions, 0).try_into_data_as::<i64>())?
-            .into_iter()
-            .map(|class| usize::try_from(class).unwrap_or(usize::MAX))
-            .collect();
-    let likelihoods: Vec<f32> = to_vec(Tensor::cat(likelihoods, 0).try_into_data_as::<f32>())?;
+    let predictions = read_back::<i64>(Tensor::cat(predictions, 0))?;
+    let predictions: Vec<usize> = predictions.into_iter().map(class).collect();
+    let likelihoods = read_back::<f32>(Tensor::cat(likelihoods, 0))?;
 
     let lost = likelihoods.iter().filter(|l| !l.is_finite()).count();
     if lost > 0 {
@@ -99,26 +99,31 @@ pub(crate) fn evaluate_within(
 
     let labels: Vec<usize> = dataset.labels().iter().map(|&label| label.into()).collect();
     let confusion = ConfusionMatrix::new(dataset.class_names(), &labels, &predictions);
-    let right = labels
+    let correct = labels
         .iter()
         .zip(&predictions)
         .filter(|(label, found)| label == found)
         .count();
     let log_likelihood: f64 = likelihoods.iter().map(|&l| f64::from(l)).sum();
     Ok(Evaluation {
-        accuracy: right as f64 / dataset.len() as f64,
+        accuracy: correct as f64 / dataset.len() as f64,
         mean_loss: -log_likelihood / dataset.len() as f64,
         images: dataset.len(),
         confusion,
     })
 }
 
-/// The numbers of a tensor that was read back.
-pub(crate) fn to_vec<E: burn::tensor::Element>(
-    data: Result<burn::tensor::TensorData, impl std::fmt::Debug>,
-) -> Result<Vec<E>, TrainingError> {
-    let device = |message| TrainingError::Device { message };
-    data.map_err(|error| device(format!("{error:?}")))?
-        .try_into_vec::<E>()
-        .map_err(|error| device(format!("{error:?}")))
+/// The index that argmax returned.
+fn class(index: i64) -> usize {
+    match usize::try_from(index) {
+        Ok(class) => class,
+        Err(_) => unreachable!("argmax returned {index}, expected an index"),
+    }
+}
+
+/// Logarithm of the predicted probability of each label, `[batch]`.
+fn log_likelihood(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    log_softmax(logits, 1)
+        .gather(1, labels.unsqueeze_dim(1))
+        .squeeze_dim(1)
 }

@@ -6,27 +6,24 @@
 //!
 //! | to do this | use |
 //! |---|---|
-//! | train a network | [`train()`], [`TrainingConfig`], [`Schedule`] |
-//! | leave checkpoints, resume, stop | [`Trainer`], [`Checkpoints`] |
-//! | judge it | [`evaluate`], [`Evaluation`], [`ConfusionMatrix`] |
-//! | watch it | [`Observer`] and its implementations in [`observer`] |
-//! | compare many trainings | [`sweep`] |
-//! | print numbers | [`Table`] |
-//! | write your own loop | [`cross_entropy`] |
+//! | train a network | [`Trainer`], [`TrainingConfig`], [`Schedule`] |
+//! | write checkpoints and resume | [`Checkpoints`], [`Interval`] |
+//! | evaluate a network | [`evaluate`], [`Evaluation`], [`ConfusionMatrix`] |
+//! | follow the progress | [`Observer`] and the implementations in [`observer`] |
+//! | compare several networks or recipes | [`sweep`] |
+//! | write your own training loop | [`cross_entropy`] |
 
 mod checkpoint;
 mod config;
 mod confusion;
-mod dataset_identity;
+mod dataset;
 mod differences;
 mod error;
 mod evaluation;
-mod loss;
+mod metrics;
 pub mod observer;
 mod pool;
-mod sgd;
 pub mod sweep;
-mod table;
 mod training;
 
 pub use checkpoint::{CheckpointError, Checkpoints, Interval, IntervalError};
@@ -35,20 +32,20 @@ pub use confusion::ConfusionMatrix;
 pub use error::{TrainingConfigError, TrainingError};
 pub use evaluation::{Evaluation, evaluate};
 pub use lenet_core::cross_entropy;
+pub use metrics::EpochMetrics;
 pub use observer::{Event, Observer};
-pub use table::Table;
-pub use training::{EpochMetrics, Trainer, TrainingRun, train};
+pub use training::{Trainer, TrainingRun};
 
-/// What fuzz targets look at and users do not.
+/// Entry points of the fuzz targets.
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing {
-    /// Whether these bytes are a checkpoint of the run that `metadata` describes.
+    /// Whether these bytes are a checkpoint of the run that `run` describes.
     pub fn is_checkpoint(bytes: &[u8], run: &serde_json::Value) -> bool {
         crate::checkpoint::parse(bytes, run).is_ok()
     }
 
-    /// The number of finished trials in a file of results of this sweep on these images.
+    /// The number of trials in a results file of this sweep on these images.
     pub fn finished_trials(
         path: &std::path::Path,
         sweep: &crate::sweep::Sweep,

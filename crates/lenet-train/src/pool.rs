@@ -83,9 +83,9 @@ impl Drop for Waiting {
     }
 }
 
-fn no_threads(error: impl std::fmt::Display) -> TrainingError {
-    TrainingError::Device {
-        message: format!("no threads to compute with: {error}"),
+fn no_threads(error: impl std::error::Error + Send + Sync + 'static) -> TrainingError {
+    TrainingError::Threads {
+        source: error.into(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Runs that are stopped and resumed, and files that are no checkpoints.
+//! Runs that are stopped and resumed, and files that are not checkpoints.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::Device;
 use lenet_core::LeNetConfig;
 use lenet_data::{Augmentation, ImageDataset, synthetic};
-use lenet_train::observer::Silent;
-use lenet_train::sweep::{SilentSweep, Sweep, SweepError, SweepEvent, SweepObserver, SweepRunner};
+use lenet_train::sweep::{Sweep, SweepError, SweepRunner};
 use lenet_train::{
     CheckpointError, Checkpoints, Event, Interval, Observer, Schedule, Trainer, TrainingConfig,
     TrainingError, TrainingRun,
@@ -22,7 +21,7 @@ fn network() -> LeNetConfig {
     LeNetConfig::modern(10)
 }
 
-/// Everything that has a state or depends on the step.
+/// Uses everything that has state or depends on the step.
 pub(crate) fn config() -> TrainingConfig {
     TrainingConfig::default()
         .with_epochs(3)
@@ -64,14 +63,15 @@ fn fit(checkpoints: Option<Checkpoints>, stop_after: usize) -> Result<TrainingRu
     };
     let mut trainer = Trainer::new(&network, &config)
         .with_validation(&validation)
+        .with_observer(&mut observer)
         .with_stop(&stop);
     if let Some(checkpoints) = checkpoints {
         trainer = trainer.with_checkpoints(checkpoints);
     }
-    trainer.fit(&images(), &Device::flex(), &mut observer)
+    trainer.fit(&images(), &Device::flex())
 }
 
-/// All but the seconds.
+/// Everything except the seconds.
 pub(crate) fn outcome(run: &TrainingRun) -> (Vec<u8>, Vec<[u64; 5]>) {
     let epochs = run.epochs.iter().map(|epoch| {
         [
@@ -86,7 +86,7 @@ pub(crate) fn outcome(run: &TrainingRun) -> (Vec<u8>, Vec<[u64; 5]>) {
     (run.lenet.to_safetensors().unwrap(), epochs.collect())
 }
 
-/// All but the lock.
+/// Every file except the lock.
 pub(crate) fn files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -141,7 +141,7 @@ fn the_last_few_are_kept_and_the_end_is_one() {
     let again = every(Interval::Epochs(2)).with_resume(true);
     assert!(outcome(&fit(Some(again), 1).unwrap()) == outcome(&run));
 
-    // Without being asked to go on, it must not mix its checkpoints with these.
+    // A run that does not resume must not mix its checkpoints with these.
     let error = fit(Some(checkpoints), usize::MAX).unwrap_err();
     assert!(
         error
@@ -156,7 +156,7 @@ fn a_run_without_checkpoints_can_be_stopped_too() {
     let error = fit(None, 7).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "stopped after 1 epochs and 2 of 5 steps: nothing was saved, as no checkpoints were asked for"
+        "stopped after 1 epochs and 2 of 5 steps: nothing was saved, because checkpoints are off"
     );
 }
 
@@ -168,7 +168,7 @@ fn another_run_is_refused_with_all_that_differs() {
     let network = network().with_kernel_size(3);
     let config = config().with_seed(4).with_momentum(0.5);
     let trainer = Trainer::new(&network, &config).with_checkpoints(checkpoints);
-    let error = trainer.fit(&synthetic::garments(100, 0), &Device::flex(), &mut Silent);
+    let error = trainer.fit(&synthetic::garments(100, 0), &Device::flex());
     let Err(TrainingError::Checkpoint(CheckpointError::OtherRun { differences, .. })) = error
     else {
         panic!("{error:?}");
@@ -215,7 +215,7 @@ fn resume(folder: &Path) -> CheckpointError {
 }
 
 #[test]
-fn a_damaged_file_is_an_error_that_says_so() {
+fn a_damaged_file_is_reported_as_such() {
     let folder = tempfile::tempdir().unwrap();
     let path = checkpoint(folder.path());
     let whole = fs::read(&path).unwrap();
@@ -264,7 +264,7 @@ fn a_damaged_file_is_an_error_that_says_so() {
 }
 
 #[test]
-fn only_what_is_wrong_with_the_checkpoint_itself_is_a_refusal() {
+fn only_problems_of_the_checkpoint_itself_are_refusals() {
     let folder = tempfile::tempdir().unwrap();
     let path = checkpoint(folder.path());
 
@@ -284,7 +284,7 @@ fn only_what_is_wrong_with_the_checkpoint_itself_is_a_refusal() {
 }
 
 #[test]
-fn what_killed_writes_left_is_removed_at_the_next_start() {
+fn leftovers_of_killed_writes_are_removed_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     checkpoint(folder.path());
     let leftover = folder.path().join(".lenet-1aB2cD3e.tmp");
@@ -293,7 +293,7 @@ fn what_killed_writes_left_is_removed_at_the_next_start() {
     assert!(!leftover.exists());
 }
 
-/// Stops after so many steps, when a checkpoint can no longer be written.
+/// Stops after so many steps, at which no checkpoint can be written.
 struct StopUnsaved<'a> {
     stop: &'a AtomicBool,
     left: usize,
@@ -306,7 +306,7 @@ impl Observer for StopUnsaved<'_> {
         if let Event::Step { .. } = event {
             self.left = self.left.saturating_sub(1);
             if self.left == 0 {
-                // No file can take the place of a folder.
+                // A file cannot replace a folder.
                 fs::create_dir(&self.path).unwrap();
                 self.stop.store(true, Ordering::Relaxed);
             }
@@ -335,8 +335,9 @@ fn a_stopped_run_that_cannot_be_saved_is_a_stopped_run_and_says_what_is_on_disk(
         let result = Trainer::new(&network, &config)
             .with_validation(&validation)
             .with_checkpoints(Checkpoints::new(folder.path()))
+            .with_observer(&mut observer)
             .with_stop(&stop)
-            .fit(&images(), &Device::flex(), &mut observer);
+            .fit(&images(), &Device::flex());
         let error = result.unwrap_err();
         let message = error.to_string();
         let TrainingError::Interrupted {
@@ -358,7 +359,7 @@ fn a_stopped_run_that_cannot_be_saved_is_a_stopped_run_and_says_what_is_on_disk(
         match earlier.map(at) {
             Some(path) => assert!(message.ends_with(&path.display().to_string()), "{message}"),
             None => assert!(
-                message.ends_with("no earlier checkpoint was found"),
+                message.ends_with("there is no earlier checkpoint"),
                 "{message}"
             ),
         }
@@ -372,11 +373,11 @@ fn a_stopped_run_that_cannot_be_saved_is_a_stopped_run_and_says_what_is_on_disk(
     }
 }
 
-/// Takes its time for each step and after each epoch, and notes what a resumed run took before.
+/// Sleeps at each step and after each epoch, and records the seconds that a resumed run took before.
 struct Slow<'a> {
     stop_after: StopAfter<'a>,
     resumed: Option<f64>,
-    /// Seconds of the epochs that this run ended, the first of them maybe begun by another.
+    /// Seconds of the epochs that this run completed; an earlier run may have started the first.
     epochs: Vec<f64>,
 }
 
@@ -399,10 +400,10 @@ impl Observer for Slow<'_> {
 }
 
 #[test]
-fn the_clock_of_a_resumed_run_has_all_that_it_took_and_no_more() {
+fn a_resumed_run_counts_all_its_seconds_and_no_others() {
     let folder = tempfile::tempdir().unwrap();
     let (network, config, validation) = (network(), config(), synthetic::garments(50, 1));
-    // The resumed seconds, those of the epochs, and those that the clock on the wall has.
+    // The seconds before the run was resumed, those of the epochs, and the elapsed time.
     let run = |steps: usize| {
         let stop = AtomicBool::new(false);
         let mut observer = Slow {
@@ -416,9 +417,10 @@ fn the_clock_of_a_resumed_run_has_all_that_it_took_and_no_more() {
         let start = Instant::now();
         let trainer = Trainer::new(&network, &config)
             .with_validation(&validation)
+            .with_observer(&mut observer)
             .with_checkpoints(Checkpoints::new(folder.path()).with_resume(true))
             .with_stop(&stop);
-        let _ = trainer.fit(&images(), &Device::flex(), &mut observer);
+        let _ = trainer.fit(&images(), &Device::flex());
         (
             observer.resumed,
             observer.epochs,
@@ -432,7 +434,7 @@ fn the_clock_of_a_resumed_run_has_all_that_it_took_and_no_more() {
     assert_eq!(resumed, None);
     thread::sleep(Duration::from_millis(500));
 
-    // The epoch that is done, what followed it, and two steps of the next one.
+    // The completed epoch, its end, and two steps of the next one.
     let (resumed, epochs, second) = run(usize::MAX);
     let resumed = resumed.unwrap();
     assert!(resumed > (steps + 2.0) * step + end, "{resumed}");
@@ -448,7 +450,7 @@ fn the_clock_of_a_resumed_run_has_all_that_it_took_and_no_more() {
 }
 
 #[test]
-fn what_cannot_be_written_costs_no_training() {
+fn checkpoints_that_cannot_be_written_do_not_end_the_training() {
     struct Remove(PathBuf, Vec<String>);
     impl Observer for Remove {
         fn observe(&mut self, event: &Event<'_>) {
@@ -462,17 +464,17 @@ fn what_cannot_be_written_costs_no_training() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("checkpoints");
     let (network, config) = (network(), config());
-    let trainer = Trainer::new(&network, &config).with_checkpoints(Checkpoints::new(&folder));
-    let mut observer = Remove(folder, Vec::new());
-    let run = trainer
-        .fit(&images(), &Device::flex(), &mut observer)
-        .unwrap();
+    let mut observer = Remove(folder.clone(), Vec::new());
+    let trainer = Trainer::new(&network, &config)
+        .with_observer(&mut observer)
+        .with_checkpoints(Checkpoints::new(&folder));
+    let run = trainer.fit(&images(), &Device::flex()).unwrap();
     assert_eq!(run.epochs.len(), 3);
     assert_eq!(observer.1.len(), 3, "{:?}", observer.1);
 }
 
 #[test]
-fn an_observer_that_panics_costs_no_training() {
+fn an_observer_that_panics_does_not_end_the_training() {
     struct Panics(usize);
     impl Observer for Panics {
         fn observe(&mut self, event: &Event<'_>) {
@@ -483,11 +485,9 @@ fn an_observer_that_panics_costs_no_training() {
         }
     }
     let (network, config) = (network(), config());
-    let trainer = Trainer::new(&network, &config);
     let mut observer = Panics(0);
-    let run = trainer
-        .fit(&images(), &Device::flex(), &mut observer)
-        .unwrap();
+    let trainer = Trainer::new(&network, &config).with_observer(&mut observer);
+    let run = trainer.fit(&images(), &Device::flex()).unwrap();
     assert_eq!(run.epochs.len(), 3);
     assert_eq!(observer.0, 1);
 }
@@ -495,9 +495,9 @@ fn an_observer_that_panics_costs_no_training() {
 /// Sets the flag when the first trial of a run is in the middle of its second epoch.
 struct StopSweep<'a>(&'a AtomicBool);
 
-impl SweepObserver for StopSweep<'_> {
-    fn observe(&mut self, event: &SweepEvent<'_>) {
-        if let SweepEvent::Training { event, .. } = event
+impl Observer for StopSweep<'_> {
+    fn observe(&mut self, event: &Event<'_>) {
+        if let Event::Trial { event, .. } = event
             && matches!(
                 event,
                 Event::Step {
@@ -513,18 +513,18 @@ impl SweepObserver for StopSweep<'_> {
 }
 
 #[test]
-fn a_sweep_that_is_stopped_goes_on_inside_its_trials() {
+fn a_stopped_sweep_resumes_inside_its_trials() {
     let folder = tempfile::tempdir().unwrap();
     let mut sweep = Sweep::new("sizes", "kernel size").with_seeds(0..2);
     for size in [3, 5] {
         let network = LeNetConfig::tweakable(10).with_kernel_size(size);
-        sweep = sweep.with_setting(size.to_string(), size as f64, network, config());
+        sweep.push_setting(size.to_string(), network, config());
     }
     let (train, test) = (images(), synthetic::garments(50, 1));
     let workers = [lenet_train::sweep::Worker::new(Device::flex(), 1)];
     let plain = folder.path().join("plain.jsonl");
-    let expected = sweep
-        .run(&train, &test, &workers, &plain, &mut SilentSweep)
+    let expected = SweepRunner::new(&sweep, &workers)
+        .run(&train, &test, &plain)
         .unwrap();
 
     let file = folder.path().join("trials.jsonl");
@@ -532,10 +532,12 @@ fn a_sweep_that_is_stopped_goes_on_inside_its_trials() {
     let mut stops = 0;
     let result = loop {
         let stop = AtomicBool::new(false);
+        let mut observer = StopSweep(&stop);
         let runner = SweepRunner::new(&sweep, &workers)
+            .with_observer(&mut observer)
             .with_checkpoint_interval(Interval::Epochs(1))
             .with_stop(&stop);
-        match runner.run(&train, &test, &file, &mut StopSweep(&stop)) {
+        match runner.run(&train, &test, &file) {
             Ok(result) => break result,
             Err(SweepError::Interrupted { result }) => {
                 let done = result.trials().filter(|trial| trial.is_done()).count();

@@ -1,4 +1,4 @@
-//! Each write, sync, rename and removal of a run fails in turn: what is lost then, and what is said.
+//! Each write, sync, rename and removal of a run fails in turn: what is lost, and what is reported.
 
 use std::fs;
 use std::path::Path;
@@ -8,17 +8,16 @@ use burn::tensor::Device;
 use lenet_core::LeNetConfig;
 use lenet_core::file::faults::{self, Fault};
 use lenet_data::synthetic;
-use lenet_train::sweep::{
-    SilentSweep, Sweep, SweepError, SweepResult, SweepRunner, TrialStatus, Worker,
-};
+use lenet_train::sweep::{Sweep, SweepError, SweepResult, SweepRunner, TrialStatus, Worker};
 use lenet_train::{
     CheckpointError, Checkpoints, Event, Interval, Observer, Trainer, TrainingError, TrainingRun,
 };
 use safetensors::SafeTensors;
 
+use crate::chain;
 use crate::checkpoints::{StopAfter, config, files, outcome};
 
-/// Hears what could not be done.
+/// Collects the warnings about checkpoints.
 #[derive(Default)]
 struct Warnings(Vec<String>);
 
@@ -48,8 +47,9 @@ fn fit(folder: &Path, stop_after: usize) -> (Result<TrainingRun, TrainingError>,
     let run = Trainer::new(&network, &config)
         .with_validation(&validation)
         .with_checkpoints(checkpoints)
+        .with_observer(&mut observer)
         .with_stop(&stop)
-        .fit(&images, &Device::flex(), &mut observer);
+        .fit(&images, &Device::flex());
     (run, observer.1.0)
 }
 
@@ -57,8 +57,8 @@ fn fault(text: &str) -> Fault {
     text.parse().unwrap()
 }
 
-/// A run that is stopped after so many steps, if at all, while an operation fails; an earlier part of it
-/// without faults took some steps, if any. Whether the operation came to pass.
+/// Runs `earlier` steps without faults, then resumes with a fault and stops after `stop_after` steps. Returns
+/// whether the faulty operation was attempted.
 fn loses_only_work(earlier: usize, stop_after: usize, fault: &str, expected: &TrainingRun) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let checkpoints = folder.path().join("checkpoints");
@@ -80,12 +80,12 @@ fn loses_only_work(earlier: usize, stop_after: usize, fault: &str, expected: &Tr
         path.strip_prefix(folder.path()).unwrap().display()
     );
 
-    // What was said.
-    let said = match &result {
+    // What was reported.
+    let report = match &result {
         Ok(run) => {
             assert!(outcome(run) == outcome(expected), "{what}");
-            assert!(!warnings.is_empty(), "{what}: nothing was said");
-            format!("trained to the end; {}", warnings.join("; "))
+            assert!(!warnings.is_empty(), "{what}: nothing was reported");
+            format!("training is complete; {}", warnings.join("; "))
         }
         Err(error) => {
             match error {
@@ -98,18 +98,18 @@ fn loses_only_work(earlier: usize, stop_after: usize, fault: &str, expected: &Tr
                     let expected = last().map(|name| checkpoints.join(name));
                     assert_eq!(*checkpoint, expected, "{what}");
                 }
-                TrainingError::Checkpoint(error @ CheckpointError::Io { .. }) => {
+                TrainingError::Checkpoint(error @ CheckpointError::File(_)) => {
                     assert!(!error.is_refusal(), "{what}");
                 }
                 error => panic!("{what}: {error}"),
             }
-            error.to_string()
+            chain(error)
         }
     };
-    let said = said.replace(&folder.path().display().to_string(), "");
-    println!("{what}: {said}");
+    let report = report.replace(&folder.path().display().to_string(), "");
+    println!("{what}: {report}");
 
-    // What is there.
+    // What is on disk.
     if checkpoints.exists() {
         assert!(last() >= before, "{what}: {:?}", files(&checkpoints));
         for name in files(&checkpoints) {
@@ -121,14 +121,14 @@ fn loses_only_work(earlier: usize, stop_after: usize, fault: &str, expected: &Tr
     let (again, warnings) = fit(folder.path(), usize::MAX);
     assert!(outcome(&again.unwrap()) == outcome(expected), "{what}");
     assert!(warnings.is_empty(), "{what}: {warnings:?}");
-    // One more where the last was in place but no old one could be removed after it.
+    // One more if the last was written but no old one could be removed after it.
     let kept = files(&checkpoints).len();
     assert!((2..=3).contains(&kept), "{what}: {kept} are kept");
     true
 }
 
 #[test]
-fn whatever_fails_a_run_loses_nothing_but_the_work_since_its_last_checkpoint() {
+fn whatever_fails_a_run_loses_only_the_work_since_its_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let expected = fit(folder.path(), usize::MAX).0.unwrap();
     for (earlier, stop_after) in [(0, usize::MAX), (0, 3), (0, 7), (6, usize::MAX), (6, 1)] {
@@ -143,24 +143,18 @@ fn whatever_fails_a_run_loses_nothing_but_the_work_since_its_last_checkpoint() {
     }
 }
 
-/// Two trials of a small network, one after the other, with checkpoints.
+/// Runs two trials of a small network, one after the other, with checkpoints.
 fn run_sweep(folder: &Path) -> Result<SweepResult, SweepError> {
     let network = LeNetConfig::tweakable(10)
         .with_out_channels(vec![2, 3])
         .with_hidden_dims(vec![8]);
-    let sweep = Sweep::new("faults", "network")
-        .with_setting("small", 0.0, network, config().with_epochs(1))
-        .with_seeds([0, 1]);
+    let mut sweep = Sweep::new("faults", "network").with_seeds([0, 1]);
+    sweep.push_setting("small", network, config().with_epochs(1));
     let (images, validation) = (synthetic::garments(153, 0), synthetic::garments(20, 1));
     let workers = [Worker::new(Device::flex(), 1)];
     SweepRunner::new(&sweep, &workers)
         .with_checkpoint_interval(Interval::Steps(2))
-        .run(
-            &images,
-            &validation,
-            folder.join("trials.jsonl"),
-            &mut SilentSweep,
-        )
+        .run(&images, &validation, folder.join("trials.jsonl"))
 }
 
 /// Seed, loss and accuracy of each epoch of the trials.
@@ -191,9 +185,9 @@ fn whatever_fails_a_sweep_loses_no_finished_trial_and_a_rerun_completes_it() {
             let path = path.strip_prefix(folder.path()).unwrap().display();
             let what = format!("{text} ({operation} of '{path}')");
 
-            // What was said.
-            let said = match &result {
-                // Checkpoints that could not be written or removed: the trials ended all the same.
+            // What was reported.
+            let report = match &result {
+                // Checkpoints could not be written or removed, but the trials are complete.
                 Ok(result) if result.is_complete() => {
                     assert_eq!(losses(result), expected, "{what}");
                     "all trials finished".to_owned()
@@ -202,14 +196,14 @@ fn whatever_fails_a_sweep_loses_no_finished_trial_and_a_rerun_completes_it() {
                     let messages = result.trials().filter_map(TrialStatus::message);
                     messages.collect::<Vec<_>>().join("; ")
                 }
-                Err(error @ SweepError::Io { .. }) => error.to_string(),
+                Err(error @ SweepError::File(_)) => chain(error),
                 Err(error) => panic!("{what}: {error}"),
             };
-            assert!(!said.is_empty(), "{what}");
-            let said = said.replace(&folder.path().display().to_string(), "");
-            println!("{what}: {said}");
+            assert!(!report.is_empty(), "{what}");
+            let report = report.replace(&folder.path().display().to_string(), "");
+            println!("{what}: {report}");
 
-            // What is there: whole lines, and trials that a rerun takes over.
+            // What is on disk: complete lines, and trials that a rerun reuses.
             let file = fs::read(folder.path().join("trials.jsonl")).unwrap_or_default();
             let end = file.iter().rposition(|&byte| byte == b'\n').unwrap_or(0);
             for line in file[..end].split(|&byte| byte == b'\n') {
@@ -245,7 +239,7 @@ fn where_folders_cannot_be_synced_checkpoints_are_written_and_old_ones_removed()
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_removed_is_removed_later_and_spoils_no_other() {
+fn a_checkpoint_that_cannot_be_removed_is_removed_later_and_affects_no_other() {
     let folder = tempfile::tempdir().unwrap();
     fit(folder.path(), 6).0.unwrap_err();
     // Of the checkpoints after 4, 6, 8 and 10 steps the first two go.

@@ -12,3 +12,9 @@ mod faults;
 mod pool;
 mod sweep;
 mod training;
+
+/// An error and its causes, as applications print them.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,4 +1,4 @@
-//! Several trainings at once: none waits for another.
+//! Several runs at once: none waits for another.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex};
@@ -29,12 +29,12 @@ fn config(epochs: usize) -> TrainingConfig {
         .with_batch_size(BATCH_SIZE)
 }
 
-/// Where trainings are called from.
+/// Where runs are started.
 #[derive(Clone, Copy, Debug)]
 enum Caller<'a> {
     /// A thread outside of rayon.
     Thread,
-    /// A job of a pool that has fewer threads than there are trainings.
+    /// A job of a pool that has fewer threads than there are runs.
     Pool(&'a ThreadPool),
 }
 
@@ -52,7 +52,7 @@ fn pool() -> ThreadPool {
     pool.build().unwrap()
 }
 
-/// Calls `training` with the number of each, all at once.
+/// Calls `training` with the number of each run, all at once.
 fn at_once(caller: Caller<'_>, called: impl Fn(usize) + Sync, training: impl Fn(usize) + Sync) {
     let (called, training) = (&called, &training);
     thread::scope(|scope| {
@@ -65,7 +65,7 @@ fn at_once(caller: Caller<'_>, called: impl Fn(usize) + Sync, training: impl Fn(
     });
 }
 
-/// Notes whose call or step it was.
+/// Records which run made each step.
 struct Log<'a>(&'a Mutex<Vec<usize>>, usize);
 
 impl Observer for Log<'_> {
@@ -76,7 +76,7 @@ impl Observer for Log<'_> {
     }
 }
 
-/// The most steps that one training made between two of another, or before its first.
+/// The largest number of steps that one run made between two steps of another.
 fn longest_pause(log: &[usize]) -> usize {
     let mut longest = 0;
     for waiting in 0..TRAININGS {
@@ -94,7 +94,7 @@ fn longest_pause(log: &[usize]) -> usize {
 fn steps_are_made_side_by_side(caller: Caller<'_>) {
     const EPOCHS: usize = 10;
     let (images, log) = (images(), Mutex::new(Vec::new()));
-    // The others are called while the first is at its steps.
+    // The others start while the first is making steps.
     let called = |number| {
         while number > 0 && log.lock().unwrap().len() < 5 {
             thread::yield_now();
@@ -103,15 +103,15 @@ fn steps_are_made_side_by_side(caller: Caller<'_>) {
     };
     at_once(caller, called, |number| {
         let (network, config) = (LeNetConfig::modern(10), config(EPOCHS));
-        let trainer = Trainer::new(&network, &config);
-        let run = trainer.fit(&images, &Device::flex(), &mut Log(&log, number));
-        run.unwrap();
+        let mut observer = Log(&log, number);
+        let trainer = Trainer::new(&network, &config).with_observer(&mut observer);
+        trainer.fit(&images, &Device::flex()).unwrap();
     });
     let log = log.into_inner().unwrap();
     assert_eq!(log.len(), TRAININGS * (1 + EPOCHS * STEPS));
     let pause = longest_pause(&log);
     println!("{pause} steps");
-    // A stalled training waits for nearly all steps of another; a busy machine delays it by some dozens.
+    // A stalled run waits for nearly all steps of another; a busy machine delays it by some dozens.
     assert!(pause < EPOCHS * STEPS * 3 / 4, "{pause} steps");
 }
 
@@ -125,7 +125,7 @@ fn trainings_called_in_a_pool_make_their_steps_side_by_side() {
     steps_are_made_side_by_side(Caller::Pool(&pool()));
 }
 
-/// What the trainings know about each other.
+/// What the runs know about each other.
 #[derive(Default)]
 struct Meeting {
     state: Mutex<State>,
@@ -164,14 +164,14 @@ impl Meeting {
     }
 }
 
-/// Waits until all trainings have begun, stops one of them, and keeps the others in their first epoch until
-/// that one has ended.
+/// Waits until all runs have begun, stops one of them, and keeps the others in their first epoch until that one
+/// has ended.
 struct Meets<'a> {
     meeting: &'a Meeting,
     number: usize,
     stopped: usize,
     stop: &'a AtomicBool,
-    /// Whether the stopped one's `fit` has to return, too, or only to write its checkpoint.
+    /// Whether the `fit` of the stopped run must return, or only write its checkpoint.
     returns: bool,
 }
 
@@ -206,7 +206,7 @@ impl Observer for Meets<'_> {
     }
 }
 
-fn a_stop_flag_is_heard(caller: Caller<'_>) {
+fn a_stop_flag_is_seen(caller: Caller<'_>) {
     let images = images();
     for stopped in 0..TRAININGS {
         let (meeting, stop) = (Meeting::default(), AtomicBool::new(false));
@@ -218,11 +218,6 @@ fn a_stop_flag_is_heard(caller: Caller<'_>) {
                 // The stopped one is too long to finish.
                 let config = config(if number == stopped { 100 } else { 1 });
                 let network = LeNetConfig::modern(10);
-                let mut trainer = Trainer::new(&network, &config);
-                if number == stopped {
-                    let checkpoints = Checkpoints::new(folder.path());
-                    trainer = trainer.with_checkpoints(checkpoints).with_stop(&stop);
-                }
                 let mut observer = Meets {
                     meeting: &meeting,
                     number,
@@ -230,7 +225,12 @@ fn a_stop_flag_is_heard(caller: Caller<'_>) {
                     stop: &stop,
                     returns: matches!(caller, Caller::Thread),
                 };
-                let run = trainer.fit(&images, &Device::flex(), &mut observer);
+                let mut trainer = Trainer::new(&network, &config).with_observer(&mut observer);
+                if number == stopped {
+                    let checkpoints = Checkpoints::new(folder.path());
+                    trainer = trainer.with_checkpoints(checkpoints).with_stop(&stop);
+                }
+                let run = trainer.fit(&images, &Device::flex());
                 if number == stopped {
                     assert!(matches!(run, Err(TrainingError::Interrupted { .. })));
                     meeting.change(|state| state.has_returned = true);
@@ -247,11 +247,11 @@ fn a_stop_flag_is_heard(caller: Caller<'_>) {
 }
 
 #[test]
-fn a_training_called_from_a_thread_hears_its_stop_flag_while_others_wait() {
-    a_stop_flag_is_heard(Caller::Thread);
+fn a_run_called_from_a_thread_sees_its_stop_flag_while_others_wait() {
+    a_stop_flag_is_seen(Caller::Thread);
 }
 
 #[test]
-fn a_training_called_in_a_pool_hears_its_stop_flag_while_others_wait() {
-    a_stop_flag_is_heard(Caller::Pool(&pool()));
+fn a_run_called_in_a_pool_sees_its_stop_flag_while_others_wait() {
+    a_stop_flag_is_seen(Caller::Pool(&pool()));
 }

@@ -1,31 +1,24 @@
-//! The loop, its refusals and its observers.
+//! The training loop, the configurations it rejects, and its observers.
 
 use burn::tensor::Device;
 use lenet_core::{LeNet, LeNetConfig};
 use lenet_data::{ImageDataset, synthetic};
-use lenet_train::observer::{JsonLines, Silent, TextLines};
+use lenet_train::observer::{JsonLines, TextLines};
 use lenet_train::{
-    Event, Observer, Schedule, TrainingConfig, TrainingError, TrainingRun, evaluate, train,
+    Event, Observer, Schedule, Trainer, TrainingConfig, TrainingError, TrainingRun, evaluate,
 };
 
 fn run(config: &TrainingConfig, images: &ImageDataset) -> Result<TrainingRun, TrainingError> {
-    train(
-        &LeNetConfig::modern(10),
-        config,
-        images,
-        None,
-        &Device::flex(),
-        &mut Silent,
-    )
+    Trainer::new(&LeNetConfig::modern(10), config).fit(images, &Device::flex())
 }
 
 fn weights(lenet: &LeNet) -> Vec<u8> {
     lenet.to_safetensors().unwrap()
 }
 
-/// The drawings' promise: chance before training, at least 90 % after, and room above.
+/// Synthetic images are at chance before training and at least 90 % after it, with room for improvement.
 #[test]
-fn drawings_are_learnt_but_not_wholly() {
+fn synthetic_images_are_recognised_but_not_all_of_them() {
     for splits in [
         synthetic::garment_splits(20_000, 2_000),
         synthetic::digit_splits(20_000, 2_000),
@@ -39,7 +32,7 @@ fn drawings_are_learnt_but_not_wholly() {
             before.accuracy
         );
 
-        // Falling to zero, so that the result does not hang on the last few steps.
+        // A rate that falls to zero, so that the result does not depend on the last few steps.
         let schedule = Schedule::Cosine { final_rate: 0.0 };
         let config = TrainingConfig::default()
             .with_epochs(10)
@@ -73,7 +66,7 @@ fn a_seed_fixes_the_run_bit_for_bit() {
     assert_ne!(weights(&a.lenet), weights(&other.lenet));
 }
 
-/// Rayon runs the kernels and the matrix products; how many threads it has is nobody's business.
+/// Rayon runs the kernels and the matrix products; the result does not depend on its number of threads.
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let images = synthetic::garments(700, 0);
@@ -91,8 +84,8 @@ fn the_number_of_threads_changes_nothing() {
     }
 }
 
-/// With one batch to an epoch the mean loss is that of the untrained network, which `evaluate`
-/// computes another way.
+/// With a tiny learning rate, the mean loss is that of the untrained network, which `evaluate` computes in
+/// another way.
 #[test]
 fn the_loss_is_the_mean_over_all_images() {
     let images = synthetic::garments(300, 0);
@@ -136,30 +129,24 @@ fn momentum_is_undamped_as_in_pytorch() {
 }
 
 #[test]
-fn validation_is_judged_and_not_learnt() {
+fn validation_images_are_evaluated_and_not_trained_on() {
     let images = synthetic::digits(400, 0);
-    let (learn, choose) = images.split_validation(100, 0);
+    let (train, validation) = images.split_validation(100, 0);
     let config = TrainingConfig::default().with_epochs(2);
     let network = LeNetConfig::modern(10);
     let device = Device::flex();
-    let with = train(
-        &network,
-        &config,
-        &learn,
-        Some(&choose),
-        &device,
-        &mut Silent,
-    )
-    .unwrap();
-    let without = train(&network, &config, &learn, None, &device, &mut Silent).unwrap();
+    let trainer = Trainer::new(&network, &config).with_validation(&validation);
+    let with = trainer.fit(&train, &device).unwrap();
+    let trainer = Trainer::new(&network, &config);
+    let without = trainer.fit(&train, &device).unwrap();
     assert_eq!(weights(&with.lenet), weights(&without.lenet));
-    let last = evaluate(&with.lenet, &choose, &device).unwrap();
+    let last = evaluate(&with.lenet, &validation, &device).unwrap();
     assert_eq!(with.epochs[1].validation_accuracy, Some(last.accuracy));
     assert_eq!(without.epochs[1].validation_accuracy, None);
 }
 
 #[test]
-fn what_cannot_work_is_refused_before_the_first_step() {
+fn invalid_configurations_are_rejected_before_the_first_step() {
     struct NoStep;
     impl Observer for NoStep {
         fn observe(&mut self, event: &Event<'_>) {
@@ -170,14 +157,9 @@ fn what_cannot_work_is_refused_before_the_first_step() {
     let config = TrainingConfig::default;
     let network = || LeNetConfig::modern(10);
     let refuse = |network: LeNetConfig, config: TrainingConfig, images: &ImageDataset| {
-        let result = train(
-            &network,
-            &config,
-            images,
-            None,
-            &Device::flex(),
-            &mut NoStep,
-        );
+        let mut observer = NoStep;
+        let trainer = Trainer::new(&network, &config).with_observer(&mut observer);
+        let result = trainer.fit(images, &Device::flex());
         result.unwrap_err().to_string()
     };
     let step = Schedule::Step {
@@ -264,9 +246,9 @@ fn a_diverged_run_ends_early_and_says_where() {
     }
 }
 
-/// One step that leaves weights too large for any output, and one that leaves none at all.
+/// One step after which the outputs overflow, and one after which the weights do.
 #[test]
-fn weights_that_diverged_in_the_last_step_are_told() {
+fn weights_that_diverged_in_the_last_step_are_reported() {
     let images = synthetic::garments(50, 0);
     let config = |rate| {
         TrainingConfig::default()
@@ -327,15 +309,8 @@ fn observers_write_a_line_for_each_epoch() {
     let config = TrainingConfig::default().with_epochs(3);
     let mut observers = (TextLines::new(Vec::new()), JsonLines::new(Vec::new()));
     let network = LeNetConfig::modern(10);
-    let run = train(
-        &network,
-        &config,
-        &images,
-        None,
-        &Device::flex(),
-        &mut observers,
-    )
-    .unwrap();
+    let trainer = Trainer::new(&network, &config).with_observer(&mut observers);
+    let run = trainer.fit(&images, &Device::flex()).unwrap();
     let evaluation = evaluate(&run.lenet, &synthetic::digits(30, 9), &Device::flex()).unwrap();
     observers.observe(&Event::Evaluated {
         split: "test",
@@ -374,7 +349,7 @@ fn close(found: &serde_json::Value, expected: f64) {
     assert!((found - expected).abs() < 1e-12, "{found}, not {expected}");
 }
 
-/// A full disk or a closed pipe costs the log, not the training.
+/// A full disk or a closed pipe ends the log, not the training.
 #[test]
 fn an_observer_that_cannot_write_does_not_end_the_run() {
     #[derive(Debug)]
@@ -390,15 +365,9 @@ fn an_observer_that_cannot_write_does_not_end_the_run() {
     let mut observers = (TextLines::new(Full), JsonLines::new(Full));
     let config = TrainingConfig::default().with_epochs(1);
     let images = synthetic::digits(20, 0);
-    train(
-        &LeNetConfig::modern(10),
-        &config,
-        &images,
-        None,
-        &Device::flex(),
-        &mut observers,
-    )
-    .unwrap();
+    let network = LeNetConfig::modern(10);
+    let trainer = Trainer::new(&network, &config).with_observer(&mut observers);
+    trainer.fit(&images, &Device::flex()).unwrap();
     assert_eq!(
         observers.1.finish().unwrap_err().kind(),
         std::io::ErrorKind::StorageFull

@@ -66,7 +66,11 @@ impl Session {
         self.wrote("metrics", "metrics.jsonl");
 
         self.add(Block::Evaluation(result.clone()));
-        let title = format!("{} · test accuracy {:.3}", self.title(title), result.accuracy);
+        let title = format!(
+            "{} · test accuracy {:.3}",
+            self.title(title),
+            result.accuracy
+        );
         let figure = Figure::new(title, LossCurve::new(&run.epochs));
         let caption = "Training loss after each epoch.".to_owned();
         self.save_figure(figure, "loss", &["png", "svg"], caption)?;

@@ -1,8 +1,10 @@
+//! Events as JSON, for other programs.
+
 use std::io::{self, Write};
 
 use crate::{Event, Observer};
 
-/// Writes each event but single steps as a line of JSON: for other programs.
+/// Writes each event as a line of JSON, except single steps.
 ///
 /// ```
 /// use lenet_train::{Event, Observer, observer::JsonLines};
@@ -19,16 +21,16 @@ pub struct JsonLines<W> {
 }
 
 impl<W: Write> JsonLines<W> {
-    /// Writes to `out`, a whole line at a time.
+    /// Writes to `out`, one complete line at a time.
     pub fn new(out: W) -> Self {
         Self { out, error: None }
     }
 
-    /// Gives `out` back.
+    /// Returns `out`.
     ///
     /// # Errors
     ///
-    /// The first error met while writing; nothing was written after it.
+    /// The first error that occurred while writing. Nothing was written after it.
     pub fn finish(self) -> io::Result<W> {
         match self.error {
             Some(error) => Err(error),
@@ -46,7 +48,15 @@ impl<W: Write> JsonLines<W> {
 
 impl<W: Write + Send> Observer for JsonLines<W> {
     fn observe(&mut self, event: &Event<'_>) {
-        if self.error.is_none() && !matches!(event, Event::Step { .. }) {
+        let is_step = matches!(
+            event,
+            Event::Step { .. }
+                | Event::Trial {
+                    event: Event::Step { .. },
+                    ..
+                }
+        );
+        if self.error.is_none() && !is_step {
             self.error = self.write(event).err();
         }
     }

@@ -1,22 +1,26 @@
-//! Who is told how training goes: a terminal, a pipe, a file, or nobody.
+//! Events of training runs and sweeps, and the observers that report them.
+//!
+//! Progress bars are left to applications: [`line`] and [`RemainingTime`] provide what they display.
 
+mod guard;
 mod json_lines;
-mod progress_bar;
+mod remaining_time;
 mod text_lines;
 
 use std::path::Path;
 
 use lenet_core::LeNetConfig;
-use lenet_data::ImageDataset;
 use serde::Serialize;
 
+use crate::sweep::{Sweep, Trial, TrialResult};
 use crate::{EpochMetrics, Evaluation, TrainingConfig};
 
+pub(crate) use guard::Guard;
 pub use json_lines::JsonLines;
-pub use progress_bar::ProgressBar;
-pub use text_lines::TextLines;
+pub use remaining_time::RemainingTime;
+pub use text_lines::{TextLines, line};
 
-/// Something that happened in a run.
+/// Something that happened in a training run or in a sweep.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -27,45 +31,45 @@ pub enum Event<'a> {
         network: &'a LeNetConfig,
         /// The recipe.
         training: &'a TrainingConfig,
-        /// Name of the data set.
+        /// Name of the training set.
         dataset: &'a str,
-        /// Whether the images are drawings of the project.
+        /// Whether the images are synthetic.
         synthetic: bool,
-        /// Images to train on.
+        /// Number of training images.
         images: usize,
-        /// Steps of an epoch.
+        /// Steps per epoch.
         steps: usize,
         /// Version of this crate.
         version: &'static str,
     },
-    /// The run goes on from a checkpoint.
+    /// The run resumes from a checkpoint.
     Resumed {
         /// The file.
         checkpoint: &'a Path,
-        /// Steps done in the epoch after those that are done.
+        /// Completed steps of the unfinished epoch.
         step: usize,
-        /// Steps of an epoch.
+        /// Steps per epoch.
         steps: usize,
-        /// The epochs that are done.
+        /// The completed epochs.
         epochs: &'a [EpochMetrics],
-        /// Seconds that the run has taken so far: epochs, the unfinished one too, and evaluations, but not
-        /// the time since it was stopped.
+        /// Seconds that the run has taken so far, including validation and the unfinished epoch but not the
+        /// time since it was stopped.
         seconds: f64,
     },
-    /// A step is done.
+    /// A step is complete.
     Step {
         /// The epoch, from 1.
         epoch: usize,
         /// The step in the epoch, from 1.
         step: usize,
-        /// Steps of an epoch.
+        /// Steps per epoch.
         steps: usize,
-        /// The last loss that was read back in this epoch: up to 50 steps old.
+        /// The most recent loss of this epoch that was read from the device, up to 50 steps old.
         loss: Option<f64>,
     },
-    /// An epoch is done.
+    /// An epoch is complete.
     Epoch {
-        /// What it gave.
+        /// Its numbers.
         #[serde(flatten)]
         metrics: &'a EpochMetrics,
         /// Epochs of the run.
@@ -76,48 +80,68 @@ pub enum Event<'a> {
         /// The file.
         path: &'a Path,
     },
-    /// A checkpoint could not be written; the training goes on.
+    /// A checkpoint could not be written; training continues.
     CheckpointFailed {
-        /// Why not.
+        /// The error and its causes.
         message: &'a str,
     },
-    /// An old checkpoint, one more than are to be kept, could not be removed; the next one tries again.
+    /// An outdated checkpoint could not be removed; the next checkpoint tries again.
     CheckpointNotRemoved {
-        /// Why not.
+        /// The error and its causes.
         message: &'a str,
     },
-    /// Training is done.
+    /// Training is complete.
     Finished,
-    /// The network was judged; sent by whoever judged it.
+    /// A network was evaluated. Sent by the code that called [`evaluate`](crate::evaluate), not by the trainer.
     Evaluated {
-        /// What it was judged by, as `test`.
+        /// The images used, such as `test`.
         split: &'a str,
         /// The result.
         #[serde(flatten)]
         evaluation: &'a Evaluation,
     },
+    /// A sweep begins.
+    SweepStarted {
+        /// The sweep.
+        sweep: &'a Sweep,
+        /// Trials that an earlier run completed.
+        finished: usize,
+        /// Multiply-adds of the forward passes of all remaining trials.
+        cost: u64,
+        /// Trials that run at the same time.
+        workers: usize,
+    },
+    /// A trial begins.
+    TrialStarted {
+        /// The trial.
+        trial: &'a Trial<'a>,
+    },
+    /// Something happened in the training run of a trial.
+    Trial {
+        /// The trial.
+        trial: &'a Trial<'a>,
+        /// The event of its run.
+        #[serde(rename = "of")]
+        event: &'a Event<'a>,
+    },
+    /// A trial ended and its result is on disk.
+    TrialFinished {
+        /// The trial.
+        trial: &'a Trial<'a>,
+        /// Its result.
+        result: &'a TrialResult,
+        /// Trials that have ended so far, including those of earlier runs.
+        finished: usize,
+        /// Trials of the sweep.
+        trials: usize,
+    },
+    /// The sweep ended: it is complete, was stopped or failed.
+    SweepFinished,
 }
 
-impl<'a> Event<'a> {
-    pub(crate) fn started(
-        network: &'a LeNetConfig,
-        training: &'a TrainingConfig,
-        dataset: &'a ImageDataset,
-        steps: usize,
-    ) -> Self {
-        Self::Started {
-            network,
-            training,
-            dataset: dataset.name(),
-            synthetic: dataset.is_synthetic(),
-            images: dataset.len(),
-            steps,
-            version: env!("CARGO_PKG_VERSION"),
-        }
-    }
-}
-
-/// Told of every [`Event`] of a run.
+/// Receives every [`Event`] of a run or sweep, one at a time, on whichever thread it happens.
+///
+/// A panic ends the observation, not the training.
 ///
 /// ```
 /// use lenet_train::{Event, Observer};
@@ -133,19 +157,11 @@ impl<'a> Event<'a> {
 /// }
 /// ```
 pub trait Observer: Send {
-    /// Takes note of an event. It must not fail: what goes wrong here must not cost the training.
+    /// Handles an event. Training waits until this returns.
     fn observe(&mut self, event: &Event<'_>);
 }
 
-/// Tells nobody.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Observer for Silent {
-    fn observe(&mut self, _event: &Event<'_>) {}
-}
-
-/// Two observers as one.
+/// Passes each event to the first observer, then to the second.
 impl<A: Observer, B: Observer> Observer for (A, B) {
     fn observe(&mut self, event: &Event<'_>) {
         self.0.observe(event);

@@ -1,82 +1,163 @@
+//! Events as lines of text, for people.
+
 use std::io::Write;
 
-use crate::{Event, Observer};
+use super::RemainingTime;
+use super::remaining_time::rounded;
+use crate::sweep::{Outcome, TrialResult};
+use crate::{EpochMetrics, Event, Observer};
 
-/// Writes a line for each epoch and each evaluation: for pipes and log files.
+/// Writes a line for each epoch and evaluation of a run, or for each trial of a sweep: for pipes and log files.
 ///
 /// ```
 /// use lenet_train::observer::TextLines;
 ///
-/// let to_a_pipe = TextLines::new(std::io::stdout());
-/// # drop(to_a_pipe);
+/// let log = TextLines::new(std::io::stdout());
+/// # drop(log);
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct TextLines<W> {
     out: W,
+    remaining: RemainingTime,
 }
 
 impl<W: Write> TextLines<W> {
-    /// Writes to `out`; what cannot be written is lost.
+    /// Writes to `out`; errors are ignored, so a closed pipe does not end the training.
     pub fn new(out: W) -> Self {
-        Self { out }
+        Self {
+            out,
+            remaining: RemainingTime::default(),
+        }
+    }
+
+    /// The writer.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
     }
 }
 
 impl<W: Write + Send> Observer for TextLines<W> {
     fn observe(&mut self, event: &Event<'_>) {
-        if let Some(line) = line(event) {
-            // A reader that went away must not end the training.
-            let _ = writeln!(self.out, "{line}").and_then(|()| self.out.flush());
+        self.remaining.observe(event);
+        let Some(mut line) = line(event) else {
+            return;
+        };
+        if let Event::TrialFinished {
+            finished, trials, ..
+        } = event
+            && finished < trials
+            && let Some(left) = self.remaining.left()
+        {
+            line += &format!("  ({} left)", rounded(left));
         }
+        let _ = writeln!(self.out, "{line}").and_then(|()| self.out.flush());
     }
 }
 
-/// The line for people, for the events that have one.
-pub(super) fn line(event: &Event<'_>) -> Option<String> {
-    match event {
-        Event::Epoch { metrics, epochs } => {
-            let width = epochs.to_string().len();
-            let validation = match (metrics.validation_accuracy, metrics.validation_loss) {
-                (Some(accuracy), Some(loss)) => {
-                    format!("  validation loss {loss:.4}, accuracy {accuracy:.4}")
-                }
-                _ => String::new(),
-            };
-            Some(format!(
-                "epoch {:>width$}/{epochs}  loss {:.4} (last batch {:.4})  learning rate {}  {:.1} s{validation}",
-                metrics.epoch,
-                metrics.mean_loss,
-                metrics.last_batch_loss,
-                significant(metrics.learning_rate),
-                metrics.seconds,
-            ))
-        }
+/// The text of an event, as [`TextLines`] prints it except for the remaining time; `None` for events that it
+/// does not print.
+///
+/// ```
+/// use lenet_train::{Event, observer::line};
+///
+/// let event = Event::CheckpointFailed { message: "disk full" };
+/// assert_eq!(line(&event).as_deref(), Some("warning: cannot write a checkpoint: disk full"));
+/// ```
+pub fn line(event: &Event<'_>) -> Option<String> {
+    let text = match event {
+        Event::Epoch { metrics, epochs } => epoch(metrics, *epochs),
         Event::Resumed {
             checkpoint,
             step,
             steps,
             epochs,
             ..
-        } => Some(format!(
+        } => format!(
             "resumed after {} epochs and {step} of {steps} steps from {}",
             epochs.len(),
             checkpoint.display()
-        )),
-        Event::CheckpointFailed { message } => Some(format!(
-            "warning: no checkpoint could be written: {message}"
-        )),
-        Event::CheckpointNotRemoved { message } => Some(format!(
-            "warning: an old checkpoint could not be removed: {message}"
-        )),
-        Event::Evaluated { split, evaluation } => Some(format!(
+        ),
+        Event::CheckpointFailed { .. } | Event::CheckpointNotRemoved { .. } => {
+            format!("warning: {}", warning(event)?)
+        }
+        Event::Evaluated { split, evaluation } => format!(
             "{split} accuracy {:.4}, loss {:.4} ({} images)",
             evaluation.accuracy, evaluation.mean_loss, evaluation.images
-        )),
+        ),
+        Event::SweepStarted {
+            sweep, finished, ..
+        } => match (*finished, sweep.trials().len()) {
+            (0, _) => return None,
+            (finished, total) if finished == total => {
+                format!("all {total} trials are on disk already")
+            }
+            (finished, total) => format!("{finished} of {total} trials are on disk already"),
+        },
+        Event::Trial { trial, event } => {
+            let (label, seed) = (&trial.setting.label, trial.seed);
+            format!("warning: {label}, seed {seed}: {}", warning(event)?)
+        }
+        Event::TrialFinished {
+            trial,
+            result,
+            finished,
+            trials,
+        } => {
+            let width = trials.to_string().len();
+            let ending = ending(result, trial.setting.training.epochs);
+            format!(
+                "{finished:>width$}/{trials}  {}, seed {}: {ending}  {:.1} s",
+                result.label, result.seed, result.seconds
+            )
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+fn epoch(metrics: &EpochMetrics, epochs: usize) -> String {
+    let width = epochs.to_string().len();
+    let mut text = format!(
+        "epoch {:>width$}/{epochs}  loss {:.4} (last batch {:.4})  learning rate {}  {:.1} s",
+        metrics.epoch,
+        metrics.mean_loss,
+        metrics.last_batch_loss,
+        significant(metrics.learning_rate),
+        metrics.seconds,
+    );
+    if let (Some(accuracy), Some(loss)) = (metrics.validation_accuracy, metrics.validation_loss) {
+        text += &format!("  validation loss {loss:.4}, accuracy {accuracy:.4}");
+    }
+    text
+}
+
+fn warning(event: &Event<'_>) -> Option<String> {
+    match event {
+        Event::CheckpointFailed { message } => {
+            Some(format!("cannot write a checkpoint: {message}"))
+        }
+        Event::CheckpointNotRemoved { message } => {
+            Some(format!("cannot remove an old checkpoint: {message}"))
+        }
         _ => None,
     }
 }
 
-/// Four significant digits at most, without trailing zeros.
+fn ending(result: &TrialResult, epochs: usize) -> String {
+    match &result.outcome {
+        Outcome::Finished => {
+            let loss = result.epochs.last().map_or(f64::NAN, |m| m.mean_loss);
+            let accuracy = result.accuracy().unwrap_or(f64::NAN);
+            format!("accuracy {accuracy:.4}, training loss {loss:.4}")
+        }
+        Outcome::Diverged { .. } => {
+            format!("diverged in epoch {} of {epochs}", result.epochs.len() + 1)
+        }
+        Outcome::Failed { message } => format!("failed: {message}"),
+    }
+}
+
+/// At most four significant digits, without trailing zeros.
 fn significant(value: f64) -> String {
     let digits = format!("{value:.3e}");
     digits

@@ -1,12 +1,16 @@
-use std::io;
+//! What can go wrong with a sweep as a whole. What goes wrong in one trial is an
+//! [`Outcome`](super::Outcome).
+
+use std::error::Error as StdError;
 use std::path::PathBuf;
 
+use lenet_core::file::FileError;
 use thiserror::Error;
 
 use super::{Missing, MissingTrial, Scale, SweepResult};
 use crate::TrainingError;
 
-/// Why a sweep ended without a result; finished trials stay in its file.
+/// Why a sweep ended without a result. Completed trials stay in its file.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SweepError {
@@ -18,7 +22,7 @@ pub enum SweepError {
         /// What is missing: settings, seeds or workers.
         what: &'static str,
     },
-    /// Two settings share a label, and so would their results.
+    /// Two settings have the same label, which identifies their results.
     #[error("the sweep '{sweep}' has two settings labelled '{label}': labels must differ")]
     LabelTwice {
         /// Name of the sweep.
@@ -34,24 +38,25 @@ pub enum SweepError {
         /// The seed.
         seed: u64,
     },
-    /// A setting that cannot be trained.
-    #[error("setting '{label}': {source}")]
+    /// A setting cannot be trained.
+    #[error("setting '{label}'")]
     Setting {
         /// Label of the setting.
         label: String,
-        /// What is wrong with it.
+        /// Why it cannot be trained.
         source: Box<TrainingError>,
     },
-    /// A setting that has no place on the x-axis.
-    #[error("setting '{label}': {found} has no place on a {} axis", match scale {
-        Scale::Logarithmic => "logarithmic",
-        _ => "linear",
-    })]
+    /// A setting has no place on the x-axis.
+    #[error(
+        "setting '{label}': {} has no place on a {} axis",
+        found.map_or("a setting without x".to_owned(), |x| x.to_string()),
+        if *scale == Scale::Logarithmic { "logarithmic" } else { "linear" }
+    )]
     AxisValue {
         /// Label of the setting.
         label: String,
-        /// Its value.
-        found: f64,
+        /// Its value, if it has one.
+        found: Option<f64>,
         /// The axis.
         scale: Scale,
     },
@@ -67,7 +72,7 @@ pub enum SweepError {
         /// What differs, one line each.
         differences: Vec<String>,
     },
-    /// The file has been written by a version of this crate with another format.
+    /// The file was written by a version of this crate that uses another format.
     #[error(
         "{path} has version {found} of the format of sweep results, this program reads {expected}; choose \
          another folder, or remove the file to start over",
@@ -81,10 +86,10 @@ pub enum SweepError {
         /// The version that can be read.
         expected: u32,
     },
-    /// The file would hold results of several kinds of devices, which nobody asked for.
+    /// The file would hold results of several kinds of devices, which was not allowed.
     #[error(
-        "{path}: its trials were computed on {}, the missing ones would be on {}: their numbers differ in the \
-         last digits; use the same kind of device, choose another folder, or allow it with \
+        "{path}: its trials were computed on {}, the missing ones would be on {}, and their numbers differ in the \
+         last digits: use the same kind of device, choose another folder, or allow it with \
          `with_mixed_devices(true)`, `--mixed-devices` on the command line",
         if found.is_empty() { "no device yet".to_owned() } else { found.join(" and ") },
         workers.join(" and "),
@@ -98,9 +103,9 @@ pub enum SweepError {
         /// The kinds of devices of the workers.
         workers: Vec<String>,
     },
-    /// The file is no file of results, or was changed by somebody else.
+    /// The file is damaged or not a results file.
     #[error(
-        "{path}, line {line}: {reason}; choose another folder, or mend or remove the file",
+        "{path}, line {line}: {reason}; choose another folder, or repair or remove the file",
         path = path.display()
     )]
     Corrupt {
@@ -111,31 +116,26 @@ pub enum SweepError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Another process runs this sweep.
+    /// Another process is running this sweep.
     #[error("{path} is in use: another process is running this sweep", path = path.display())]
     InUse {
         /// The file.
         path: PathBuf,
     },
-    /// The file could not be read or written.
-    #[error("{path}: {source}", path = path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The sweep was stopped before its end; what it says is on disk is.
+    /// The results file or the checkpoint folder cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The sweep was stopped before it was complete.
     #[error("{}", interruption(result))]
     Interrupted {
-        /// What there is of the result, with the reason for each missing trial.
+        /// The result so far, with the reason for each missing trial.
         result: Box<SweepResult>,
     },
-    /// A worker could not get its threads.
-    #[error("a worker could not start its threads: {message}")]
+    /// The threads of a worker could not be started.
+    #[error("cannot start the threads of a worker")]
     Threads {
-        /// What the operating system said.
-        message: String,
+        /// The error of the operating system.
+        source: Box<dyn StdError + Send + Sync>,
     },
 }
 
@@ -149,12 +149,12 @@ fn first_few(lines: &[String]) -> String {
     text.join("\n  ")
 }
 
-/// What is on disk and what is not.
+/// Says what is on disk.
 fn interruption(result: &SweepResult) -> String {
     let trials = result.trials().count();
     let done = result.trials().filter(|trial| trial.is_done()).count();
-    let mut text = format!("stopped with {done} of {trials} trials finished and on disk");
-    let (mut resumable, mut unasked, mut unsaved) = (0, false, String::new());
+    let mut text = format!("stopped with {done} of {trials} trials complete and on disk");
+    let (mut resumable, mut restarts, mut unsaved) = (0, false, String::new());
     for missing in result.missing() {
         if let Missing::Interrupted {
             checkpoint,
@@ -162,7 +162,7 @@ fn interruption(result: &SweepResult) -> String {
         } = &missing.reason
         {
             resumable += usize::from(checkpoint.is_some());
-            unasked |= checkpoint.is_none() && not_saved.is_none();
+            restarts |= checkpoint.is_none() && not_saved.is_none();
             if not_saved.is_some() {
                 let MissingTrial {
                     label,
@@ -174,10 +174,10 @@ fn interruption(result: &SweepResult) -> String {
         }
     }
     if resumable > 0 {
-        text += &format!(", and a checkpoint of {resumable} more");
+        text += &format!(", and checkpoints of {resumable} more");
     }
-    if unasked {
-        text += "; those under way start again, as no checkpoints were asked for";
+    if restarts {
+        text += "; interrupted trials start again, because checkpoints are off";
     }
     text + &unsaved
 }

@@ -1,110 +1,134 @@
-//! Many trainings as one experiment: settings, seeds, workers, a file of results, a table.
+//! Sweeps: every setting trained with every seed, results in a file, a table at the end.
 //!
 //! ```
 //! use burn::tensor::Device;
 //! use lenet_core::LeNetConfig;
 //! use lenet_data::synthetic;
 //! use lenet_train::TrainingConfig;
-//! use lenet_train::sweep::{SilentSweep, Sweep, Worker};
+//! use lenet_train::sweep::{Sweep, SweepRunner, Worker};
 //!
 //! let training = TrainingConfig::default().with_epochs(1);
 //! let mut sweep = Sweep::new("kernels", "kernel size").with_seeds(0..2);
 //! for size in [3, 5] {
 //!     let network = LeNetConfig::tweakable(10).with_kernel_size(size);
-//!     sweep = sweep.with_setting(size.to_string(), size as f64, network, training.clone());
+//!     sweep.push_setting(size.to_string(), network, training.clone());
 //! }
 //!
 //! let data = synthetic::garment_splits(256, 100);
 //! let workers = Worker::share_cores(&Device::flex(), 2);
 //! let folder = tempfile::tempdir()?;
 //! let file = folder.path().join("trials.jsonl");
-//! let result = sweep.run(&data.train, &data.test, &workers, &file, &mut SilentSweep)?;
-//! println!("{result}");
+//! let result = SweepRunner::new(&sweep, &workers).run(&data.train, &data.test, &file)?;
+//! println!("{result}\n{}", result.conclusion());
 //! assert!(result.is_complete());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The types here describe a sweep. `run.rs` distributes the trials, `trial.rs` trains one of them, `store.rs`
+//! keeps the results file, `result.rs` and its neighbours evaluate and print it. Charts are in `lenet-plot`.
 
 mod error;
-mod observer;
 mod result;
 mod run;
+mod statistics;
 mod store;
 mod table;
+mod trial;
+mod worker;
 
 use std::collections::HashSet;
 
 use lenet_core::LeNetConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::TrainingConfig;
+use crate::{TrainingConfig, TrainingError};
 
 pub use error::SweepError;
-pub use observer::{SilentSweep, SweepEvent, SweepLines, SweepObserver, SweepProgress};
 pub use result::{
     Missing, MissingTrial, Outcome, SettingResult, SweepResult, TrialResult, TrialStatus,
 };
-pub use run::{SweepRunner, Worker};
+pub use run::SweepRunner;
+pub use worker::Worker;
 
-/// An experiment: every setting trained once with every seed.
-#[derive(Clone, Debug, PartialEq)]
+/// An experiment: every setting is trained once with every seed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Sweep {
-    /// What the experiment is called.
+    /// Name of the experiment.
     pub name: String,
-    /// What differs between the settings, as `kernel size`: the title of the x-axis.
+    /// What differs between the settings, such as `kernel size`: the title of the x-axis.
     pub parameter: String,
-    /// How the settings are laid along the x-axis.
+    /// How the settings are placed along the x-axis.
     pub scale: Scale,
-    /// Which images judge: `test`, or `validation` where something is chosen by them.
+    /// What the held-out images are: `test`, or `validation` if their accuracy decides between settings.
     pub held_out: String,
-    /// What is compared, in the order of the table.
+    /// The settings to compare, in the order of the table.
     pub settings: Vec<Setting>,
-    /// Each setting is trained once with each of them.
+    /// The seeds with which each setting is trained.
     pub seeds: Vec<u64>,
 }
 
-/// How settings are laid along an axis.
+/// How settings are placed along an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Scale {
-    /// By value.
-    #[default]
+    /// By their value.
     Linear,
-    /// By the logarithm of the value, which must be above 0.
+    /// By the logarithm of their value, which must be above 0.
     Logarithmic,
-    /// One after the other, the values left aside.
+    /// One after the other.
+    #[default]
     Categories,
 }
 
-/// One of the things that a sweep compares.
+/// A network and a recipe to compare with others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Setting {
-    /// Its name in tables and charts; no two of a sweep share one.
+    /// Its name in tables and charts, unique in the sweep.
     pub label: String,
-    /// Its place on the x-axis.
-    pub x: f64,
+    /// Its place on a linear or logarithmic axis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x: Option<f64>,
     /// The network.
     pub network: LeNetConfig,
-    /// The recipe; its seed is replaced by each of the sweep's.
+    /// The recipe. Its seed is replaced by those of the sweep.
     pub training: TrainingConfig,
 }
 
-/// One training of a sweep.
-#[derive(Clone, Copy, Debug, PartialEq)]
+impl Setting {
+    /// Places the setting on the linear or logarithmic x-axis.
+    pub fn at(&mut self, x: f64) -> &mut Self {
+        self.x = Some(x);
+        self
+    }
+}
+
+/// One training run of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Trial<'a> {
-    /// What is trained.
+    /// The network and the recipe.
     pub setting: &'a Setting,
-    /// With which seed.
+    /// The seed.
     pub seed: u64,
 }
 
+impl Trial<'_> {
+    /// Multiply-adds of the forward passes of all epochs, from which the remaining time is estimated.
+    pub(crate) fn cost(&self, images: usize) -> u64 {
+        let table = self.setting.network.layer_table();
+        let image = table.map_or(0, |table| table.multiply_adds());
+        let epochs = self.setting.training.epochs as u64;
+        image.saturating_mul(images as u64).saturating_mul(epochs)
+    }
+}
+
 impl Sweep {
-    /// A sweep without settings that trains each with seed 0; `parameter` is what differs between
-    /// them.
+    /// A sweep without settings, with seed 0 and a categorical axis. `parameter` is what differs between the
+    /// settings.
     pub fn new(name: impl Into<String>, parameter: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -116,14 +140,15 @@ impl Sweep {
         }
     }
 
-    /// Sets how the settings are laid along the x-axis.
+    /// Sets how the settings are placed along the x-axis. Linear and logarithmic scales need an
+    /// [`x`](Setting::at) for each setting.
     #[must_use]
     pub fn with_scale(mut self, scale: Scale) -> Self {
         self.scale = scale;
         self
     }
 
-    /// Sets what the judging images are called; `test` unless told.
+    /// Sets what the held-out images are; the default is `test`.
     #[must_use]
     pub fn with_held_out(mut self, name: impl Into<String>) -> Self {
         self.held_out = name.into();
@@ -138,48 +163,60 @@ impl Sweep {
     }
 
     /// Adds a setting.
-    #[must_use]
-    pub fn with_setting(
-        mut self,
+    ///
+    /// ```
+    /// use lenet_core::LeNetConfig;
+    /// use lenet_train::TrainingConfig;
+    /// use lenet_train::sweep::{Scale, Sweep};
+    ///
+    /// let mut sweep = Sweep::new("rates", "learning rate").with_scale(Scale::Logarithmic);
+    /// for rate in [0.01, 0.1] {
+    ///     let training = TrainingConfig::default().with_learning_rate(rate);
+    ///     sweep.push_setting(rate.to_string(), LeNetConfig::modern(10), training).at(rate);
+    /// }
+    /// sweep.validate()?;
+    /// # Ok::<(), lenet_train::sweep::SweepError>(())
+    /// ```
+    pub fn push_setting(
+        &mut self,
         label: impl Into<String>,
-        x: f64,
         network: LeNetConfig,
         training: TrainingConfig,
-    ) -> Self {
+    ) -> &mut Setting {
         self.settings.push(Setting {
             label: label.into(),
-            x,
+            x: None,
             network,
             training: training.with_seed(0),
         });
-        self
+        let Some(setting) = self.settings.last_mut() else {
+            unreachable!("a setting was just added")
+        };
+        setting
     }
 
     /// Every setting with every seed, in the order of the table.
     pub fn trials(&self) -> Vec<Trial<'_>> {
-        let trials = self
-            .settings
-            .iter()
+        let settings = self.settings.iter();
+        let trials = settings
             .flat_map(|setting| self.seeds.iter().map(move |&seed| Trial { setting, seed }));
         trials.collect()
     }
 
-    /// Checks that there is something to run, that no label or seed is listed twice, and that each
-    /// setting can be trained.
+    /// Checks that there is something to run, that labels and seeds are unique, and that each setting can be
+    /// trained and has its place on the axis.
     ///
     /// # Errors
     ///
-    /// [`SweepError`] for the first thing that is wrong.
+    /// [`SweepError`] for the first problem found.
     pub fn validate(&self) -> Result<(), SweepError> {
-        for (what, empty) in [
+        for (what, is_empty) in [
             ("settings", self.settings.is_empty()),
             ("seeds", self.seeds.is_empty()),
         ] {
-            if empty {
-                return Err(SweepError::Empty {
-                    sweep: self.name.clone(),
-                    what,
-                });
+            if is_empty {
+                let sweep = self.name.clone();
+                return Err(SweepError::Empty { sweep, what });
             }
         }
         let mut labels = HashSet::new();
@@ -197,14 +234,21 @@ impl Sweep {
             });
         }
         for setting in &self.settings {
-            let wrong = |source: crate::TrainingError| SweepError::Setting {
+            let invalid = |source: TrainingError| SweepError::Setting {
                 label: setting.label.clone(),
                 source: Box::new(source),
             };
-            setting.training.validate().map_err(|e| wrong(e.into()))?;
-            setting.network.layer_table().map_err(|e| wrong(e.into()))?;
-            let positive = setting.x > 0.0 || self.scale != Scale::Logarithmic;
-            if !setting.x.is_finite() || !positive {
+            setting.training.validate().map_err(|e| invalid(e.into()))?;
+            setting
+                .network
+                .layer_table()
+                .map_err(|e| invalid(e.into()))?;
+            let has_place = match self.scale {
+                Scale::Linear => setting.x.is_some_and(f64::is_finite),
+                Scale::Logarithmic => setting.x.is_some_and(|x| x.is_finite() && x > 0.0),
+                Scale::Categories => true,
+            };
+            if !has_place {
                 return Err(SweepError::AxisValue {
                     label: setting.label.clone(),
                     found: setting.x,
@@ -216,7 +260,7 @@ impl Sweep {
     }
 }
 
-/// The number of trials in a file of results.
+/// The number of trials in a results file.
 #[cfg(fuzzing)]
 pub(crate) fn finished_trials(
     path: &std::path::Path,

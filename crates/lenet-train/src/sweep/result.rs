@@ -1,3 +1,5 @@
+//! The result of a sweep. Statistics are in `statistics.rs`, the table is in `table.rs`.
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -7,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::{Scale, Sweep, Trial};
 use crate::EpochMetrics;
 
-/// What is known of a sweep; printing it gives the table.
+/// The result of a sweep, complete or not; its [`Display`](fmt::Display) output is a table.
 ///
-/// It has an entry for every trial of the sweep, whether the trial was run or not. Tables, charts and
-/// the conclusion read these entries and nothing else, so none of them can take a part for the whole.
+/// It has an entry for every trial of the sweep, including those that were not run. Tables, charts and the
+/// conclusion are made from these entries, so an incomplete sweep never looks complete.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SweepResult {
@@ -18,33 +20,34 @@ pub struct SweepResult {
     pub name: String,
     /// What differs between the settings.
     pub parameter: String,
-    /// How the settings are laid along an axis.
+    /// How the settings are placed along the x-axis.
     pub scale: Scale,
-    /// Which images judged: `test` or `validation`.
+    /// What the held-out images are: `test` or `validation`.
     pub held_out: String,
-    /// Name of the data set that was learnt from.
+    /// Name of the training set.
     pub dataset: String,
-    /// Whether its images are drawings of the project.
+    /// Whether its images are synthetic.
     pub synthetic: bool,
-    /// One entry for each setting, in the order of the sweep.
+    /// One entry per setting, in the order of the sweep.
     pub settings: Vec<SettingResult>,
 }
 
-/// What is known of one setting.
+/// The result of one setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SettingResult {
     /// Label of the setting.
     pub label: String,
-    /// Its place on the x-axis.
-    pub x: f64,
-    /// Parameters of the network.
+    /// Its place on a linear or logarithmic x-axis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x: Option<f64>,
+    /// Number of parameters of the network.
     pub parameters: usize,
-    /// One entry for each seed, in the order of the sweep.
+    /// One entry per seed, in the order of the sweep.
     pub trials: Vec<TrialStatus>,
 }
 
-/// What is known of one trial: what it gave, or why there is nothing.
+/// The result of one trial, or why there is none.
 ///
 /// ```
 /// use lenet_train::sweep::{Missing, TrialStatus};
@@ -59,13 +62,13 @@ pub struct SettingResult {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TrialStatus {
-    /// It ended by itself, in whichever way.
+    /// It ended by itself: it is complete, diverged or failed.
     Ended(TrialResult),
-    /// It has not been run to its end.
+    /// It was not run, or interrupted.
     Missing(MissingTrial),
 }
 
-/// What one training gave.
+/// The result of one trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -76,36 +79,37 @@ pub struct TrialResult {
     pub seed: u64,
     /// How it ended.
     pub outcome: Outcome,
-    /// The epochs that were finished, each judged by the held-out images.
+    /// The completed epochs, with metrics on the held-out images.
     pub epochs: Vec<EpochMetrics>,
-    /// Seconds for the whole training, judging included.
+    /// Seconds for the whole trial, including evaluation.
     pub seconds: f64,
-    /// Threads it had, on a CPU.
+    /// Threads of its worker.
     pub threads: usize,
-    /// The kind of device that it was computed on, such as `flex` or `wgpu`.
+    /// The kind of device that computed it, such as `flex` or `wgpu`.
     pub device: String,
 }
 
-/// How a training ended.
+/// How a trial ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// After its last epoch.
+    /// It completed its last epoch.
     Finished,
-    /// With a loss that was not finite. It would do so again, so it is not repeated.
+    /// Its loss, a weight or the network's output became infinite or NaN. It would do so again, so a later run
+    /// does not repeat it.
     Diverged {
         /// What happened, and where.
         message: String,
     },
-    /// Otherwise; a restarted sweep tries again.
+    /// Any other error. A later run of the sweep repeats it.
     Failed {
         /// What happened.
         message: String,
     },
 }
 
-/// A trial without a result.
+/// A trial that has no result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -114,7 +118,7 @@ pub struct MissingTrial {
     pub label: String,
     /// The seed.
     pub seed: u64,
-    /// Why there is no result.
+    /// Why it has no result.
     #[serde(rename = "outcome")]
     pub reason: Missing,
 }
@@ -124,15 +128,15 @@ pub struct MissingTrial {
 #[serde(tag = "status", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Missing {
-    /// Nothing of it is on disk.
+    /// It was never started.
     #[default]
     NotRun,
-    /// It was stopped before its end.
+    /// It was stopped before it was complete.
     Interrupted {
-        /// Steps that its last checkpoint holds, if there is one: it resumes from there.
+        /// Steps in its last checkpoint, from which it resumes.
         #[serde(default)]
         checkpoint: Option<u64>,
-        /// Why no checkpoint of its last step could be written, if that was tried in vain.
+        /// Why the checkpoint of its last step could not be written, if that was attempted.
         #[serde(default)]
         not_saved: Option<String>,
     },
@@ -190,7 +194,7 @@ impl TrialStatus {
         }
     }
 
-    /// Why there is no accuracy; none of a finished trial.
+    /// Why it has no accuracy; `None` for a finished trial.
     pub fn message(&self) -> Option<String> {
         match self {
             Self::Ended(result) => match &result.outcome {
@@ -203,7 +207,7 @@ impl TrialStatus {
         }
     }
 
-    /// What it gave, if it ended by itself.
+    /// Its result, if it ended by itself.
     pub fn result(&self) -> Option<&TrialResult> {
         match self {
             Self::Ended(result) => Some(result),
@@ -211,19 +215,19 @@ impl TrialStatus {
         }
     }
 
-    /// Whether there is nothing left to do: it finished or diverged. Any other is run again.
+    /// Whether it finished or diverged. Any other trial is run again.
     pub fn is_done(&self) -> bool {
         self.result().is_some_and(TrialResult::is_done)
     }
 
-    /// Accuracy on the held-out images after the last epoch, from 0 to 1, if training came there.
+    /// Accuracy on the held-out images after the last epoch, from 0 to 1, if it finished.
     pub fn accuracy(&self) -> Option<f64> {
         self.result()?.accuracy()
     }
 }
 
 impl TrialResult {
-    /// Accuracy on the held-out images after the last epoch, from 0 to 1, if training came there.
+    /// Accuracy on the held-out images after the last epoch, from 0 to 1, if it finished.
     pub fn accuracy(&self) -> Option<f64> {
         match self.outcome {
             Outcome::Finished => self.epochs.last()?.validation_accuracy,
@@ -231,75 +235,32 @@ impl TrialResult {
         }
     }
 
-    /// Accuracy on the held-out images after an epoch (from 1), if training came there.
+    /// Accuracy on the held-out images after this epoch (from 1), if it completed that epoch.
     pub fn accuracy_after(&self, epoch: usize) -> Option<f64> {
         let metrics = self.epochs.iter().find(|metrics| metrics.epoch == epoch)?;
         metrics.validation_accuracy
     }
 
-    /// Whether it would end the same if it were run again.
+    /// Whether a repetition would end the same.
     pub(super) fn is_done(&self) -> bool {
         !matches!(self.outcome, Outcome::Failed { .. })
     }
 }
 
 impl SettingResult {
-    /// What the trials gave that ended by themselves.
+    /// The results of the trials that ended by themselves.
     pub fn results(&self) -> impl Iterator<Item = &TrialResult> {
         self.trials.iter().filter_map(TrialStatus::result)
     }
 
-    /// Whether no trial is missing or failed: numbers of an incomplete setting may still change.
+    /// Whether no trial is missing or failed. The numbers of an incomplete setting may still change.
     pub fn is_complete(&self) -> bool {
         self.trials.iter().all(TrialStatus::is_done)
-    }
-
-    /// Accuracies of the trainings that came to their end.
-    pub fn accuracies(&self) -> Vec<f64> {
-        self.results().filter_map(TrialResult::accuracy).collect()
-    }
-
-    /// Mean accuracy over the seeds, if any training came to its end.
-    pub fn mean(&self) -> Option<f64> {
-        mean(&self.accuracies())
-    }
-
-    /// Standard deviation of the accuracy over the seeds (n − 1 in the denominator), of two
-    /// trainings or more.
-    pub fn standard_deviation(&self) -> Option<f64> {
-        standard_deviation(&self.accuracies())
-    }
-
-    /// Mean seconds of a training that came to its end.
-    pub fn mean_seconds(&self) -> Option<f64> {
-        let finished = self.results().filter(|trial| trial.accuracy().is_some());
-        mean(&finished.map(|trial| trial.seconds).collect::<Vec<_>>())
-    }
-
-    /// Mean accuracy over the seeds after an epoch (from 1), of the trainings that came there.
-    pub fn mean_after(&self, epoch: usize) -> Option<f64> {
-        mean(&self.after(epoch))
-    }
-
-    /// Standard deviation over the seeds after an epoch (from 1).
-    pub fn standard_deviation_after(&self, epoch: usize) -> Option<f64> {
-        standard_deviation(&self.after(epoch))
-    }
-
-    fn after(&self, epoch: usize) -> Vec<f64> {
-        self.results()
-            .filter_map(|trial| trial.accuracy_after(epoch))
-            .collect()
-    }
-
-    /// Whether every trial finished: only then are its mean and another's comparable.
-    fn is_finished(&self) -> bool {
-        self.trials.iter().all(|trial| trial.accuracy().is_some())
     }
 }
 
 impl SweepResult {
-    /// That of a sweep of which nothing has been run yet.
+    /// The result before anything was run.
     pub(super) fn not_run(sweep: &Sweep, train: &ImageDataset) -> Self {
         let settings = sweep.settings.iter().map(|setting| SettingResult {
             label: setting.label.clone(),
@@ -328,23 +289,24 @@ impl SweepResult {
         }
     }
 
-    /// Enters what a trial gave. A file may hold more seeds than the sweep: those are not entered.
+    /// Enters the result of a trial. A file may hold seeds that are not part of the sweep; they are ignored.
     pub(super) fn set_result(&mut self, result: TrialResult) {
         if let Some(entry) = self.entry(&result.label, result.seed) {
             *entry = TrialStatus::Ended(result);
         }
     }
 
-    /// Enters why a trial has no result.
+    /// Enters why a trial of the sweep has no result.
     pub(super) fn set_missing(&mut self, trial: &Trial<'_>, reason: Missing) {
         let label = &trial.setting.label;
-        if let Some(entry) = self.entry(label, trial.seed) {
-            *entry = TrialStatus::Missing(MissingTrial {
-                label: label.clone(),
-                seed: trial.seed,
-                reason,
-            });
-        }
+        let Some(entry) = self.entry(label, trial.seed) else {
+            unreachable!("the result has an entry for {label}, seed {}", trial.seed)
+        };
+        *entry = TrialStatus::Missing(MissingTrial {
+            label: label.clone(),
+            seed: trial.seed,
+            reason,
+        });
     }
 
     fn entry(&mut self, label: &str, seed: u64) -> Option<&mut TrialStatus> {
@@ -357,12 +319,12 @@ impl SweepResult {
         self.settings.iter().flat_map(|setting| &setting.trials)
     }
 
-    /// What the trials gave that ended by themselves.
+    /// The results of the trials that ended by themselves.
     pub fn results(&self) -> impl Iterator<Item = &TrialResult> {
         self.trials().filter_map(TrialStatus::result)
     }
 
-    /// The trials without a result, with the reason for each.
+    /// The trials that have no result.
     pub fn missing(&self) -> impl Iterator<Item = &MissingTrial> {
         self.trials().filter_map(|trial| match trial {
             TrialStatus::Ended(_) => None,
@@ -370,124 +332,14 @@ impl SweepResult {
         })
     }
 
-    /// Whether no trial is missing or failed: running the sweep again would do nothing.
+    /// Whether no trial is missing or failed. Running a complete sweep again does nothing.
     pub fn is_complete(&self) -> bool {
         self.settings.iter().all(SettingResult::is_complete)
     }
 
-    /// The kinds of devices that the trials were computed on, such as `flex`.
+    /// The kinds of devices that computed the trials, such as `flex`.
     pub fn devices(&self) -> BTreeSet<&str> {
         let done = self.results().filter(|trial| trial.is_done());
         done.map(|trial| trial.device.as_str()).collect()
     }
-
-    /// The setting with the highest mean accuracy, of those whose every trial finished.
-    pub fn best(&self) -> Option<&SettingResult> {
-        self.ranking().into_iter().next()
-    }
-
-    /// One sentence that the numbers support: which setting has the highest mean accuracy, and
-    /// whether the seeds' spread alone could explain its lead over the second.
-    ///
-    /// It could unless Welch's t-test tells the two apart at the 5 % level. The test takes no account
-    /// of how many settings there were to choose from. Settings that lack trials are not compared; a
-    /// second sentence names them.
-    pub fn conclusion(&self) -> String {
-        let incomplete = self
-            .settings
-            .iter()
-            .filter(|setting| !setting.is_complete());
-        let incomplete: Vec<&str> = incomplete.map(|setting| setting.label.as_str()).collect();
-        match incomplete.as_slice() {
-            [] => self.comparison(),
-            labels => format!(
-                "{} Incomplete, and so not compared: {}.",
-                self.comparison(),
-                labels.join(", ")
-            ),
-        }
-    }
-
-    fn comparison(&self) -> String {
-        let ranking = self.ranking();
-        let Some(best) = ranking.first() else {
-            return "No setting completed all its trials.".to_owned();
-        };
-        let mean = |setting: &SettingResult| setting.mean().unwrap_or(f64::NAN);
-        let lead = format!(
-            "Highest mean {} accuracy: {:.4}, with {} {}",
-            self.held_out,
-            mean(best),
-            self.parameter,
-            best.label
-        );
-        let Some(second) = ranking.get(1) else {
-            return format!("{lead}; there is nothing to compare it with.");
-        };
-        let difference = mean(best) - mean(second);
-        let than = format!("{difference:.4} above {}", second.label);
-        match welch(best, second) {
-            None => format!("{lead}, {than}; one seed cannot tell luck from merit."),
-            Some(limit) if difference > limit => {
-                format!("{lead}, {than}: more than the seeds explain (limit {limit:.4}).")
-            }
-            Some(limit) => {
-                format!("{lead}, {than}: the seeds alone could explain that (limit {limit:.4}).")
-            }
-        }
-    }
-
-    /// The settings whose every trial finished, best first.
-    fn ranking(&self) -> Vec<&SettingResult> {
-        let mut ranked: Vec<_> = self
-            .settings
-            .iter()
-            .filter(|setting| setting.is_finished())
-            .filter_map(|setting| Some((setting.mean()?, setting)))
-            .collect();
-        ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-        ranked.into_iter().map(|(_, setting)| setting).collect()
-    }
-}
-
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-}
-
-fn standard_deviation(values: &[f64]) -> Option<f64> {
-    let mean = mean(values).filter(|_| values.len() > 1)?;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    Some((squares / (values.len() - 1) as f64).sqrt())
-}
-
-/// The smallest difference of two means that Welch's t-test calls significant at the 5 % level.
-fn welch(a: &SettingResult, b: &SettingResult) -> Option<f64> {
-    let variance = |setting: &SettingResult| -> Option<(f64, f64)> {
-        let count = setting.accuracies().len() as f64;
-        Some((setting.standard_deviation()?.powi(2) / count, count - 1.0))
-    };
-    let ((a, a_freedom), (b, b_freedom)) = (variance(a)?, variance(b)?);
-    let freedom = (a + b).powi(2) / (a.powi(2) / a_freedom + b.powi(2) / b_freedom);
-    Some(students_t(freedom) * (a + b).sqrt())
-}
-
-/// Two-sided 5 % point of Student's t for at most this many degrees of freedom.
-fn students_t(freedom: f64) -> f64 {
-    const POINTS: [(f64, f64); 12] = [
-        (30.0, 2.042),
-        (20.0, 2.086),
-        (15.0, 2.131),
-        (10.0, 2.228),
-        (8.0, 2.306),
-        (7.0, 2.365),
-        (6.0, 2.447),
-        (5.0, 2.571),
-        (4.0, 2.776),
-        (3.0, 3.182),
-        (2.0, 4.303),
-        (1.0, 12.706),
-    ];
-    let point = POINTS.iter().find(|(at_least, _)| freedom >= *at_least);
-    // Two identical accuracies in both settings leave no freedom to speak of.
-    point.map_or(12.706, |(_, t)| *t)
 }

@@ -1,33 +1,35 @@
+//! The results file: a header line that identifies the sweep, then a line for each trial that ended.
+//!
+//! A line counts once its newline is on disk. What a killed process left after the last newline is removed.
+
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lenet_core::file::{AppendFile, remove_folder};
+use lenet_core::file::{AppendFile, FileError, remove_folder};
 use lenet_data::ImageDataset;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Outcome, Scale, Setting, Sweep, SweepError, TrialResult};
 use crate::EpochMetrics;
-use crate::dataset_identity::DatasetIdentity;
+use crate::dataset::DatasetIdentity;
+use crate::differences::differences;
 
 const FORMAT: &str = "lenet-sweep";
-/// 2: each trial says on which kind of device it was computed.
+/// Version 2 added the kind of device to each trial.
 const VERSION: u32 = 2;
 
-/// Most bytes of a file: a trial takes about a kilobyte.
+/// Upper limit of a file's size in bytes; a trial takes about a kilobyte.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// A file of trials that ended: a line that says of what, then a line for each trial.
-///
-/// A line counts once its newline is on disk; what a killed process left after the last newline is
-/// cut off.
+/// An open results file, locked against other processes.
 #[derive(Debug)]
 pub(super) struct Store {
     path: PathBuf,
     file: AppendFile,
 }
 
-/// The first line. The seeds are not in it: more of them may be asked for later.
+/// The first line. It does not contain the seeds, because a later run may add some.
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     format: String,
@@ -42,8 +44,8 @@ struct Header {
 }
 
 impl Store {
-    /// Opens or makes the file, and gives the trials that it holds, each as it ended last. A new file has
-    /// no use for what lies in the folder of `checkpoints`, which then is removed.
+    /// Opens or creates the file, and returns its trials, each as it ended last. If the file is new, the folder
+    /// `checkpoints` is outdated and removed.
     pub(super) fn open(
         path: &Path,
         checkpoints: &Path,
@@ -51,17 +53,13 @@ impl Store {
         train: &ImageDataset,
         held_out: &ImageDataset,
     ) -> Result<(Self, Vec<TrialResult>), SweepError> {
-        let io = |source| SweepError::Io {
-            path: path.to_owned(),
-            source,
-        };
         let file = AppendFile::open(path).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => SweepError::InUse {
                 path: path.to_owned(),
             },
-            _ => io(error),
+            _ => FileError::at(path)(error).into(),
         })?;
-        let bytes = file.read(MAX_BYTES).map_err(io)?;
+        let bytes = file.read(MAX_BYTES).map_err(FileError::at(path))?;
 
         let wanted = Header {
             format: FORMAT.to_owned(),
@@ -74,10 +72,10 @@ impl Store {
             held_out_set: held_out.into(),
             settings: sweep.settings.clone(),
         };
-        // Through text, as what it is compared with: a number may change its last digit on the way.
+        // As text first, like the file's: JSON may change the last digit of a number.
         let wanted: Value = serde_json::to_vec(&wanted)
             .and_then(|text| serde_json::from_slice(&text))
-            .map_err(|error| io(error.into()))?;
+            .map_err(|error| FileError::at(path)(error.into()))?;
         let mut store = Self {
             path: path.to_owned(),
             file,
@@ -87,31 +85,23 @@ impl Store {
             .rposition(|&byte| byte == b'\n')
             .map_or(0, |newline| newline + 1);
         let (lines, cut) = bytes.split_at(whole);
-        let trials = match lines.is_empty() {
-            // A new file, or one whose first line was cut: there are no results in it. Whatever
-            // else it is, is not ours to overwrite.
-            true if looks_like_a_header(cut) => {
-                // First, so that no file with a first line is ever found beside checkpoints of
-                // another recipe.
-                remove_folder(checkpoints).map_err(|source| SweepError::Io {
-                    path: checkpoints.to_owned(),
-                    source,
-                })?;
-                store.cut(0)?;
-                store.append_line(&wanted)?;
-                Vec::new()
-            }
-            true => return Err(store.corrupt(1, "this is not a file of sweep results")),
-            false => {
-                let trials = store.read(lines, &wanted, sweep)?;
-                store.cut(whole)?;
-                trials
-            }
-        };
-        Ok((store, trials))
+        if !lines.is_empty() {
+            let trials = store.read(lines, wanted, sweep)?;
+            store.cut(whole)?;
+            return Ok((store, trials));
+        }
+        // Only a new file, or one with an incomplete header, may be overwritten.
+        if !looks_like_a_header(cut) {
+            return Err(store.corrupt(1, "this is not a file of sweep results"));
+        }
+        // Before the header is written: a file with a header is never beside checkpoints of another sweep.
+        remove_folder(checkpoints).map_err(FileError::at(checkpoints))?;
+        store.cut(0)?;
+        store.append_line(&wanted)?;
+        Ok((store, Vec::new()))
     }
 
-    /// Adds a trial that ended, and gives it as a later run will read it; it is then on disk.
+    /// Writes a trial to disk, and returns it as a later run will read it.
     pub(super) fn append(&mut self, trial: &TrialResult) -> Result<TrialResult, SweepError> {
         let line = self.append_line(trial)?;
         serde_json::from_slice(&line).map_err(|error| self.io(error.into()))
@@ -120,13 +110,13 @@ impl Store {
     fn read(
         &self,
         lines: &[u8],
-        wanted: &Value,
+        mut wanted: Value,
         sweep: &Sweep,
     ) -> Result<Vec<TrialResult>, SweepError> {
         let mut lines = lines.split(|&byte| byte == b'\n').filter(|l| !l.is_empty());
-        let header = lines.next().unwrap_or_default();
-        let found: Value = serde_json::from_slice(header)
-            .ok()
+        let header = lines.next();
+        let mut found: Value = header
+            .and_then(|header| serde_json::from_slice(header).ok())
             .filter(|value: &Value| value.get("format").and_then(Value::as_str) == Some(FORMAT))
             .ok_or_else(|| self.corrupt(1, "this is not a file of sweep results"))?;
         let version = found.get("version").and_then(Value::as_u64);
@@ -137,7 +127,12 @@ impl Store {
                 expected: VERSION,
             });
         }
-        let differences = crate::differences::differences(&found, wanted);
+        if sweep.scale == Scale::Categories {
+            // The values have no meaning then, and earlier versions required some.
+            remove_x(&mut found);
+            remove_x(&mut wanted);
+        }
+        let differences = differences(&found, &wanted);
         if !differences.is_empty() {
             return Err(SweepError::OtherSweep {
                 path: self.path.clone(),
@@ -149,7 +144,7 @@ impl Store {
             let trial: TrialResult = serde_json::from_slice(line)
                 .map_err(|error| self.corrupt(index + 2, &format!("not a trial ({error})")))?;
             check(&trial, sweep).map_err(|reason| self.corrupt(index + 2, &reason))?;
-            // The later line of a trial that failed before, and was tried again, is the one that counts.
+            // If a failed trial was run again, the later line counts.
             trials.retain(|old| (&old.label, old.seed) != (&trial.label, trial.seed));
             trials.push(trial);
         }
@@ -169,10 +164,7 @@ impl Store {
     }
 
     fn io(&self, source: io::Error) -> SweepError {
-        SweepError::Io {
-            path: self.path.clone(),
-            source,
-        }
+        FileError::at(&self.path)(source).into()
     }
 
     fn corrupt(&self, line: usize, reason: &str) -> SweepError {
@@ -184,13 +176,13 @@ impl Store {
     }
 }
 
-/// Whether these bytes, without a newline, may be the beginning of our first line.
+/// Whether these bytes, which have no newline, may be an incomplete header.
 fn looks_like_a_header(bytes: &[u8]) -> bool {
     let beginning = format!("{{\"format\":\"{FORMAT}\"");
     bytes.iter().zip(beginning.as_bytes()).all(|(a, b)| a == b)
 }
 
-/// Whether a trial may be one of the sweep's: the file may have been changed by somebody else.
+/// Checks that this sweep can have written the trial: the file may have been edited.
 fn check(trial: &TrialResult, sweep: &Sweep) -> Result<(), String> {
     let mut settings = sweep.settings.iter();
     let Some(setting) = settings.find(|setting| setting.label == trial.label) else {
@@ -203,8 +195,19 @@ fn check(trial: &TrialResult, sweep: &Sweep) -> Result<(), String> {
     let is_epoch = |(number, metrics): (usize, &EpochMetrics)| {
         metrics.epoch == number && metrics.validation_accuracy.is_some()
     };
-    match (1..).zip(&trial.epochs).all(is_epoch) {
-        true => Ok(()),
-        false => Err("its epochs are not numbered from 1, or one has no accuracy".to_owned()),
+    if (1..).zip(&trial.epochs).all(is_epoch) {
+        Ok(())
+    } else {
+        Err("its epochs are not numbered from 1, or one has no accuracy".to_owned())
+    }
+}
+
+/// Removes the settings' places on the axis from a header.
+fn remove_x(header: &mut Value) {
+    let settings = header.get_mut("settings").and_then(Value::as_array_mut);
+    for setting in settings.into_iter().flatten() {
+        if let Some(setting) = setting.as_object_mut() {
+            setting.remove("x");
+        }
     }
 }
