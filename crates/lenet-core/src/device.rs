@@ -147,14 +147,9 @@ impl DeviceChoice {
 
     fn is_compiled(self) -> bool {
         match self {
-            Self::Auto => {
-                cfg!(any(
-                    feature = "flex",
-                    feature = "wgpu",
-                    feature = "cuda",
-                    feature = "ndarray"
-                ))
-            }
+            Self::Auto => Self::ALL
+                .into_iter()
+                .any(|choice| choice != self && choice.is_compiled()),
             Self::Flex => cfg!(feature = "flex"),
             Self::Wgpu => cfg!(feature = "wgpu"),
             Self::Vulkan => cfg!(feature = "vulkan"),

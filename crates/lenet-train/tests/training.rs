@@ -231,7 +231,7 @@ fn what_cannot_work_is_refused_before_the_first_step() {
         ),
         (
             refuse(network().with_image_size([32, 32]), config(), &images),
-            "images have shape [20, 1, 28, 28], the network takes [batch, 1, 32, 32]",
+            "images have shape [20, 1, 28, 28], but the network takes [batch, 1, 32, 32]",
         ),
         (
             refuse(network().with_kernel_size(40), config(), &images),
