@@ -147,14 +147,9 @@ impl DeviceChoice {
 
     fn is_compiled(self) -> bool {
         match self {
-            Self::Auto => {
-                cfg!(any(
-                    feature = "flex",
-                    feature = "wgpu",
-                    feature = "cuda",
-                    feature = "ndarray"
-                ))
-            }
+            Self::Auto => Self::ALL
+                .into_iter()
+                .any(|choice| choice != self && choice.is_compiled()),
             Self::Flex => cfg!(feature = "flex"),
             Self::Wgpu => cfg!(feature = "wgpu"),
             Self::Vulkan => cfg!(feature = "vulkan"),
@@ -231,39 +226,18 @@ pub fn uses_rayon_pool(device: &Device) -> bool {
 /// assert_eq!(device_kind(&Device::flex()), "flex");
 /// ```
 pub fn device_kind(device: &Device) -> &'static str {
-    #[cfg(any(
-        feature = "flex",
-        feature = "wgpu",
-        feature = "cuda",
-        feature = "ndarray"
-    ))]
-    {
-        use burn::backend::DispatchDevice;
-
-        let device = device.clone().without_autodiff();
-        match device.as_dispatch() {
-            #[cfg(feature = "flex")]
-            DispatchDevice::Flex(_) => "flex",
-            #[cfg(feature = "ndarray")]
-            DispatchDevice::NdArray(_) => "ndarray",
-            #[cfg(any(feature = "wgpu", feature = "cuda"))]
-            DispatchDevice::Cube(device) => cube_kind(device),
-            #[allow(
-                unreachable_patterns,
-                reason = "unreachable only if burn has no other backend"
-            )]
-            _ => "other",
-        }
-    }
-    #[cfg(not(any(
-        feature = "flex",
-        feature = "wgpu",
-        feature = "cuda",
-        feature = "ndarray"
-    )))]
-    {
-        let _ = device;
-        "other"
+    match device.clone().without_autodiff().as_dispatch() {
+        #[cfg(feature = "flex")]
+        burn::backend::DispatchDevice::Flex(_) => "flex",
+        #[cfg(feature = "ndarray")]
+        burn::backend::DispatchDevice::NdArray(_) => "ndarray",
+        #[cfg(any(feature = "wgpu", feature = "cuda"))]
+        burn::backend::DispatchDevice::Cube(device) => cube_kind(device),
+        #[allow(
+            unreachable_patterns,
+            reason = "unreachable only if burn has no other backend"
+        )]
+        _ => "other",
     }
 }
 

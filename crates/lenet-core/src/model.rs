@@ -169,15 +169,12 @@ impl LeNet {
         let maps = self.conv.iter().fold(images, |maps, block| {
             block.forward(maps, activation, pooling)
         });
-        self.dense
-            .iter()
-            .enumerate()
-            .fold(maps.flatten::<2>(1, 3), |features, (index, dense)| {
-                dense.forward(
-                    features,
-                    (index + 1 < self.dense.len()).then_some(activation),
-                )
-            })
+        let mut features = maps.flatten::<2>(1, 3);
+        for (index, dense) in self.dense.iter().enumerate() {
+            let is_hidden = index + 1 < self.dense.len();
+            features = dense.forward(features, is_hidden.then_some(activation));
+        }
+        features
     }
 
     /// Like [`forward`](Self::forward), but returns an error if the images do not fit the network.

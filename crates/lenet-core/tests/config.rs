@@ -1,4 +1,4 @@
-//! Shapes, costs and refusals of `LeNetConfig`.
+//! Shapes, costs and errors of `LeNetConfig`.
 
 use burn::tensor::{Device, Tensor, Tolerance};
 use lenet_core::{Activation, ConfigError, Initializer, LayerKind, LeNetConfig, Pooling};
@@ -21,7 +21,7 @@ fn a_network_prints_its_layer_table() {
     assert_eq!(lenet.to_string(), config.layer_table().unwrap().to_string());
 }
 
-/// The kernels of the notebook's sweep, and the features they leave: 28 is padded by 2 on each side.
+/// The kernel sizes of the notebook's sweep and the resulting number of features; each side is padded by 2.
 #[test]
 fn every_kernel_of_the_sweep_fits_the_tweakable_geometry() {
     let flattened = [3, 4, 5, 6, 7].map(|kernel_size| {
@@ -82,7 +82,7 @@ fn a_configuration_survives_json() {
 }
 
 #[test]
-fn zero_is_told_from_nothing() {
+fn zero_classes_are_an_error_of_their_own() {
     let error = LeNetConfig::modern(0).layer_table().unwrap_err();
     assert_eq!(
         error,
@@ -117,7 +117,7 @@ prop_compose! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// What the table promises is what the network does; what it refuses is never built.
+    /// The network has the shapes and parameters in the table, and an invalid configuration has no network.
     #[test]
     fn the_layer_table_is_true(config in configs()) {
         let device = Device::flex();

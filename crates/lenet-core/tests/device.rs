@@ -1,10 +1,10 @@
 //! Devices by name.
 
 use burn::tensor::Device;
-use lenet_core::{DeviceChoice, DeviceError, device_kind};
+use lenet_core::{DeviceChoice, DeviceError, device_kind, uses_rayon_pool};
 
 #[test]
-fn every_name_parses_to_itself_or_says_what_there_is() {
+fn every_name_parses_to_itself_or_to_an_error_with_the_alternatives() {
     for name in ["auto", "flex", "wgpu", "vulkan", "metal", "cuda", "ndarray"] {
         match name.parse::<DeviceChoice>() {
             Ok(choice) => assert_eq!(choice.name(), name),
@@ -31,7 +31,7 @@ fn auto_always_finds_something() {
     assert!(!selected.description.is_empty());
 }
 
-/// An absent GPU is an error and a present one a device; neither is a panic, also when asked twice.
+/// With or without a GPU there is no panic, not even the second time.
 #[test]
 fn a_gpu_is_found_or_not_but_never_a_panic() {
     for _ in 0..2 {
@@ -53,6 +53,7 @@ fn each_device_has_a_kind() {
         if let Ok(selected) = choice.select() {
             let kind = device_kind(&selected.device);
             assert!(!kind.is_empty() && kind != "other", "{choice}: {kind}");
+            assert_eq!(uses_rayon_pool(&selected.device), kind == "flex");
         }
     }
 }

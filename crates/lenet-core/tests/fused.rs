@@ -1,9 +1,9 @@
-//! The layers on Flex, one pass of the kernels each, against burn's own operations.
+//! The fused layers on Flex compared with the same layers composed of burn's operations.
 
 use burn::tensor::module::{avg_pool2d, conv2d, linear, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
-use lenet_core::{Activation, Pooling, conv_block, cross_entropy, dense};
+use lenet_core::{Activation, Pooling, conv_block, cross_entropy, dense, read_back};
 use proptest::prelude::*;
 
 fn composed(
@@ -31,10 +31,10 @@ fn activated<const D: usize>(maps: Tensor<D>, function: Activation) -> Tensor<D>
 }
 
 fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec::<f32>().unwrap()
+    read_back(tensor).unwrap()
 }
 
-/// Numbers that look random and never tie.
+/// Pseudorandom numbers without ties.
 fn values<const D: usize>(shape: [usize; D], phase: f32, device: &Device) -> Tensor<D> {
     let len: usize = shape.iter().product();
     let values: Vec<f32> = (0..len)
@@ -43,28 +43,31 @@ fn values<const D: usize>(shape: [usize; D], phase: f32, device: &Device) -> Ten
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// Output and gradients, within rounding of the largest.
+/// Compares output and gradients, with a tolerance relative to the largest value.
 fn compare(found: &[Vec<f32>; 4], expected: &[Vec<f32>; 4]) -> Result<(), TestCaseError> {
     for (found, expected) in found.iter().zip(expected) {
         prop_assert_eq!(found.len(), expected.len());
-        // Sums of hundreds of terms that cancel carry the rounding of those, not of what is left.
+        // When hundreds of terms cancel, the rounding error is that of the terms, not of their sum.
         let largest = expected
             .iter()
             .fold(1.0_f32, |most, value| most.max(value.abs()));
         for (found, expected) in found.iter().zip(expected) {
             let difference = (found - expected).abs();
-            prop_assert!(difference <= 1e-5 * largest, "{found}, not {expected}");
+            prop_assert!(
+                difference <= 1e-5 * largest,
+                "expected {expected}, found {found}"
+            );
         }
     }
     Ok(())
 }
 
-/// Whether some value is so small that its sign hangs on a rounding.
+/// Whether rounding could change the sign of some value.
 fn has_kink<const D: usize>(values: Tensor<D>) -> bool {
     host(values).iter().any(|value| value.abs() < 1e-5)
 }
 
-/// Whether some window's two largest values are so close that their order hangs on a rounding.
+/// Whether rounding could change the order of the two largest values of some window.
 fn has_near_tie(maps: Tensor<4>) -> bool {
     let [_, _, height, width] = maps.dims();
     host(maps).chunks(height * width).any(|map| {
@@ -149,7 +152,7 @@ proptest! {
     }
 }
 
-/// Also where the loss is a part of something larger.
+/// The loss is also part of a larger expression.
 #[test]
 fn cross_entropies_agree_and_so_do_their_gradients() {
     let device = Device::flex().autodiff();
@@ -169,16 +172,16 @@ fn cross_entropies_agree_and_so_do_their_gradients() {
         let (found, expected) = (host(found)[0], host(expected)[0]);
         assert!(
             (found - expected).abs() <= 1e-6 * expected,
-            "{found}, not {expected}"
+            "expected {expected}, found {found}"
         );
         for (found, expected) in gradient.iter().zip(&expected_gradient) {
             let difference = (found - expected).abs() * batch as f32;
-            assert!(difference <= 3e-6, "{found}, not {expected}");
+            assert!(difference <= 3e-6, "expected {expected}, found {found}");
         }
     }
 }
 
-/// What needs no gradient gets none; a plain device has no graph at all.
+/// Tensors that do not require a gradient get none, and a device without autodiff records no graph.
 #[test]
 fn gradients_go_only_where_they_are_wanted() {
     let device = Device::flex().autodiff();
@@ -197,7 +200,7 @@ fn gradients_go_only_where_they_are_wanted() {
     assert_eq!(plain.dims(), [2, 3, 4, 4]);
 }
 
-/// Views are read in their own order.
+/// A view is read in its own order, not in that of its memory.
 #[test]
 fn a_transposed_input_is_read_in_its_own_order() {
     let device = Device::flex();

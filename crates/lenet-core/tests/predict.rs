@@ -8,7 +8,7 @@ fn modern() -> LeNet {
     LeNetConfig::modern(10).init(&Device::flex(), 0).unwrap()
 }
 
-/// A network whose logits are these, whatever the image.
+/// A network with these logits for every image.
 fn constant(logits: [f32; 4]) -> LeNet {
     let lenet = LeNetConfig::modern(4).init(&Device::flex(), 0).unwrap();
     let mut state = lenet.state_dict().unwrap();

@@ -1,6 +1,4 @@
-//! Networks saved by PyTorch give the same logits here.
-//!
-//! `fixtures/pytorch_files.py` writes the files.
+//! Networks saved by PyTorch give the same logits here. `fixtures/pytorch_files.py` wrote the files.
 
 #![cfg(feature = "pytorch")]
 use std::path::PathBuf;
@@ -35,7 +33,7 @@ fn difference(lenet: &LeNet, name: &str) -> f32 {
     pairs.fold(0.0, |largest, (a, b)| f32::max(largest, (a - b).abs()))
 }
 
-/// The dense layers of the fixtures.
+/// The fixtures have narrow dense layers.
 fn narrow(config: LeNetConfig) -> LeNetConfig {
     config.with_hidden_dims([16, 12])
 }

@@ -1,4 +1,4 @@
-//! Initial weights, and weights in files.
+//! Initial weights, and weights saved to and loaded from files.
 
 use burn::module::Module;
 use burn::store::ModuleRecord;
@@ -174,7 +174,7 @@ fn weights_that_are_not_finite_are_refused() {
 }
 
 #[test]
-fn a_tensor_that_comes_twice_or_has_too_few_values_is_refused() {
+fn a_duplicate_tensor_or_one_with_too_few_values_is_refused() {
     let mut state = lenet(0).state_dict().unwrap();
     state.push(state[0].clone());
     let error = lenet(1).load_state_dict(state).unwrap_err().to_string();
@@ -251,7 +251,7 @@ fn prefixes_that_all_names_share_do_not_matter() {
 }
 
 #[test]
-fn weights_of_no_lenet_are_refused_with_what_they_are() {
+fn tensors_that_do_not_form_a_lenet_are_refused_with_their_shapes() {
     let mut state = lenet(0).state_dict().unwrap();
     state.retain(|tensor| tensor.shape.len() < 4);
     let weights = Weights::from(state).with_preset(LeNetConfig::modern(10));
@@ -271,7 +271,7 @@ fn weights_of_no_lenet_are_refused_with_what_they_are() {
     );
 }
 
-/// The configuration in a file wins over the preset; without either there is an error that says what to do.
+/// A configuration in the file takes precedence over the preset.
 #[test]
 fn weights_without_a_configuration_need_a_preset() {
     let device = Device::flex();
@@ -338,7 +338,7 @@ fn hostile_names_take_no_time() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_read_is_not_passed_over() {
+fn an_invalid_configuration_in_a_file_is_an_error() {
     let bytes = lenet(0).to_safetensors().unwrap();
     let text = String::from_utf8_lossy(&bytes[8..1500]).into_owned();
     assert!(text.contains("\\\"relu\\\""), "{text}");

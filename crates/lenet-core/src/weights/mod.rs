@@ -163,7 +163,7 @@ impl Weights {
     /// Sets what the shapes of the tensors leave open, for a file without a configuration: activation,
     /// pooling, image size and padding. It does not override a configuration in the file.
     ///
-    /// The shapes determine channels, kernel sizes, hidden dimensions and classes, whatever the preset says. If
+    /// The shapes determine channels, kernel sizes, hidden dimensions and classes, regardless of the preset. If
     /// the preset's padding does not lead to the number of features that the first dense layer takes, the
     /// usual ones are tried: 2 for the first convolution only, 2 for all, half of each kernel, none.
     #[must_use]
@@ -196,7 +196,7 @@ impl From<Vec<NamedTensor>> for Weights {
             other_type: None,
             read: Box::new(|| Ok(tensor.values)),
         });
-        // The values are already in memory, so they may be as large as they are.
+        // The values are in memory already, so their size needs no limit.
         Self::new(None, tensors.collect(), u64::MAX)
     }
 }

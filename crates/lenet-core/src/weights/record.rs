@@ -36,16 +36,12 @@ impl LeNet {
     ///
     /// [`WeightsError`] if the device or the file system fails; an existing file is then unchanged.
     pub fn save_record(&self, path: impl AsRef<Path>) -> Result<(), WeightsError> {
-        let ids = self
-            .conv
+        let conv = self.conv.iter().map(|conv| [conv.weight.id, conv.bias.id]);
+        let dense = self
+            .dense
             .iter()
-            .map(|block| (block.weight.id, block.bias.id));
-        let ids = ids.chain(
-            self.dense
-                .iter()
-                .map(|dense| (dense.weight.id, dense.bias.id)),
-        );
-        let ids = ids.flat_map(|(weight, bias)| [weight, bias]);
+            .map(|dense| [dense.weight.id, dense.bias.id]);
+        let ids = conv.chain(dense).flatten();
         let convolutions = self.conv.len();
         let state = self.state_dict()?.into_iter().enumerate().zip(ids);
         let tensors = state.map(|((index, tensor), id)| {
