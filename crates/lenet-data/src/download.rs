@@ -195,7 +195,7 @@ impl Download<'_> {
             .map_err(DataError::from)
             .and_then(|raw| verify(dataset, self.file, name, raw));
         let (_, by) = verified.map_err(|error| chain(&error))?;
-        if by == Verification::Shape && self.file.gzip_md5.is_some() {
+        if by == Verification::Shape && self.file.digest.is_some() {
             return Err("not compressed, but only the compressed file has a digest".to_owned());
         }
         fs::rename(&self.part, self.path)
