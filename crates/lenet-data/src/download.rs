@@ -71,11 +71,8 @@ pub(crate) fn fetch(request: &Request<'_>, folder: &Path) -> Result<(), String> 
             }
         });
         if !fetched {
-            return Err(format!(
-                "no mirror served {}:{}",
-                file.name,
-                failures.concat()
-            ));
+            let failures = failures.concat();
+            return Err(format!("no mirror served {}:{failures}", file.name));
         }
     }
     Ok(())

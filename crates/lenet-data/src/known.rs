@@ -103,11 +103,6 @@ impl KnownDataset {
         }
     }
 
-    /// Height and width of an image in pixels.
-    pub fn image_size(self) -> [usize; 2] {
-        [28, 28]
-    }
-
     /// The web page of the data set.
     pub fn homepage(self) -> &'static str {
         match self {

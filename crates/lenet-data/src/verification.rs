@@ -1,6 +1,6 @@
 //! Whether a file is the published one, and how we know.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::path::Path;
 
 use md5::Md5;
@@ -107,9 +107,5 @@ pub(crate) fn verify(
 }
 
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
