@@ -1,3 +1,5 @@
+//! Why a data set could not be loaded or used. `idx` and `picture` have errors of their own.
+
 use std::path::PathBuf;
 
 use thiserror::Error;

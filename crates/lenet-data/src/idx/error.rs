@@ -1,3 +1,5 @@
+//! What can be wrong with the bytes of an IDX file, or with values to write.
+
 use thiserror::Error;
 
 use super::ElementType;
