@@ -71,11 +71,8 @@ pub(crate) fn fetch(request: &Request<'_>, folder: &Path) -> Result<(), String> 
             }
         });
         if !fetched {
-            return Err(format!(
-                "no mirror served {}:{}",
-                file.name,
-                failures.concat()
-            ));
+            let failures = failures.concat();
+            return Err(format!("no mirror served {}:{failures}", file.name));
         }
     }
     Ok(())
@@ -195,7 +192,7 @@ impl Download<'_> {
             .map_err(DataError::from)
             .and_then(|raw| verify(dataset, self.file, name, raw));
         let (_, by) = verified.map_err(|error| chain(&error))?;
-        if by == Verification::Shape && self.file.gzip_md5.is_some() {
+        if by == Verification::Shape && self.file.digest.is_some() {
             return Err("not compressed, but only the compressed file has a digest".to_owned());
         }
         fs::rename(&self.part, self.path)

@@ -1,9 +1,11 @@
+//! Why a data set could not be loaded or used. `idx` and `picture` have errors of their own.
+
 use std::path::PathBuf;
 
 use thiserror::Error;
 
 use crate::idx::{ElementType, IdxError};
-use crate::{FileError, KnownDataset};
+use crate::{FileError, KnownDataset, PublishedDigest};
 
 /// Why a data set could not be loaded or used.
 ///
@@ -71,33 +73,18 @@ pub enum DataError {
     },
     /// A file is not the published one.
     #[error(
-        "{path}: not the published {dataset} file: expected SHA-256 of the decompressed bytes\n  \
-         {expected}, found\n  {found}\nRemove or replace the file, or choose another folder."
+        "{path}: not the published {dataset} file: expected\n  {expected}, found\n  {found}\n\
+         Remove or replace the file, or choose another folder.{}",
+        recompressed(*expected)
     )]
     Digest {
         /// The file.
         path: PathBuf,
         /// The data set it should belong to.
         dataset: KnownDataset,
-        /// The published digest in hexadecimal.
-        expected: String,
-        /// The digest of the file in hexadecimal.
-        found: String,
-    },
-    /// A compressed file is not the published one.
-    #[error(
-        "{path}: not the published {dataset} file: expected MD5 of the compressed file\n  \
-         {expected}, found\n  {found}\nRemove or replace the file, or choose another folder. If it \
-         was compressed again, decompress it: it is then verified by type and shape alone."
-    )]
-    GzipDigest {
-        /// The file.
-        path: PathBuf,
-        /// The data set it should belong to.
-        dataset: KnownDataset,
-        /// The published digest in hexadecimal.
-        expected: String,
-        /// The digest of the file in hexadecimal.
+        /// The published digest.
+        expected: PublishedDigest,
+        /// The same digest of this file, in hexadecimal.
         found: String,
     },
     /// A file has the digest of a different published file.
@@ -177,6 +164,15 @@ fn list(searched: &[SearchedPlace]) -> String {
         format!("\n  {} ({}): {files}", place.folder.display(), place.reason)
     });
     lines.collect()
+}
+
+fn recompressed(expected: PublishedDigest) -> &'static str {
+    match expected {
+        PublishedDigest::Sha256(_) => "",
+        PublishedDigest::GzipMd5(_) => {
+            " If it was compressed again, decompress it: it is then verified by type and shape alone."
+        }
+    }
 }
 
 fn remedy(dataset: KnownDataset, found: KnownDataset) -> String {

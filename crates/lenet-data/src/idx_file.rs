@@ -1,3 +1,5 @@
+//! An IDX file in memory under its name, between reading bytes and building a data set.
+
 use std::path::PathBuf;
 
 use crate::DataError;

@@ -134,18 +134,14 @@ impl ImageDataset {
     }
 
     /// Marks the images as synthetic, so that nothing made from them passes for real.
-    pub(crate) fn marked_synthetic(self) -> Self {
-        Self {
-            synthetic: true,
-            ..self
-        }
+    pub(crate) fn marked_synthetic(mut self) -> Self {
+        self.synthetic = true;
+        self
     }
 
-    pub(crate) fn verified_by(self, verification: Verification) -> Self {
-        Self {
-            verification: Some(verification),
-            ..self
-        }
+    pub(crate) fn verified_by(mut self, verification: Verification) -> Self {
+        self.verification = Some(verification);
+        self
     }
 
     /// The name, such as `fashion-mnist`.

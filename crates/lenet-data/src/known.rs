@@ -39,10 +39,27 @@ pub struct KnownFile {
     pub name: &'static str,
     /// Dimensions in its IDX header: `[images, 28, 28]` or `[labels]`.
     pub shape: &'static [usize],
-    /// SHA-256 of its decompressed bytes in hexadecimal, if known.
-    pub sha256: Option<&'static str>,
-    /// MD5 of the gzip-compressed file in hexadecimal, where only this digest is published.
-    pub gzip_md5: Option<&'static str>,
+    /// Its digest, if one is known.
+    pub digest: Option<PublishedDigest>,
+}
+
+/// The digest of a published file, in hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PublishedDigest {
+    /// SHA-256 of the decompressed bytes.
+    Sha256(&'static str),
+    /// MD5 of the gzip-compressed file.
+    GzipMd5(&'static str),
+}
+
+impl fmt::Display for PublishedDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sha256(digest) => write!(f, "SHA-256 {digest} of the decompressed bytes"),
+            Self::GzipMd5(digest) => write!(f, "MD5 {digest} of the compressed file"),
+        }
+    }
 }
 
 /// A name that is not the name of a known data set.
@@ -86,11 +103,6 @@ impl KnownDataset {
         }
     }
 
-    /// Height and width of an image in pixels.
-    pub fn image_size(self) -> [usize; 2] {
-        [28, 28]
-    }
-
     /// The web page of the data set.
     pub fn homepage(self) -> &'static str {
         match self {
@@ -132,12 +144,10 @@ impl KnownDataset {
     /// ```
     /// use lenet_data::KnownDataset;
     ///
-    /// assert!(KnownDataset::Mnist.files().iter().all(|file| file.sha256.is_some()));
-    /// assert!(KnownDataset::Kmnist.files().iter().all(|file| file.gzip_md5.is_some()));
+    /// let [images, ..] = KnownDataset::Mnist.files();
+    /// assert_eq!((images.name, images.shape), ("train-images-idx3-ubyte", &[60_000, 28, 28][..]));
     /// ```
     pub fn files(self) -> [KnownFile; 4] {
-        let by_sha256 = |digest| (Some(digest), None);
-        let by_gzip_md5 = |digest| (None, Some(digest));
         let [train_images, train_labels, test_images, test_labels] = match self {
             Self::Mnist => [
                 "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -145,27 +155,26 @@ impl KnownDataset {
                 "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
                 "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
             ]
-            .map(by_sha256),
+            .map(PublishedDigest::Sha256),
             Self::FashionMnist => [
                 "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
                 "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
                 "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
                 "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
             ]
-            .map(by_sha256),
+            .map(PublishedDigest::Sha256),
             Self::Kmnist => [
                 "bdb82020997e1d708af4cf47b453dcf7",
                 "e144d726b3acfaa3e44228e80efcd344",
                 "5c965bf0a639b31b8f53240b1b52f4d7",
                 "7320c461ea6c1c855c0b718fb2a4b134",
             ]
-            .map(by_gzip_md5),
+            .map(PublishedDigest::GzipMd5),
         };
-        let file = |name, shape, (sha256, gzip_md5)| KnownFile {
+        let file = |name, shape, digest| KnownFile {
             name,
             shape,
-            sha256,
-            gzip_md5,
+            digest: Some(digest),
         };
         [
             file("train-images-idx3-ubyte", &[60_000, 28, 28], train_images),
@@ -182,8 +191,10 @@ impl KnownDataset {
     ) -> Option<(KnownDataset, &'static str)> {
         Self::ALL.into_iter().find_map(|dataset| {
             let files = dataset.files().into_iter();
-            let mut same = files.filter(|file| {
-                file.sha256 == Some(sha256) || (gzip_md5.is_some() && file.gzip_md5 == gzip_md5)
+            let mut same = files.filter(|file| match file.digest {
+                Some(PublishedDigest::Sha256(digest)) => digest == sha256,
+                Some(PublishedDigest::GzipMd5(digest)) => Some(digest) == gzip_md5,
+                None => false,
             });
             same.next().map(|file| (dataset, file.name))
         })
@@ -226,8 +237,10 @@ mod tests {
     fn a_published_file_is_recognised_by_either_digest() {
         for dataset in KnownDataset::ALL {
             for file in dataset.files() {
-                let (sha256, gzip_md5) = (file.sha256.unwrap_or_default(), file.gzip_md5);
-                let found = KnownDataset::publisher(sha256, gzip_md5);
+                let found = match file.digest.unwrap() {
+                    PublishedDigest::Sha256(digest) => KnownDataset::publisher(digest, None),
+                    PublishedDigest::GzipMd5(digest) => KnownDataset::publisher("", Some(digest)),
+                };
                 assert_eq!(found, Some((dataset, file.name)));
             }
         }

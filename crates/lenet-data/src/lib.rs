@@ -46,7 +46,7 @@ pub use error::{DataError, SearchedPlace};
 pub use file::FileError;
 pub use idx_file::IdxFile;
 pub use images::{ImageDataset, Splits};
-pub use known::{KnownDataset, KnownFile, UnknownDataset};
+pub use known::{KnownDataset, KnownFile, PublishedDigest, UnknownDataset};
 pub use loader::Loader;
 #[cfg(feature = "pictures")]
 pub use picture::{Picture, PictureError, Polarity, UnknownPolarity};

@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::known::MAX_BYTES;
 use crate::verification::{Verification, verify};
 use crate::{
-    DataError, DownloadProgress, ImageDataset, KnownDataset, KnownFile, SearchedPlace, Splits, file,
+    DataError, DownloadProgress, ImageDataset, KnownDataset, KnownFile, PublishedDigest,
+    SearchedPlace, Splits, file,
 };
 
 /// Finds, verifies and loads a [`KnownDataset`].
@@ -109,7 +110,7 @@ impl<'a> Loader<'a> {
     ///
     /// let mut files = KnownDataset::Kmnist.files();
     /// for file in &mut files {
-    ///     file.gzip_md5 = None; // compressed again
+    ///     file.digest = None; // compressed again
     /// }
     /// let loader = Loader::new(KnownDataset::Kmnist).with_files(files);
     /// ```
@@ -278,7 +279,7 @@ impl<'a> Loader<'a> {
 /// digest.
 fn find(folder: &Path, file: &KnownFile) -> Option<String> {
     let mut names = [file.name.to_owned(), format!("{}.gz", file.name)];
-    if file.sha256.is_none() && file.gzip_md5.is_some() {
+    if let Some(PublishedDigest::GzipMd5(_)) = file.digest {
         names.reverse();
     }
     names.into_iter().find(|name| folder.join(name).is_file())

@@ -1,3 +1,5 @@
+//! Bytes that several data sets share.
+
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Whether a file is the published one, and how we know.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::path::Path;
 
 use md5::Md5;
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::gzip;
 use crate::idx::Idx;
 use crate::known::MAX_BYTES;
-use crate::{DataError, IdxFile, KnownDataset, KnownFile};
+use crate::{DataError, IdxFile, KnownDataset, KnownFile, PublishedDigest};
 
 /// How the images of a published data set were verified, the weaker way first.
 ///
@@ -59,7 +59,8 @@ pub(crate) fn verify(
 
     let sha256 = hexadecimal(&Sha256::digest(idx.bytes()));
     // The second digest is needed only if the first does not settle it.
-    let compressed = compressed.filter(|_| file.sha256 != Some(&sha256));
+    let settled = matches!(file.digest, Some(PublishedDigest::Sha256(digest)) if digest == sha256);
+    let compressed = compressed.filter(|_| !settled);
     let gzip_md5 = compressed.map(|bytes| hexadecimal(&Md5::digest(bytes)));
     // Before the shape, because a file under the wrong name has another shape.
     if let Some((found_dataset, found)) = KnownDataset::publisher(&sha256, gzip_md5.as_deref())
@@ -81,33 +82,30 @@ pub(crate) fn verify(
             found: idx.shape().to_vec(),
         });
     }
-    let by = match (file.sha256, file.gzip_md5, gzip_md5) {
-        (Some(expected), _, _) if sha256 != expected => {
+    let found = match file.digest {
+        Some(PublishedDigest::Sha256(_)) => Some(sha256),
+        Some(PublishedDigest::GzipMd5(_)) => gzip_md5,
+        None => None,
+    };
+    let by = match (file.digest, found) {
+        (Some(PublishedDigest::Sha256(digest) | PublishedDigest::GzipMd5(digest)), Some(found))
+            if found == digest =>
+        {
+            Verification::Digest
+        }
+        (Some(expected), Some(found)) => {
             return Err(DataError::Digest {
                 path,
                 dataset,
-                expected: expected.to_owned(),
-                found: sha256,
-            });
-        }
-        (None, Some(expected), Some(found)) if found != expected => {
-            return Err(DataError::GzipDigest {
-                path,
-                dataset,
-                expected: expected.to_owned(),
+                expected,
                 found,
             });
         }
-        (Some(_), _, _) | (None, Some(_), Some(_)) => Verification::Digest,
-        (None, None, _) | (None, _, None) => Verification::Shape,
+        (None, _) | (_, None) => Verification::Shape,
     };
     Ok((IdxFile { path, idx }, by))
 }
 
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -81,7 +81,7 @@ fn a_damaged_gzip_file_is_refused() {
 fn decompression_stops_at_the_promise_of_the_header_and_at_the_limit() {
     let bomb = [header(8, &[10]), vec![0; 50_000_000]].concat();
     match decode(&gzip(&bomb)) {
-        Err(IdxError::Oversized {
+        Err(IdxError::Length {
             expected, found, ..
         }) => assert_eq!((expected, found), (18, 19)),
         other => panic!("{:?}", other.map(|bytes| bytes.len())),
@@ -91,7 +91,11 @@ fn decompression_stops_at_the_promise_of_the_header_and_at_the_limit() {
     let empty_promise = gzip(&header(8, &[1_000_000_000]));
     assert!(matches!(
         decode(&empty_promise),
-        Err(IdxError::Truncated { .. })
+        Err(IdxError::Length {
+            expected: 1_000_000_008,
+            found: 8,
+            ..
+        })
     ));
 }
 

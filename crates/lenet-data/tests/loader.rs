@@ -4,7 +4,9 @@ use std::path::Path;
 
 use crate::common::{BLANK, FASHION_MNIST_LABELS, chain, compressed_again, published_blank};
 use lenet_data::idx::{Idx, MAX_DECOMPRESSED, Values};
-use lenet_data::{DataError, KnownDataset, KnownFile, Loader, Splits, Verification, synthetic};
+use lenet_data::{
+    DataError, KnownDataset, KnownFile, Loader, PublishedDigest, Splits, Verification, synthetic,
+};
 use tempfile::TempDir;
 
 fn put_blank_files(folder: &Path) {
@@ -170,17 +172,29 @@ fn a_compressed_file_must_have_its_published_digest() {
     let directory = TempDir::new().unwrap();
     put_blank_files(directory.path());
     let published = published_blank();
+    let Some(PublishedDigest::GzipMd5(digest)) = published[0].digest else {
+        panic!("{published:?}")
+    };
     let splits = load_files(KnownDataset::Kmnist, published, directory.path()).unwrap();
     assert_eq!(splits.verification(), Some(Verification::Digest));
 
     let kmnist = KnownDataset::Kmnist;
     let error = load_files(kmnist, kmnist.files(), directory.path()).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, DataError::GzipDigest { .. }), "{text}");
+    assert!(
+        matches!(
+            error,
+            DataError::Digest {
+                expected: PublishedDigest::GzipMd5(_),
+                ..
+            }
+        ),
+        "{text}"
+    );
     for expected in [
         "train-images-idx3-ubyte.gz: not the published kmnist file",
         "bdb82020997e1d708af4cf47b453dcf7",
-        published[0].gzip_md5.unwrap(),
+        digest,
     ] {
         assert!(text.contains(expected), "'{expected}' is not in:\n{text}");
     }
@@ -191,7 +205,16 @@ fn a_compressed_file_must_have_its_published_digest() {
     trailing.extend(crate::common::gzip(b""));
     std::fs::write(&path, trailing).unwrap();
     let error = load_files(kmnist, published, directory.path()).unwrap_err();
-    assert!(matches!(error, DataError::GzipDigest { .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            DataError::Digest {
+                expected: PublishedDigest::GzipMd5(_),
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[test]

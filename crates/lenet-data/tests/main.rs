@@ -14,3 +14,4 @@ mod idx;
 mod images;
 mod loader;
 mod picture;
+mod server;

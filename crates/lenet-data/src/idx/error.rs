@@ -1,3 +1,5 @@
+//! What can be wrong with the bytes of an IDX file, or with values to write.
+
 use thiserror::Error;
 
 use super::ElementType;
@@ -39,26 +41,13 @@ pub enum IdxError {
         /// Element type in the header.
         element_type: ElementType,
     },
-    /// There are fewer bytes than the header promises.
+    /// There are fewer or more bytes than the header promises.
     #[error(
-        "truncated: the header promises shape {shape:?} of {element_type}, {expected} bytes in all, but there are {found}"
-    )]
-    Truncated {
-        /// Dimensions in the header.
-        shape: Vec<usize>,
-        /// Element type in the header.
-        element_type: ElementType,
-        /// Bytes in the whole file according to the header.
-        expected: usize,
-        /// Bytes present.
-        found: usize,
-    },
-    /// There are more bytes than the header promises.
-    #[error(
-        "oversized: the header promises shape {shape:?} of {element_type}, {expected} bytes in all, but there are {}",
+        "{}: the header promises shape {shape:?} of {element_type}, {expected} bytes in all, but there are {}",
+        if found < expected { "truncated" } else { "oversized" },
         at_least(*found, *expected)
     )]
-    Oversized {
+    Length {
         /// Dimensions in the header.
         shape: Vec<usize>,
         /// Element type in the header.

@@ -37,7 +37,6 @@ mod error;
 mod values;
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::fmt;
 
 use crate::gzip;
@@ -68,50 +67,44 @@ pub enum ElementType {
 impl ElementType {
     /// The element type with this code, the third byte of a header.
     pub fn from_code(code: u8) -> Option<Self> {
-        Some(match code {
-            0x08 => Self::U8,
-            0x09 => Self::I8,
-            0x0B => Self::I16,
-            0x0C => Self::I32,
-            0x0D => Self::F32,
-            0x0E => Self::F64,
-            _ => return None,
-        })
+        [
+            Self::U8,
+            Self::I8,
+            Self::I16,
+            Self::I32,
+            Self::F32,
+            Self::F64,
+        ]
+        .into_iter()
+        .find(|element_type| element_type.code() == code)
     }
 
     /// The code of this element type, the third byte of a header.
     pub fn code(self) -> u8 {
-        match self {
-            Self::U8 => 0x08,
-            Self::I8 => 0x09,
-            Self::I16 => 0x0B,
-            Self::I32 => 0x0C,
-            Self::F32 => 0x0D,
-            Self::F64 => 0x0E,
-        }
+        self.properties().0
     }
 
     /// Size of one element in bytes.
     pub fn size(self) -> usize {
+        self.properties().1
+    }
+
+    /// Code, size in bytes and name.
+    fn properties(self) -> (u8, usize, &'static str) {
         match self {
-            Self::U8 | Self::I8 => 1,
-            Self::I16 => 2,
-            Self::I32 | Self::F32 => 4,
-            Self::F64 => 8,
+            Self::U8 => (0x08, 1, "u8"),
+            Self::I8 => (0x09, 1, "i8"),
+            Self::I16 => (0x0B, 2, "i16"),
+            Self::I32 => (0x0C, 4, "i32"),
+            Self::F32 => (0x0D, 4, "f32"),
+            Self::F64 => (0x0E, 8, "f64"),
         }
     }
 }
 
 impl fmt::Display for ElementType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::U8 => "u8",
-            Self::I8 => "i8",
-            Self::I16 => "i16",
-            Self::I32 => "i32",
-            Self::F32 => "f32",
-            Self::F64 => "f64",
-        })
+        f.write_str(self.properties().2)
     }
 }
 
@@ -213,23 +206,15 @@ impl<'a> Idx<'a> {
 
     /// Compares the size the header promises with the bytes present.
     pub(crate) fn new(header: Header, bytes: Cow<'a, [u8]>) -> Result<Self, IdxError> {
-        let (expected, found) = (header.total, bytes.len());
-        let (shape, element_type) = (header.shape.clone(), header.element_type);
-        match found.cmp(&expected) {
-            Ordering::Equal => Ok(Self { header, bytes }),
-            Ordering::Less => Err(IdxError::Truncated {
-                shape,
-                element_type,
-                expected,
-                found,
-            }),
-            Ordering::Greater => Err(IdxError::Oversized {
-                shape,
-                element_type,
-                expected,
-                found,
-            }),
+        if bytes.len() != header.total {
+            return Err(IdxError::Length {
+                shape: header.shape,
+                element_type: header.element_type,
+                expected: header.total,
+                found: bytes.len(),
+            });
         }
+        Ok(Self { header, bytes })
     }
 
     /// Type of the elements.

@@ -1,3 +1,5 @@
+//! The elements of an IDX file as numbers, and writing them.
+
 use super::{ElementType, IdxError};
 
 /// The elements of an IDX file as numbers.

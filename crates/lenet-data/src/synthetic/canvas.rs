@@ -68,15 +68,12 @@ impl Shape<'_> {
     /// Smallest and largest coordinates.
     fn bounds(&self) -> (Point, Point) {
         let around = |points: &[Point], radius: f32| {
-            points.iter().fold(
-                ([f32::MAX; 2], [f32::MIN; 2]),
-                |([x0, y0], [x1, y1]), &[x, y]| {
-                    (
-                        [x0.min(x - radius), y0.min(y - radius)],
-                        [x1.max(x + radius), y1.max(y + radius)],
-                    )
-                },
-            )
+            let (mut low, mut high) = ([f32::MAX; 2], [f32::MIN; 2]);
+            for [x, y] in points {
+                low = [low[0].min(x - radius), low[1].min(y - radius)];
+                high = [high[0].max(x + radius), high[1].max(y + radius)];
+            }
+            (low, high)
         };
         match self {
             Self::Polygon(points) => around(points, 0.0),

@@ -83,6 +83,7 @@ pub fn digit_splits(train: usize, test: usize) -> Splits {
     }
 }
 
+/// The seeds of the splits, so that no test image is a training image.
 const TRAIN_SEED: u64 = 1;
 const TEST_SEED: u64 = 2;
 
@@ -94,31 +95,22 @@ fn generate(
     count: usize,
     seed: u64,
 ) -> ImageDataset {
-    let labels: Vec<u8> = (0_u8..=u8::MAX)
-        .take(classes.len())
-        .cycle()
-        .take(count)
-        .collect();
+    let class_of = |index: usize| (index % classes.len()) as u8;
     let mut images = vec![0; count * SIZE * SIZE];
-
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let share = count.div_ceil(threads).max(1);
     thread::scope(|scope| {
-        let parts = images
-            .chunks_mut(share * SIZE * SIZE)
-            .zip(labels.chunks(share))
-            .enumerate();
-        for (part, (images, labels)) in parts {
+        for (part, images) in images.chunks_mut(share * SIZE * SIZE).enumerate() {
             scope.spawn(move || {
-                let images = images.chunks_exact_mut(SIZE * SIZE).zip(labels).enumerate();
-                for (i, (image, &label)) in images {
-                    let rng = Stream::Image((part * share + i) as u64).rng(seed);
-                    draw_one(label, &mut Pen::new(rng)).to_bytes(image);
+                for (image, index) in images.chunks_exact_mut(SIZE * SIZE).zip(part * share..) {
+                    let rng = Stream::Image(index as u64).rng(seed);
+                    draw_one(class_of(index), &mut Pen::new(rng)).to_bytes(image);
                 }
             });
         }
     });
 
+    let labels = (0..count).map(class_of).collect();
     let classes = classes.iter().copied();
     match ImageDataset::new(name, images, labels, [SIZE, SIZE], classes) {
         Ok(dataset) => dataset.marked_synthetic(),

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use flate2::{Compression, write::GzEncoder};
 use lenet_data::idx::Values;
-use lenet_data::{KnownDataset, KnownFile};
+use lenet_data::{KnownDataset, KnownFile, PublishedDigest};
 use md5::{Digest, Md5};
 
 /// An error and its sources, as `{error:#}` of anyhow renders them.
@@ -39,7 +39,8 @@ pub(crate) const FASHION_MNIST_LABELS: &[u8] =
 /// The files to expect so that KMNIST's blank files pass as compressed again.
 pub(crate) fn compressed_again(dataset: KnownDataset) -> [KnownFile; 4] {
     dataset.files().map(|mut file| {
-        file.gzip_md5 = None;
+        file.digest
+            .take_if(|digest| matches!(digest, PublishedDigest::GzipMd5(_)));
         file
     })
 }
@@ -50,7 +51,7 @@ pub(crate) fn published_blank() -> [KnownFile; 4] {
     for (file, (_, bytes)) in files.iter_mut().zip(&*BLANK) {
         let digest = Md5::digest(bytes);
         let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        file.gzip_md5 = Some(digest.leak());
+        file.digest = Some(PublishedDigest::GzipMd5(digest.leak()));
     }
     files
 }
