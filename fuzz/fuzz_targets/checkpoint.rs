@@ -1,4 +1,4 @@
-//! Any bytes as a checkpoint, of whatever run its metadata says it is of.
+//! Any bytes as a checkpoint of the run that their metadata names.
 
 #![no_main]
 

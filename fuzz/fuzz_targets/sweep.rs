@@ -1,4 +1,4 @@
-//! Any bytes as a file of sweep results: it is refused and stays as it is, or its whole lines stay.
+//! Any bytes as a results file of a sweep: it is refused and unchanged, or its complete lines are kept.
 
 #![no_main]
 
@@ -15,12 +15,14 @@ use libfuzzer_sys::fuzz_target;
 static IMAGES: LazyLock<ImageDataset> = LazyLock::new(|| synthetic::garments(8, 0));
 static SWEEP: LazyLock<Sweep> = LazyLock::new(|| {
     let network = LeNetConfig::modern(10).with_out_channels([1, 1]).with_hidden_dims([2]);
-    Sweep::new("s", "p").with_setting("a", 0.0, network, TrainingConfig::default())
+    let mut sweep = Sweep::new("s", "p");
+    sweep.push_setting("a", network, TrainingConfig::default());
+    sweep
 });
 
 fuzz_target!(|bytes: &[u8]| {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    // The first line of every file, as this sweep writes it, and then anything.
+    // Start with the header that this sweep writes, then anything.
     finished_trials(file.path(), &SWEEP, &IMAGES).expect("a new file");
     let mut content = fs::read(file.path()).expect("the first line");
     let (header, rest) = match bytes.split_first() {
