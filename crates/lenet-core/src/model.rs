@@ -89,11 +89,11 @@ pub(crate) fn init(config: &LeNetConfig, device: &Device, seed: u64) -> Result<L
                 let len = fan_in * out_channels;
                 let weight = weights(config.initializer, fan_in, fan_out, len, next_stream());
                 let bias = biases(config.bias, fan_in, out_channels, next_stream());
-                conv.push(ConvBlock {
-                    weight: Param::from_data(TensorData::new(weight, shape), device),
-                    bias: Param::from_data(TensorData::new(bias, [out_channels]), device),
+                conv.push(ConvBlock::new(
+                    Param::from_data(TensorData::new(weight, shape), device),
+                    Param::from_data(TensorData::new(bias, [out_channels]), device),
                     padding,
-                });
+                ));
             }
             LayerKind::Dense { inputs, outputs } => {
                 let len = inputs * outputs;
