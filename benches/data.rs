@@ -11,7 +11,7 @@ use std::io::Write;
 use burn::tensor::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flate2::{Compression, write::GzEncoder};
-use lenet::data::idx::{Idx, MAX_DECOMPRESSED, Values, decode};
+use lenet::data::idx::{Idx, MAX_DECOMPRESSED, Values};
 use lenet::data::{Order, synthetic};
 
 fn idx(c: &mut Criterion) {
@@ -30,7 +30,7 @@ fn idx(c: &mut Criterion) {
         b.iter(|| black_box(Idx::parse(black_box(&plain)).map(|idx| idx.values())));
     });
     group.bench_function("inflate", |b| {
-        b.iter(|| black_box(decode(black_box(&gzip), MAX_DECOMPRESSED)));
+        b.iter(|| black_box(Idx::decode(black_box(&gzip), MAX_DECOMPRESSED)));
     });
 }
 

@@ -1,53 +1,9 @@
 //! The settings of a network and its presets. `layer_table` checks them, `model` builds the network.
 
-use std::fmt;
-
+pub use lenet_kernels::{Activation, Pooling};
 use serde::{Deserialize, Serialize};
 
 use crate::{BiasInitializer, Initializer, PerLayer};
-
-/// The function after every convolution and every hidden dense layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Activation {
-    /// `1 / (1 + exp(-x))`, range (0, 1): the LeNet of *Dive into Deep Learning*, section 7.6.
-    Sigmoid,
-    /// `max(x, 0)`: the modern choice.
-    Relu,
-    /// `tanh(x)`, range (-1, 1): close to the 1998 paper's scaled tanh.
-    Tanh,
-}
-
-impl fmt::Display for Activation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sigmoid => "sigmoid",
-            Self::Relu => "relu",
-            Self::Tanh => "tanh",
-        })
-    }
-}
-
-/// How each 2×2 window, stride 2, becomes one value; an odd last row or column is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Pooling {
-    /// The mean of the window.
-    Average,
-    /// The largest value of the window.
-    Max,
-}
-
-impl fmt::Display for Pooling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Average => "average pooling",
-            Self::Max => "max pooling",
-        })
-    }
-}
 
 /// Everything that determines a [`LeNet`](crate::LeNet) except its weights.
 ///

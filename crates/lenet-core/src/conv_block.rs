@@ -1,14 +1,17 @@
-use burn::module::{Module, Param};
+use std::sync::OnceLock;
+
+use burn::module::{Content, Module, ModuleDisplay, Param};
 use burn::tensor::module::{avg_pool2d, conv2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, activation};
+use lenet_kernels::ConvPlan;
 
 use crate::{Activation, Pooling};
 
 /// Convolution (stride 1), bias, activation and 2×2 pooling (stride 2) in one operation.
 ///
-/// This is the one way in which the network convolves. On Flex in 32-bit floats it is one pass of
-/// `lenet-kernels`; elsewhere it is composed of burn's operations, which every backend has.
+/// On Flex in 32-bit floats it is one pass of `lenet-kernels`, planned again at every call;
+/// [`ConvBlock`] keeps the plan. On other backends it is composed of burn's operations.
 ///
 /// # Shapes
 ///
@@ -36,8 +39,8 @@ use crate::{Activation, Pooling};
 ///
 /// # Panics
 ///
-/// As burn's operations do, if the shapes do not fit; [`LeNetConfig`](crate::LeNetConfig) refuses
-/// such networks.
+/// If the shapes do not match, with the message of burn's operation. [`LeNetConfig`](crate::LeNetConfig)
+/// rejects networks whose shapes do not match.
 pub fn conv_block(
     input: Tensor<4>,
     weight: Tensor<4>,
@@ -46,9 +49,23 @@ pub fn conv_block(
     activation: Activation,
     pooling: Pooling,
 ) -> Tensor<4> {
+    let plan = OnceLock::new();
+    planned(input, weight, bias, padding, activation, pooling, &plan)
+}
+
+/// [`conv_block`] with a plan for the kernels, which the first call makes.
+fn planned(
+    input: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    padding: usize,
+    activation: Activation,
+    pooling: Pooling,
+    #[cfg_attr(not(feature = "flex"), expect(unused_variables))] plan: &OnceLock<ConvPlan>,
+) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if let Some(output) =
-        crate::fused::conv_block(&input, &weight, &bias, padding, activation, pooling)
+        crate::fused::conv_block(&input, &weight, &bias, padding, activation, pooling, plan)
     {
         return output;
     }
@@ -85,6 +102,7 @@ pub(crate) fn pool(input: Tensor<4>, pooling: Pooling) -> Tensor<4> {
 
 /// The parameters of one [`conv_block`].
 #[derive(Module, Debug)]
+#[module(custom_display)]
 pub struct ConvBlock {
     /// Kernels, `[out_channels, in_channels, kernel_size, kernel_size]`.
     pub weight: Param<Tensor<4>>,
@@ -93,23 +111,49 @@ pub struct ConvBlock {
     /// Zeros added on each side.
     #[module(skip)]
     pub padding: usize,
+    /// The plan of the first call that the kernels computed.
+    #[module(skip)]
+    plan: OnceLock<ConvPlan>,
 }
 
 impl ConvBlock {
-    /// Applies the block: `[batch, in_channels, height, width]` to
-    /// `[batch, out_channels, height', width']`, see [`conv_block`].
+    /// A block of weights `[out_channels, in_channels, kernel_size, kernel_size]` and biases `[out_channels]`.
+    pub fn new(weight: Param<Tensor<4>>, bias: Param<Tensor<1>>, padding: usize) -> Self {
+        Self {
+            weight,
+            bias,
+            padding,
+            plan: OnceLock::new(),
+        }
+    }
+
+    /// Applies the block: `[batch, in_channels, height, width]` becomes
+    /// `[batch, out_channels, height', width']`, see [`conv_block`]. The kernels' plan for the first input size,
+    /// activation and pooling is kept.
     ///
     /// # Panics
     ///
-    /// As [`conv_block`] does.
+    /// See [`conv_block`].
     pub fn forward(&self, input: Tensor<4>, activation: Activation, pooling: Pooling) -> Tensor<4> {
-        conv_block(
+        planned(
             input,
             self.weight.val(),
             self.bias.val(),
             self.padding,
             activation,
             pooling,
+            &self.plan,
         )
+    }
+}
+
+/// The parameters and the padding, without the plan.
+impl ModuleDisplay for ConvBlock {
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("weight", &self.weight)
+            .add("bias", &self.bias)
+            .add_debug_attribute("padding", &self.padding)
+            .optional()
     }
 }

@@ -7,8 +7,8 @@ use crate::conv_block::activate;
 
 /// A dense layer and its activation, if it has one: `activation(input · weight + bias)`.
 ///
-/// This is the one way in which the network multiplies matrices. On Flex in 32-bit floats it is one
-/// pass of `lenet-kernels`; elsewhere it is composed of burn's operations.
+/// On Flex in 32-bit floats it is one pass of `lenet-kernels`; on other backends it is composed of burn's
+/// operations.
 ///
 /// # Shapes
 ///
@@ -33,8 +33,8 @@ use crate::conv_block::activate;
 ///
 /// # Panics
 ///
-/// As burn's `linear` does, if the shapes do not fit; [`LeNetConfig`](crate::LeNetConfig) makes
-/// layers that do.
+/// If the shapes do not match, with the message of burn's `linear`. [`LeNetConfig`](crate::LeNetConfig) makes
+/// layers whose shapes match.
 pub fn dense(
     input: Tensor<2>,
     weight: Tensor<2>,
@@ -55,18 +55,18 @@ pub fn dense(
 /// The parameters of one [`dense`] layer.
 #[derive(Module, Debug)]
 pub struct Dense {
-    /// Weights, `[inputs, outputs]`; PyTorch's `Linear` keeps the transpose.
+    /// Weights, `[inputs, outputs]`: the transpose of those in PyTorch's `Linear`.
     pub weight: Param<Tensor<2>>,
     /// Biases, `[outputs]`.
     pub bias: Param<Tensor<1>>,
 }
 
 impl Dense {
-    /// Applies the layer: `[batch, inputs]` to `[batch, outputs]`, see [`dense`].
+    /// Applies the layer: `[batch, inputs]` becomes `[batch, outputs]`, see [`dense`].
     ///
     /// # Panics
     ///
-    /// As [`dense`] does.
+    /// See [`dense`].
     pub fn forward(&self, input: Tensor<2>, activation: Option<Activation>) -> Tensor<2> {
         dense(input, self.weight.val(), self.bias.val(), activation)
     }

@@ -1,6 +1,8 @@
-//! The layers on Flex: one pass of `lenet-kernels` each, with its own backward.
+//! The layers on Flex: each is one pass of `lenet-kernels`, forward and backward, registered as an operation of
+//! burn's autodiff. What is not covered here (other backends, other float types, shapes that do not match) is
+//! composed of burn's operations in the modules of the layers.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -11,13 +13,14 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, backend_extension};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use lenet_kernels::{
-    BackwardArguments, ConvBlockKernel, CrossEntropyKernel, DenseBackwardArguments, DenseKernel,
-    KernelError, Saved, Shape,
+    ConvBackward, ConvPlan, CrossEntropy, DenseBackward, DensePlan, KernelError, Parameters, Saved,
+    Shape,
 };
 
 use crate::{Activation, Pooling};
 
-/// The block, if the tensors lie on Flex in 32-bit floats and the kernels cover it.
+/// The block, if the tensors are on Flex in 32-bit floats and their shapes match. The plan is kept in `cache`,
+/// and made for this call alone if the cache holds another.
 pub(crate) fn conv_block(
     input: &Tensor<4>,
     weight: &Tensor<4>,
@@ -25,6 +28,7 @@ pub(crate) fn conv_block(
     padding: usize,
     activation: Activation,
     pooling: Pooling,
+    cache: &OnceLock<ConvPlan>,
 ) -> Option<Tensor<4>> {
     if !is_covered(
         &input.device(),
@@ -48,22 +52,28 @@ pub(crate) fn conv_block(
         kernel_size,
         padding,
     };
-    let pooling = match pooling {
-        Pooling::Average => lenet_kernels::Pooling::Average,
-        Pooling::Max => lenet_kernels::Pooling::Max,
+    let is_same = |plan: &&ConvPlan| {
+        plan.shape() == shape && plan.activation() == activation && plan.pooling() == pooling
     };
-    let kernel = ConvBlockKernel::new(shape, kernel_activation(activation), pooling).ok()?;
+    let plan = match cache.get().filter(is_same) {
+        Some(plan) => plan.clone(),
+        None => {
+            let plan = ConvPlan::new(shape, activation, pooling).ok()?;
+            cache.get_or_init(|| plan.clone());
+            plan
+        }
+    };
     Some(Tensor::from_dispatch(
         <Dispatch as FusedBackend>::conv_block(
             input.clone().into_dispatch(),
             weight.clone().into_dispatch(),
             bias.clone().into_dispatch(),
-            kernel,
+            plan,
         ),
     ))
 }
 
-/// The layer, if the tensors lie on Flex in 32-bit floats and fit together.
+/// The layer, if the tensors are on Flex in 32-bit floats and their shapes match.
 pub(crate) fn dense(
     input: &Tensor<2>,
     weight: &Tensor<2>,
@@ -78,16 +88,16 @@ pub(crate) fn dense(
     if !covered || features != inputs || bias.dims() != [outputs] {
         return None;
     }
-    let kernel = DenseKernel::new(inputs, outputs, activation.map(kernel_activation));
+    let plan = DensePlan::new([inputs, outputs], activation);
     Some(Tensor::from_dispatch(<Dispatch as FusedBackend>::dense(
         input.clone().into_dispatch(),
         weight.clone().into_dispatch(),
         bias.clone().into_dispatch(),
-        kernel,
+        plan,
     )))
 }
 
-/// The mean cross-entropy, if the logits lie on Flex in 32-bit floats, and every one of them has a label.
+/// The mean cross-entropy, if the logits are on Flex in 32-bit floats and each row has a valid label.
 pub(crate) fn cross_entropy(logits: &Tensor<2>, labels: &Tensor<1, Int>) -> Option<Tensor<1>> {
     let [batch, classes] = logits.dims();
     if !is_flex(&logits.device()) || logits.dtype() != DType::F32 || batch == 0 {
@@ -101,9 +111,9 @@ pub(crate) fn cross_entropy(logits: &Tensor<2>, labels: &Tensor<1, Int>) -> Opti
     let labels: Vec<usize> = labels
         .ok()
         .filter(|labels: &Vec<_>| labels.len() == batch)?;
-    let kernel = CrossEntropyKernel::new(classes, labels).ok()?;
+    let loss = CrossEntropy::new(classes, labels).ok()?;
     let logits = logits.clone().into_dispatch();
-    let loss = <Dispatch as FusedBackend>::cross_entropy(logits, kernel);
+    let loss = <Dispatch as FusedBackend>::cross_entropy(logits, loss);
     Some(Tensor::from_dispatch(loss))
 }
 
@@ -117,15 +127,7 @@ pub(crate) fn is_flex(device: &Device) -> bool {
     matches!(device.as_dispatch(), DispatchDevice::Flex(_))
 }
 
-fn kernel_activation(activation: Activation) -> lenet_kernels::Activation {
-    match activation {
-        Activation::Sigmoid => lenet_kernels::Activation::Sigmoid,
-        Activation::Relu => lenet_kernels::Activation::Relu,
-        Activation::Tanh => lenet_kernels::Activation::Tanh,
-    }
-}
-
-/// Flex extended by the layers.
+/// Flex extended with the layers.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait FusedBackend: Backend {
     /// See [`conv_block`](crate::conv_block).
@@ -133,7 +135,7 @@ pub(crate) trait FusedBackend: Backend {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        kernel: ConvBlockKernel,
+        plan: ConvPlan,
     ) -> FloatTensor<Self>;
 
     /// See [`dense`](crate::dense).
@@ -141,11 +143,11 @@ pub(crate) trait FusedBackend: Backend {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        kernel: DenseKernel,
+        plan: DensePlan,
     ) -> FloatTensor<Self>;
 
     /// See [`cross_entropy`](crate::cross_entropy).
-    fn cross_entropy(logits: FloatTensor<Self>, kernel: CrossEntropyKernel) -> FloatTensor<Self>;
+    fn cross_entropy(logits: FloatTensor<Self>, loss: CrossEntropy) -> FloatTensor<Self>;
 }
 
 type FlexTensor = FloatTensor<Flex>;
@@ -155,32 +157,22 @@ impl FusedBackend for Flex {
         input: FlexTensor,
         weight: FlexTensor,
         bias: FlexTensor,
-        kernel: ConvBlockKernel,
+        plan: ConvPlan,
     ) -> FlexTensor {
-        conv_block_inference(
-            &input.to_contiguous(),
-            &weight.to_contiguous(),
-            bias,
-            &kernel,
-        )
+        conv_block_inference(&input.to_contiguous(), &weight.to_contiguous(), bias, &plan)
     }
 
     fn dense(
         input: FlexTensor,
         weight: FlexTensor,
         bias: FlexTensor,
-        kernel: DenseKernel,
+        plan: DensePlan,
     ) -> FlexTensor {
-        dense_forward(
-            &input.to_contiguous(),
-            &weight.to_contiguous(),
-            bias,
-            &kernel,
-        )
+        dense_forward(&input.to_contiguous(), &weight.to_contiguous(), bias, &plan)
     }
 
-    fn cross_entropy(logits: FlexTensor, kernel: CrossEntropyKernel) -> FlexTensor {
-        let (loss, _) = fits(kernel.forward(logits.to_contiguous().storage()));
+    fn cross_entropy(logits: FlexTensor, loss: CrossEntropy) -> FlexTensor {
+        let (loss, _) = checked(loss.forward(logits.to_contiguous().storage()));
         tensor(vec![loss], [1])
     }
 }
@@ -190,7 +182,7 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        kernel: ConvBlockKernel,
+        plan: ConvPlan,
     ) -> FloatTensor<Self> {
         let nodes = [input.node(), weight.node(), bias.node()];
         let (input, weight) = (
@@ -198,24 +190,20 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
             weight.primitive().to_contiguous(),
         );
         let bias = bias.into_primitive();
-        match ConvBlockBackward
-            .prepare::<C>(nodes)
-            .compute_bound()
-            .stateful()
-        {
+        match ConvBlockOp.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                let (output, saved) = conv_block_forward(&input, &weight, bias, &kernel);
+                let (output, saved) = conv_block_forward(&input, &weight, bias, &plan);
                 let state = ConvBlockState {
                     input,
                     weight,
                     output: output.clone(),
                     saved: Arc::new(saved),
-                    kernel,
+                    plan,
                 };
                 prepared.finish(state, output)
             }
             OpsKind::UnTracked(prepared) => {
-                prepared.finish(conv_block_inference(&input, &weight, bias, &kernel))
+                prepared.finish(conv_block_inference(&input, &weight, bias, &plan))
             }
         }
     }
@@ -224,21 +212,21 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        kernel: DenseKernel,
+        plan: DensePlan,
     ) -> FloatTensor<Self> {
         let nodes = [input.node(), weight.node(), bias.node()];
         let (input, weight) = (
             input.primitive().to_contiguous(),
             weight.primitive().to_contiguous(),
         );
-        let output = dense_forward(&input, &weight, bias.into_primitive(), &kernel);
-        match DenseBackward.prepare::<C>(nodes).compute_bound().stateful() {
+        let output = dense_forward(&input, &weight, bias.into_primitive(), &plan);
+        match DenseOp.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let state = DenseState {
                     input,
                     weight,
                     output: output.clone(),
-                    kernel,
+                    plan,
                 };
                 prepared.finish(state, output)
             }
@@ -246,12 +234,12 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
         }
     }
 
-    fn cross_entropy(logits: FloatTensor<Self>, kernel: CrossEntropyKernel) -> FloatTensor<Self> {
+    fn cross_entropy(logits: FloatTensor<Self>, loss: CrossEntropy) -> FloatTensor<Self> {
         let node = logits.node();
         let logits = logits.into_primitive().to_contiguous();
-        let (loss, gradient) = fits(kernel.forward(logits.storage()));
+        let (loss, gradient) = checked(loss.forward(logits.storage()));
         let loss = tensor(vec![loss], [1]);
-        let prepared = CrossEntropyBackward.prepare::<C>([node]);
+        let prepared = CrossEntropyOp.prepare::<C>([node]);
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let shape = logits.layout().shape().clone();
@@ -263,10 +251,10 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
 }
 
 #[derive(Debug)]
-struct CrossEntropyBackward;
+struct CrossEntropyOp;
 
-impl Backward<Flex, 1> for CrossEntropyBackward {
-    /// The gradient of the logits where that of the loss is 1.
+impl Backward<Flex, 1> for CrossEntropyOp {
+    /// The gradient of the logits if that of the loss is 1.
     type State = FlexTensor;
 
     fn backward(
@@ -276,30 +264,33 @@ impl Backward<Flex, 1> for CrossEntropyBackward {
         _checkpointer: &mut Checkpointer,
     ) {
         let loss_gradient = gradients.consume::<Flex>(&ops.node);
-        let [Some(parent)] = ops.parents else { return };
+        let loss_gradient = loss_gradient.to_contiguous();
+        let &[factor] = loss_gradient.storage::<f32>() else {
+            unreachable!("the loss is a single value");
+        };
         let values: &[f32] = ops.state.storage();
-        let factor = loss_gradient.to_contiguous().storage().first().copied();
-        let factor: f32 = factor.unwrap_or_default();
         let values = values.iter().map(|value| value * factor).collect();
         let gradient = tensor(values, ops.state.layout().shape().clone());
-        gradients.register::<Flex>(parent.id, gradient);
+        if let [Some(parent)] = ops.parents {
+            gradients.register::<Flex>(parent.id, gradient);
+        }
     }
 }
 
 #[derive(Debug)]
-struct ConvBlockBackward;
+struct ConvBlockOp;
 
-/// What the forward pass leaves for the backward pass.
+/// What the forward pass of a convolution block keeps for the backward pass.
 #[derive(Clone, Debug)]
 struct ConvBlockState {
     input: FlexTensor,
     weight: FlexTensor,
     output: FlexTensor,
     saved: Arc<Saved>,
-    kernel: ConvBlockKernel,
+    plan: ConvPlan,
 }
 
-impl Backward<Flex, 3> for ConvBlockBackward {
+impl Backward<Flex, 3> for ConvBlockOp {
     type State = ConvBlockState;
 
     fn backward(
@@ -313,11 +304,11 @@ impl Backward<Flex, 3> for ConvBlockBackward {
             weight,
             output,
             saved,
-            kernel,
+            plan,
         } = ops.state;
         let output_gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
         let [batch, ..] = input.layout().shape().dims::<4>();
-        let found = fits(kernel.backward(BackwardArguments {
+        let found = checked(plan.backward(ConvBackward {
             batch,
             input: input.storage(),
             weight: weight.storage(),
@@ -332,18 +323,18 @@ impl Backward<Flex, 3> for ConvBlockBackward {
 }
 
 #[derive(Debug)]
-struct DenseBackward;
+struct DenseOp;
 
-/// What the forward pass of a dense layer leaves for the backward pass.
+/// What the forward pass of a dense layer keeps for the backward pass.
 #[derive(Clone, Debug)]
 struct DenseState {
     input: FlexTensor,
     weight: FlexTensor,
     output: FlexTensor,
-    kernel: DenseKernel,
+    plan: DensePlan,
 }
 
-impl Backward<Flex, 3> for DenseBackward {
+impl Backward<Flex, 3> for DenseOp {
     type State = DenseState;
 
     fn backward(
@@ -356,11 +347,11 @@ impl Backward<Flex, 3> for DenseBackward {
             input,
             weight,
             output,
-            kernel,
+            plan,
         } = ops.state;
         let output_gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
         let [batch, _] = input.layout().shape().dims::<2>();
-        let found = fits(kernel.backward(DenseBackwardArguments {
+        let found = checked(plan.backward(DenseBackward {
             batch,
             input: input.storage(),
             weight: weight.storage(),
@@ -377,57 +368,56 @@ fn dense_forward(
     input: &FlexTensor,
     weight: &FlexTensor,
     bias: FlexTensor,
-    kernel: &DenseKernel,
+    plan: &DensePlan,
 ) -> FlexTensor {
     let [batch, _] = input.layout().shape().dims::<2>();
     let [_, outputs] = weight.layout().shape().dims::<2>();
     let bias = bias.to_contiguous();
-    let output = kernel.forward(batch, input.storage(), weight.storage(), bias.storage());
-    tensor(fits(output), [batch, outputs])
+    let output = plan.forward(batch, input.storage(), parameters(weight, &bias));
+    tensor(checked(output), [batch, outputs])
 }
 
 fn conv_block_forward(
     input: &FlexTensor,
     weight: &FlexTensor,
     bias: FlexTensor,
-    kernel: &ConvBlockKernel,
+    plan: &ConvPlan,
 ) -> (FlexTensor, Saved) {
     let [batch, ..] = input.layout().shape().dims::<4>();
     let bias = bias.to_contiguous();
-    let (output, saved) =
-        fits(kernel.forward(batch, input.storage(), weight.storage(), bias.storage()));
-    (maps(output, input, weight, kernel), saved)
+    let (output, saved) = checked(plan.forward(batch, input.storage(), parameters(weight, &bias)));
+    (maps(output, batch, plan), saved)
 }
 
 fn conv_block_inference(
     input: &FlexTensor,
     weight: &FlexTensor,
     bias: FlexTensor,
-    kernel: &ConvBlockKernel,
+    plan: &ConvPlan,
 ) -> FlexTensor {
     let [batch, ..] = input.layout().shape().dims::<4>();
     let bias = bias.to_contiguous();
-    let output = fits(kernel.infer(batch, input.storage(), weight.storage(), bias.storage()));
-    maps(output, input, weight, kernel)
+    let output = checked(plan.infer(batch, input.storage(), parameters(weight, &bias)));
+    maps(output, batch, plan)
 }
 
-fn maps(
-    values: Vec<f32>,
-    input: &FlexTensor,
-    weight: &FlexTensor,
-    kernel: &ConvBlockKernel,
-) -> FlexTensor {
-    let [batch, ..] = input.layout().shape().dims::<4>();
-    let [out_channels, ..] = weight.layout().shape().dims::<4>();
-    let [height, width] = kernel.output_size();
-    tensor(values, [batch, out_channels, height, width])
+fn parameters<'a>(weight: &'a FlexTensor, bias: &'a FlexTensor) -> Parameters<'a> {
+    Parameters {
+        weight: weight.storage(),
+        bias: bias.storage(),
+    }
+}
+
+fn maps(values: Vec<f32>, batch: usize, plan: &ConvPlan) -> FlexTensor {
+    let [height, width] = plan.output_size();
+    tensor(values, [batch, plan.shape().out_channels, height, width])
 }
 
 fn tensor(values: Vec<f32>, shape: impl Into<burn::tensor::Shape>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
-/// Hands the gradients of input, weight and bias to those that want them.
+/// Registers the gradients of those of input, weight and bias that require them.
 fn register(
     gradients: &mut Gradients,
     [input_node, weight_node, bias_node]: [Option<NodeId>; 3],
@@ -449,10 +439,10 @@ fn register(
     }
 }
 
-/// Tensors carry their shapes, and the kernel was made for those.
-fn fits<T>(result: Result<T, KernelError>) -> T {
+/// The result of a plan, which cannot fail: its plan was made for the shapes of these tensors.
+fn checked<T>(result: Result<T, KernelError>) -> T {
     match result {
         Ok(value) => value,
-        Err(error) => unreachable!("{error}"),
+        Err(error) => unreachable!("a plan that does not match its tensors: {error}"),
     }
 }

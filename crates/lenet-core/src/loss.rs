@@ -1,10 +1,10 @@
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
 
-/// Mean softmax cross-entropy of `logits` `[batch, classes]` for `labels` `[batch]`, as a tensor
-/// of one value, in nats.
+/// Mean softmax cross-entropy of `logits` `[batch, classes]` for `labels` `[batch]`, a tensor of one value in
+/// nats.
 ///
-/// On Flex in 32-bit floats it is one pass of `lenet-kernels`; elsewhere it is composed of burn's
+/// On Flex in 32-bit floats it is one pass of `lenet-kernels`; on other backends it is composed of burn's
 /// operations.
 ///
 /// ```
@@ -20,7 +20,7 @@ use burn::tensor::{Int, Tensor};
 ///
 /// # Panics
 ///
-/// As burn's `gather` does, if a label is not below the number of classes.
+/// If a label is not below the number of classes, with the message of burn's `gather`.
 pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     #[cfg(feature = "flex")]
     if let Some(loss) = crate::fused::cross_entropy(&logits, &labels) {

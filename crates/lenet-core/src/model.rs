@@ -111,11 +111,11 @@ impl LeNetConfig {
                     let len = fan_in * out_channels;
                     let weight = weights(self.initializer, fan_in, fan_out, len, next_stream());
                     let bias = biases(self.bias, fan_in, out_channels, next_stream());
-                    conv.push(ConvBlock {
-                        weight: Param::from_data(TensorData::new(weight, shape), device),
-                        bias: Param::from_data(TensorData::new(bias, [out_channels]), device),
+                    conv.push(ConvBlock::new(
+                        Param::from_data(TensorData::new(weight, shape), device),
+                        Param::from_data(TensorData::new(bias, [out_channels]), device),
                         padding,
-                    });
+                    ));
                 }
                 LayerKind::Dense { inputs, outputs } => {
                     let len = inputs * outputs;

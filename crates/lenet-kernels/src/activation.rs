@@ -1,22 +1,37 @@
+use std::fmt;
+
 use pulp::Simd;
 
-/// The function after a convolution or a dense layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The function applied after every convolution and every hidden dense layer.
+// Exhaustive on purpose: a new function does not compile until every layer and fallback computes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Activation {
-    /// `max(x, 0)`.
-    Relu,
-    /// `1 / (1 + exp(-x))`.
+    /// `1 / (1 + exp(-x))`, range (0, 1): the LeNet of *Dive into Deep Learning*, section 7.6.
     Sigmoid,
-    /// `tanh(x)`.
+    /// `max(x, 0)`: the modern choice.
+    Relu,
+    /// `tanh(x)`, range (-1, 1): close to the 1998 paper's scaled tanh.
     Tanh,
 }
 
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sigmoid => "sigmoid",
+            Self::Relu => "relu",
+            Self::Tanh => "tanh",
+        })
+    }
+}
+
 impl Activation {
-    /// Applies it to every value.
+    /// Applies the function to every value.
     #[inline(always)]
     pub(crate) fn apply(self, values: &mut [f32]) {
         match self {
-            // Written so that NaN stays.
+            // Not `max`, which would turn NaN into 0.
             Self::Relu => values
                 .iter_mut()
                 .for_each(|v| *v = if *v < 0.0 { 0.0 } else { *v }),
@@ -27,7 +42,7 @@ impl Activation {
         }
     }
 
-    /// Gradients before the function, from those after it and the function's values.
+    /// The gradients before the function: `scaled = gradients · f'`, where `values` are what `f` returned.
     #[inline(always)]
     pub(crate) fn scale(self, gradients: &[f32], values: &[f32], scaled: &mut [f32]) {
         let all = scaled.iter_mut().zip(gradients).zip(values);
@@ -70,12 +85,12 @@ impl Activation {
     }
 }
 
-/// `exp(x)` without a branch, to about two units in the last place, so that a loop over it becomes
-/// vectors: `exp(x) = 2^n · exp(r)` with `n` the nearest integer to `x / ln 2`, and a polynomial for
-/// `exp(r)` (Cephes' `expf`).
+/// `exp(x)` within about two units in the last place. Without branches, so that loops over it are vectorised:
+/// `exp(x) = 2^n · exp(r)`, where `n` is the integer nearest to `x / ln 2` and `exp(r)` a polynomial, as in
+/// Cephes' `expf`.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    const MAGIC: f32 = 12_582_912.0; // 1.5 · 2^23: adding it rounds to an integer.
+    const MAGIC: f32 = 12_582_912.0; // 1.5 · 2^23: adding it rounds to an integer
     let clamped = x.clamp(-87.0, 88.0);
     let shifted = clamped * std::f32::consts::LOG2_E + MAGIC;
     let n = shifted - MAGIC;
@@ -87,7 +102,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 5.000_000_3e-1;
     let p = p * r * r + r + 1.0;
-    // The integer's low bits are the mantissa's low bits of `shifted`.
+    // `n` stands in the low bits of `shifted`'s mantissa; here it becomes an exponent.
     let power = f32::from_bits(
         shifted
             .to_bits()

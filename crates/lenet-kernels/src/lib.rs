@@ -1,29 +1,45 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Map of the source
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | `conv/` | the convolution block: its plan, the two layouts of its vectors, the patches of its gradients |
+//! | `dense/` | the dense layer: panels of a matrix and the product that reads them |
+//! | `simd/` | SIMD levels, aligned memory, results that several threads write |
+//! | `activation.rs`, `cross_entropy.rs`, `error.rs` | what fits in one file |
 
 mod activation;
-mod aligned;
-mod backward;
-mod channels;
+mod conv;
 mod cross_entropy;
 mod dense;
-mod epilogue;
 mod error;
-mod forward;
-mod geometry;
-mod kernel;
-mod layout;
-mod level;
-mod patches;
-mod pooling;
-mod product;
-mod unfilled;
-mod windows;
+mod simd;
 
 pub use activation::Activation;
-pub use cross_entropy::CrossEntropyKernel;
-pub use dense::{DenseBackwardArguments, DenseKernel};
+pub use conv::{ConvBackward, ConvPlan, Pooling, Saved, Shape};
+pub use cross_entropy::CrossEntropy;
+pub use dense::{DenseBackward, DensePlan};
 pub use error::KernelError;
-pub use geometry::Shape;
-pub use kernel::{BackwardArguments, ConvBlockKernel, Gradients, Saved};
-pub use level::Level;
-pub use pooling::Pooling;
+pub use simd::SimdLevel;
+
+/// The parameters of a layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameters<'a> {
+    /// Weights: `[out_channels, in_channels, kernel_size, kernel_size]` of a convolution block,
+    /// `[inputs, outputs]` of a dense layer.
+    pub weight: &'a [f32],
+    /// Biases, one for each output channel or output.
+    pub bias: &'a [f32],
+}
+
+/// The gradients that a layer's backward pass computes, each in the shape of its values.
+#[derive(Clone, Debug, Default)]
+pub struct Gradients {
+    /// Gradient of the input; empty unless it was requested.
+    pub input: Vec<f32>,
+    /// Gradient of the weights.
+    pub weight: Vec<f32>,
+    /// Gradient of the biases.
+    pub bias: Vec<f32>,
+}

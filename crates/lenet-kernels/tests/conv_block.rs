@@ -1,11 +1,12 @@
-//! The kernels against plain loops in 64-bit floats, on every instruction set of the machine.
+//! The convolution block against plain loops in 64-bit floats, on every SIMD level of the machine.
 
 use lenet_kernels::{
-    Activation, BackwardArguments, ConvBlockKernel, Gradients, KernelError, Level, Pooling, Shape,
+    Activation, ConvBackward, ConvPlan, Gradients, KernelError, Parameters, Pooling, Shape,
+    SimdLevel,
 };
 use proptest::prelude::*;
 
-/// Everything that a forward and a backward pass take.
+/// The arguments of a forward and a backward pass.
 #[derive(Clone, Debug)]
 struct Case {
     shape: Shape,
@@ -18,14 +19,14 @@ struct Case {
     output_gradient: Vec<f32>,
 }
 
-/// Height and width after the convolution, if anything is left after the pooling.
+/// Height and width after the convolution, unless nothing is left after the pooling.
 fn convolved(shape: Shape) -> Option<[usize; 2]> {
     let size = |size: usize| (size + 2 * shape.padding + 1).checked_sub(shape.kernel_size);
     let [height, width] = [size(shape.height)?, size(shape.width)?];
     (height > 1 && width > 1).then_some([height, width])
 }
 
-/// Numbers in [-scale, scale] that a seed fixes.
+/// Numbers in [-scale, scale] that depend on a seed alone.
 fn noise(seed: u64, len: usize, scale: f32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..len)
@@ -62,15 +63,22 @@ impl Case {
         }
     }
 
-    fn run(&self, level: Level, input_gradient: bool) -> (Vec<f32>, Gradients) {
-        let kernel = ConvBlockKernel::new(self.shape, self.activation, self.pooling).unwrap();
-        let kernel = kernel.with_level(level);
-        let (output, saved) = kernel
-            .forward(self.batch, &self.input, &self.weight, &self.bias)
+    fn parameters(&self) -> Parameters<'_> {
+        Parameters {
+            weight: &self.weight,
+            bias: &self.bias,
+        }
+    }
+
+    fn run(&self, level: SimdLevel, input_gradient: bool) -> (Vec<f32>, Gradients) {
+        let plan = ConvPlan::new(self.shape, self.activation, self.pooling).unwrap();
+        let plan = plan.with_level(level);
+        let (output, saved) = plan
+            .forward(self.batch, &self.input, self.parameters())
             .unwrap();
-        let inferred = kernel.infer(self.batch, &self.input, &self.weight, &self.bias);
+        let inferred = plan.infer(self.batch, &self.input, self.parameters());
         assert!(inferred.unwrap() == output);
-        let gradients = kernel.backward(BackwardArguments {
+        let gradients = plan.backward(ConvBackward {
             batch: self.batch,
             input: &self.input,
             weight: &self.weight,
@@ -82,8 +90,8 @@ impl Case {
         (output, gradients.unwrap())
     }
 
-    /// The same by the definition: each value, and the sum of its terms' magnitudes. `None` if the
-    /// winner of a window or the sign of a value hangs on a rounding.
+    /// The definition's results: each value, and the sum of its terms' magnitudes. `None` if rounding decides
+    /// the argmax of a window or the sign of a value.
     fn reference(&self) -> Option<[Vec<(f64, f64)>; 4]> {
         let Shape {
             in_channels,
@@ -188,14 +196,14 @@ impl Case {
         Some([output, input, weight, bias])
     }
 
-    /// Whether there was something to compare.
+    /// Returns whether there was something to compare.
     fn check(&self) -> bool {
         let Some([output, input, weight, bias]) = self.reference() else {
             return false;
         };
-        for level in Level::all() {
+        for level in SimdLevel::all() {
             let (found, gradients) = self.run(level, true);
-            // The first layer's way, which may be another.
+            // The first layer may take another way.
             let (_, first_layer) = self.run(level, false);
             assert!(first_layer.input.is_empty());
             for (name, found, expected) in [
@@ -242,9 +250,9 @@ const CONV2: Shape = Shape {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Any channels, sizes, kernel, padding and batch, the empty one and single samples included.
+    /// Any channels, sizes, kernel, padding and batch, including empty batches and single samples.
     #[test]
-    #[cfg_attr(miri, ignore = "takes hours; small blocks do the same")]
+    #[cfg_attr(miri, ignore = "takes hours; small blocks cover the same code")]
     fn random_blocks_agree_with_the_definition(
         in_channels in prop_oneof![4 => 1_usize..5, 1 => 15_usize..19],
         out_channels in prop_oneof![4 => 1_usize..20, 1 => 31_usize..50],
@@ -261,7 +269,7 @@ proptest! {
         match convolved(shape) {
             Some(_) => prop_assume!(Case::new(shape, batch, activation, pooling, seed).check()),
             None => {
-                let refused = ConvBlockKernel::new(shape, activation, pooling);
+                let refused = ConvPlan::new(shape, activation, pooling);
                 let is_shape = matches!(refused, Err(KernelError::Shape { .. }));
                 prop_assert!(is_shape);
             }
@@ -269,7 +277,7 @@ proptest! {
     }
 }
 
-/// Small enough for an interpreter that checks every access (`cargo +nightly miri test`).
+/// Small enough for Miri (`cargo +nightly miri test`).
 #[test]
 fn small_blocks_agree_with_the_definition() {
     let wide = Shape {
@@ -300,7 +308,7 @@ fn small_blocks_agree_with_the_definition() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "takes hours; small blocks do the same")]
+#[cfg_attr(miri, ignore = "takes hours; small blocks cover the same code")]
 fn the_second_block_of_lenet_agrees_with_the_definition() {
     for (activation, pooling) in [
         (Activation::Relu, Pooling::Max),
@@ -310,10 +318,9 @@ fn the_second_block_of_lenet_agrees_with_the_definition() {
     }
 }
 
-/// The definition's own gradients, against differences of its values: `Σ output · gradient` at inputs,
-/// weights and biases a little to either side.
+/// The definition's own gradients against finite differences of `Σ output · gradient`.
 #[test]
-#[cfg_attr(miri, ignore = "takes hours; small blocks do the same")]
+#[cfg_attr(miri, ignore = "takes hours; small blocks cover the same code")]
 fn the_definition_agrees_with_finite_differences() {
     let shape = Shape {
         in_channels: 2,
@@ -375,9 +382,9 @@ fn the_definition_agrees_with_finite_differences() {
     }
 }
 
-/// Whatever the number of threads, every bit is the same.
+/// The results are bit-identical on any number of threads.
 #[test]
-#[cfg_attr(miri, ignore = "takes hours; small blocks do the same")]
+#[cfg_attr(miri, ignore = "takes hours; small blocks cover the same code")]
 fn the_number_of_threads_changes_nothing() {
     let first = Shape {
         in_channels: 1,
@@ -396,7 +403,7 @@ fn the_number_of_threads_changes_nothing() {
             let run = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
                 let pool = pool.build().unwrap();
-                let run = || case.run(Level::best(), input_gradient);
+                let run = || case.run(SimdLevel::best(), input_gradient);
                 let (output, gradients) = pool.install(run);
                 (output, gradients.input, gradients.weight, gradients.bias)
             };
@@ -408,7 +415,7 @@ fn the_number_of_threads_changes_nothing() {
     }
 }
 
-/// 1×1 kernels make the output the pooled input.
+/// Output and input gradient of a block whose 1×1 kernel leaves the input as it is.
 fn pool_of(values: [f32; 4]) -> (f32, Vec<f32>) {
     let shape = Shape {
         in_channels: 1,
@@ -418,9 +425,13 @@ fn pool_of(values: [f32; 4]) -> (f32, Vec<f32>) {
         kernel_size: 1,
         padding: 0,
     };
-    let kernel = ConvBlockKernel::new(shape, Activation::Relu, Pooling::Max).unwrap();
-    let (output, saved) = kernel.forward(1, &values, &[1.0], &[0.0]).unwrap();
-    let gradients = kernel.backward(BackwardArguments {
+    let plan = ConvPlan::new(shape, Activation::Relu, Pooling::Max).unwrap();
+    let parameters = Parameters {
+        weight: &[1.0],
+        bias: &[0.0],
+    };
+    let (output, saved) = plan.forward(1, &values, parameters).unwrap();
+    let gradients = plan.backward(ConvBackward {
         batch: 1,
         input: &values,
         weight: &[1.0],
@@ -432,8 +443,8 @@ fn pool_of(values: [f32; 4]) -> (f32, Vec<f32>) {
     (output[0], gradients.unwrap().input)
 }
 
-/// As in PyTorch: `max_pool2d(torch.tensor([[[[3., 5.], [5., 1.]]]]), 2)` sends its gradient to the
-/// first 5, and a NaN or an infinity is the maximum.
+/// PyTorch's rules: `max_pool2d(torch.tensor([[[[3., 5.], [5., 1.]]]]), 2)` sends its gradient to the first 5,
+/// and a NaN or an infinity is the maximum.
 #[test]
 fn ties_go_to_the_first_position_and_nan_propagates() {
     assert_eq!(
@@ -457,11 +468,10 @@ fn slices_of_the_wrong_length_are_refused() {
         kernel_size: 3,
         padding: 0,
     };
-    let kernel = ConvBlockKernel::new(shape, Activation::Relu, Pooling::Max).unwrap();
+    let plan = ConvPlan::new(shape, Activation::Relu, Pooling::Max).unwrap();
     let (input, weight, bias) = (vec![0.0; 2 * 72], vec![0.0; 54], vec![0.0; 3]);
     let refuse = |batch, input: &[f32], weight: &[f32], bias: &[f32]| {
-        kernel
-            .forward(batch, input, weight, bias)
+        plan.forward(batch, input, Parameters { weight, bias })
             .unwrap_err()
             .to_string()
     };
@@ -479,9 +489,13 @@ fn slices_of_the_wrong_length_are_refused() {
     );
     assert!(refuse(usize::MAX, &input, &weight, &bias).starts_with("input has"));
 
-    let (output, saved) = kernel.forward(2, &input, &weight, &bias).unwrap();
-    let (_, other) = kernel.forward(1, &input[..72], &weight, &bias).unwrap();
-    let arguments = BackwardArguments {
+    let parameters = Parameters {
+        weight: &weight,
+        bias: &bias,
+    };
+    let (output, saved) = plan.forward(2, &input, parameters).unwrap();
+    let (_, other) = plan.forward(1, &input[..72], parameters).unwrap();
+    let arguments = ConvBackward {
         batch: 2,
         input: &input,
         weight: &weight,
@@ -490,32 +504,29 @@ fn slices_of_the_wrong_length_are_refused() {
         output_gradient: &output,
         input_gradient: false,
     };
-    assert!(kernel.backward(arguments).unwrap().input.is_empty());
-    let short = BackwardArguments {
+    assert!(plan.backward(arguments).unwrap().input.is_empty());
+    let short = ConvBackward {
         output_gradient: &output[1..],
         ..arguments
     };
     assert!(matches!(
-        kernel.backward(short),
+        plan.backward(short),
         Err(KernelError::Length { .. })
     ));
-    let foreign = BackwardArguments {
+    let foreign = ConvBackward {
         saved: &other,
         ..arguments
     };
     assert!(matches!(
-        kernel.backward(foreign),
-        Err(KernelError::Length {
-            what: "winners",
-            ..
-        })
+        plan.backward(foreign),
+        Err(KernelError::Length { what: "argmax", .. })
     ));
 }
 
 #[test]
 fn impossible_shapes_are_refused() {
     let refuse = |shape: Shape| {
-        ConvBlockKernel::new(shape, Activation::Relu, Pooling::Max)
+        ConvPlan::new(shape, Activation::Relu, Pooling::Max)
             .map(|_| ())
             .unwrap_err()
     };

@@ -1,7 +1,6 @@
-//! The kernel of the cross-entropy against its definition in 64-bit floats, on every instruction set of the
-//! machine.
+//! The cross-entropy against its definition in 64-bit floats, on every SIMD level of the machine.
 
-use lenet_kernels::{CrossEntropyKernel, KernelError, Level};
+use lenet_kernels::{CrossEntropy, KernelError, SimdLevel};
 use proptest::prelude::*;
 
 /// The loss and the gradient of the logits.
@@ -25,9 +24,9 @@ fn defined(logits: &[f32], classes: usize, labels: &[usize]) -> (f64, Vec<f64>) 
 
 fn check(logits: &[f32], classes: usize, labels: &[usize]) {
     let (expected_loss, expected) = defined(logits, classes, labels);
-    for level in Level::all() {
-        let kernel = CrossEntropyKernel::new(classes, labels.to_vec()).unwrap();
-        let (loss, gradient) = kernel.with_level(level).forward(logits).unwrap();
+    for level in SimdLevel::all() {
+        let cross_entropy = CrossEntropy::new(classes, labels.to_vec()).unwrap();
+        let (loss, gradient) = cross_entropy.with_level(level).forward(logits).unwrap();
         let difference = (f64::from(loss) - expected_loss).abs();
         assert!(
             difference <= 1e-6 * expected_loss.max(1.0),
@@ -46,7 +45,7 @@ fn check(logits: &[f32], classes: usize, labels: &[usize]) {
 
 proptest! {
     #[test]
-    #[cfg_attr(miri, ignore = "takes long; a small batch does the same")]
+    #[cfg_attr(miri, ignore = "takes long; a small batch covers the same code")]
     fn random_logits_agree_with_the_definition(
         (classes, labels, logits) in (1_usize..40, 1_usize..40).prop_flat_map(|(classes, batch)| (
             Just(classes),
@@ -66,12 +65,12 @@ fn a_small_batch_agrees_with_the_definition() {
 }
 
 #[test]
-fn what_is_no_number_stays_visible() {
+fn nan_stays_visible() {
     for value in [f32::NAN, f32::INFINITY] {
-        for level in Level::all() {
-            let kernel = CrossEntropyKernel::new(3, vec![0, 1]).unwrap();
+        for level in SimdLevel::all() {
+            let cross_entropy = CrossEntropy::new(3, vec![0, 1]).unwrap();
             let logits = [0.0, value, 0.0, 1.0, 2.0, 3.0];
-            let (loss, gradient) = kernel.with_level(level).forward(&logits).unwrap();
+            let (loss, gradient) = cross_entropy.with_level(level).forward(&logits).unwrap();
             assert!(loss.is_nan() && gradient[..3].iter().any(|value| value.is_nan()));
             assert!(gradient[3..].iter().all(|value| value.is_finite()));
         }
@@ -80,19 +79,19 @@ fn what_is_no_number_stays_visible() {
 
 #[test]
 fn without_samples_there_is_no_mean() {
-    let kernel = CrossEntropyKernel::new(10, Vec::new()).unwrap();
-    let (loss, gradient) = kernel.forward(&[]).unwrap();
+    let cross_entropy = CrossEntropy::new(10, Vec::new()).unwrap();
+    let (loss, gradient) = cross_entropy.forward(&[]).unwrap();
     assert!(loss.is_nan() && gradient.is_empty());
 }
 
 #[test]
 fn bad_arguments_are_refused() {
-    let error = CrossEntropyKernel::new(10, vec![9, 10]).unwrap_err();
+    let error = CrossEntropy::new(10, vec![9, 10]).unwrap_err();
     let (label, classes) = (10, 10);
     assert_eq!(error, KernelError::Label { label, classes });
-    let kernel = CrossEntropyKernel::new(10, vec![9, 3]).unwrap();
+    let cross_entropy = CrossEntropy::new(10, vec![9, 3]).unwrap();
     for len in [0, 10, 19, 21] {
-        let result = kernel.forward(&vec![0.0; len]);
+        let result = cross_entropy.forward(&vec![0.0; len]);
         assert!(matches!(result, Err(KernelError::Length { .. })), "{len}");
     }
 }

@@ -1,6 +1,6 @@
-//! The dense kernel against plain loops in 64-bit floats, on every instruction set of the machine.
+//! The dense layer against plain loops in 64-bit floats, on every SIMD level of the machine.
 
-use lenet_kernels::{Activation, DenseBackwardArguments, DenseKernel, KernelError, Level};
+use lenet_kernels::{Activation, DenseBackward, DensePlan, KernelError, Parameters, SimdLevel};
 use proptest::prelude::*;
 
 fn noise(phase: f32, len: usize) -> Vec<f32> {
@@ -11,7 +11,7 @@ fn noise(phase: f32, len: usize) -> Vec<f32> {
 
 fn close(name: &str, found: &[f32], expected: &[f64]) {
     assert_eq!(found.len(), expected.len(), "{name}");
-    // Sums of small slopes, 1 - tanh², carry the rounding of outputs near 1.
+    // Small slopes, 1 - tanh², carry the rounding errors of outputs near 1.
     let largest = expected
         .iter()
         .fold(1.0_f64, |most, value| most.max(value.abs()));
@@ -36,7 +36,7 @@ fn check(batch: usize, inputs: usize, outputs: usize, activation: Option<Activat
             let products = (0..inputs)
                 .map(|i| f64::from(input[n * inputs + i]) * f64::from(weight[i * outputs + o]));
             let sum = products.sum::<f64>() + f64::from(bias[o]);
-            // The sign of so small a value hangs on a rounding.
+            // Rounding decides the sign of so small a value.
             if activation == Some(Activation::Relu) && sum.abs() < 1e-5 {
                 return;
             }
@@ -58,10 +58,14 @@ fn check(batch: usize, inputs: usize, outputs: usize, activation: Option<Activat
             }
         }
     }
-    for level in Level::all() {
-        let kernel = DenseKernel::new(inputs, outputs, activation).with_level(level);
-        let output = kernel.forward(batch, &input, &weight, &bias).unwrap();
-        let arguments = DenseBackwardArguments {
+    let parameters = Parameters {
+        weight: &weight,
+        bias: &bias,
+    };
+    for level in SimdLevel::all() {
+        let plan = DensePlan::new([inputs, outputs], activation).with_level(level);
+        let output = plan.forward(batch, &input, parameters).unwrap();
+        let arguments = DenseBackward {
             batch,
             input: &input,
             weight: &weight,
@@ -69,16 +73,16 @@ fn check(batch: usize, inputs: usize, outputs: usize, activation: Option<Activat
             output_gradient: &gradient,
             input_gradient: true,
         };
-        let gradients = kernel.backward(arguments).unwrap();
+        let gradients = plan.backward(arguments).unwrap();
         close("output", &output, &expected);
         close("input gradient", &gradients.input, &input_gradient);
         close("weight gradient", &gradients.weight, &weight_gradient);
         close("bias gradient", &gradients.bias, &bias_gradient);
-        let without = DenseBackwardArguments {
+        let without = DenseBackward {
             input_gradient: false,
             ..arguments
         };
-        assert!(kernel.backward(without).unwrap().input.is_empty());
+        assert!(plan.backward(without).unwrap().input.is_empty());
     }
 }
 
@@ -86,7 +90,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    #[cfg_attr(miri, ignore = "takes hours; a small layer does the same")]
+    #[cfg_attr(miri, ignore = "takes hours; small layers cover the same code")]
     fn random_layers_agree_with_the_definition(
         batch in 0_usize..40,
         inputs in 1_usize..70,
@@ -99,7 +103,7 @@ proptest! {
     }
 }
 
-/// Small enough for an interpreter that checks every access (`cargo +nightly miri test`).
+/// Small enough for Miri (`cargo +nightly miri test`).
 #[test]
 fn small_layers_agree_with_the_definition() {
     check(3, 7, 5, Some(Activation::Sigmoid));
@@ -108,7 +112,7 @@ fn small_layers_agree_with_the_definition() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "takes hours; a small layer does the same")]
+#[cfg_attr(miri, ignore = "takes hours; small layers cover the same code")]
 fn the_layers_of_lenet_agree_with_the_definition() {
     check(128, 400, 120, Some(Activation::Sigmoid));
     check(1, 120, 84, Some(Activation::Relu));
@@ -116,23 +120,27 @@ fn the_layers_of_lenet_agree_with_the_definition() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "takes hours; a small layer does the same")]
+#[cfg_attr(miri, ignore = "takes hours; small layers cover the same code")]
 fn the_number_of_threads_changes_nothing() {
-    // Large enough that every product is worth several threads.
-    let kernel = DenseKernel::new(400, 120, Some(Activation::Tanh));
+    // Large enough for every product to use several threads.
+    let plan = DensePlan::new([400, 120], Some(Activation::Tanh));
     let (input, weight, bias) = (
         noise(0.0, 128 * 400),
         noise(1.0, 400 * 120),
         noise(2.0, 120),
     );
+    let parameters = Parameters {
+        weight: &weight,
+        bias: &bias,
+    };
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .unwrap();
         pool.install(|| {
-            let output = kernel.forward(128, &input, &weight, &bias).unwrap();
-            let gradients = kernel.backward(DenseBackwardArguments {
+            let output = plan.forward(128, &input, parameters).unwrap();
+            let gradients = plan.backward(DenseBackward {
                 batch: 128,
                 input: &input,
                 weight: &weight,
@@ -150,14 +158,14 @@ fn the_number_of_threads_changes_nothing() {
 
 #[test]
 fn slices_of_the_wrong_length_are_refused() {
-    let kernel = DenseKernel::new(3, 2, None);
+    let plan = DensePlan::new([3, 2], None);
     let refuse = |batch, input: usize, weight: usize, bias: usize| {
-        let result = kernel.forward(
-            batch,
-            &vec![0.0; input],
-            &vec![0.0; weight],
-            &vec![0.0; bias],
-        );
+        let (weight, bias) = (vec![0.0; weight], vec![0.0; bias]);
+        let parameters = Parameters {
+            weight: &weight,
+            bias: &bias,
+        };
+        let result = plan.forward(batch, &vec![0.0; input], parameters);
         matches!(result, Err(KernelError::Length { .. }))
     };
     assert!(!refuse(4, 12, 6, 2));

@@ -1,3 +1,8 @@
+#![allow(
+    clippy::indexing_slicing,
+    reason = "predictions are of classes of the network, and each of them has a name"
+)]
+
 //! `lenet predict`: classifies pictures with a pretrained network or with the user's own weights.
 
 use std::fs;

@@ -110,10 +110,10 @@ fn model_card(session: &Session, network: Network, best: &Best) -> String {
         .warning()
         .map_or(String::new(), |warning| format!("> {warning}\n\n"));
     format!(
-        "# {kind} LeNet, {name}\n\n\
+        "# {kind} LeNet, trained on {name}\n\n\
          {warning}\
          The network of *Dive into Deep Learning*, section 7.6, with {description}. It takes 28×28 grey images \
-         with values from 0 (black) to 1 and returns ten logits.\n\n\
+         with values from 0 (black) to 1 (white) and outputs ten logits.\n\n\
          | | |\n|---|---|\n\
          | test accuracy | {accuracy:.4} on {images} images, evaluated once |\n\
          | test loss | {loss:.4} (mean cross-entropy) |\n\
@@ -124,13 +124,14 @@ fn model_card(session: &Session, network: Network, best: &Best) -> String {
          | seed | {seed} |\n\
          | command | `{command}` |\n\
          | trained with | lenet {version}, {machine} |\n\n\
-         The recipe is the best of these on {validation} held-out training images. With it, the network was \
-         trained again on all of them.\n\n\
+         The recipe is the best of these on {validation} training images held out for validation. The network was \
+         then trained again on all training images.\n\n\
          {candidates}\n\n\
-         Test images by class (rows: true class, columns: prediction):\n\n\
+         Confusion matrix of the test images, with a row for each true class and a column for each predicted \
+         class:\n\n\
          ```text\n{confusion}\n```\n\n\
-         The network knows only images of this kind: 28×28 pixels, bright on black, centred. It assigns one of \
-         its ten classes to anything else, too, often with high confidence.\n",
+         The network only knows images of this kind: 28×28 pixels, light on black, centred. It assigns one of the \
+         ten classes to any other image as well, often with high confidence.\n",
         name = train.name(),
         accuracy = evaluation.accuracy,
         images = test.len(),

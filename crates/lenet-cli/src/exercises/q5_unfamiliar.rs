@@ -1,3 +1,8 @@
+#![allow(
+    clippy::indexing_slicing,
+    reason = "labels and predictions are classes, each of them with a name, and there are test images"
+)]
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;

@@ -1,89 +1,107 @@
+//! The dense layer with its activation. `product.rs` holds the matrix product; here is what multiplies what:
+//!
+//! ```text
+//! output          = activation(input · weight + bias)
+//! gradient        = output gradient · activation'(output)
+//! weight gradient = inputᵀ · gradient
+//! input gradient  = gradient · weightᵀ
+//! ```
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "lengths are checked at the entrance, so an index out of bounds is a bug that must panic"
+)]
+
+mod product;
+
 use std::borrow::Cow;
 
 use pulp::WithSimd;
 use rayon::prelude::*;
 
-use crate::kernel::{Gradients, length};
-use crate::product::{Left, Panels, Product};
-use crate::unfilled::{Part, Unfilled};
-use crate::{Activation, KernelError, Level};
+use self::product::{Left, Panels, Product};
+use crate::error::check_len;
+use crate::simd::{Part, Unfilled};
+use crate::{Activation, Gradients, KernelError, Parameters, SimdLevel};
 
-/// Rows of a product to a task.
+/// Rows of a product in a task.
 const ROWS: usize = 32;
 
-/// Multiplications from which on waking other threads pays.
+/// Multiplications from which on it pays to wake other threads.
 const LARGE: usize = 1 << 19;
 
-/// The kernel of a dense layer with its activation: `output = activation(input · weight + bias)`.
+/// A dense layer with its activation, if it has one: `output = activation(input · weight + bias)`.
 ///
 /// ```
-/// use lenet_kernels::{Activation, DenseKernel};
+/// use lenet_kernels::{Activation, DensePlan, Parameters};
 ///
-/// let kernel = DenseKernel::new(2, 3, Some(Activation::Relu));
-/// let weight = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; // [inputs, outputs]
-/// let output = kernel.forward(1, &[1.0, -1.0], &weight, &[0.0, 0.0, 4.0])?;
+/// let plan = DensePlan::new([2, 3], Some(Activation::Relu));
+/// let parameters = Parameters {
+///     weight: &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], // [inputs, outputs]
+///     bias: &[0.0, 0.0, 4.0],
+/// };
+/// let output = plan.forward(1, &[1.0, -1.0], parameters)?;
 /// assert_eq!(output, [0.0, 0.0, 1.0]);
 /// # Ok::<(), lenet_kernels::KernelError>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct DenseKernel {
+#[derive(Clone, Copy, Debug)]
+pub struct DensePlan {
     inputs: usize,
     outputs: usize,
     activation: Option<Activation>,
-    level: Level,
+    level: SimdLevel,
 }
 
-/// What a backward pass of a [`DenseKernel`] needs.
+/// The arguments of [`DensePlan::backward`].
 #[derive(Clone, Copy, Debug)]
-pub struct DenseBackwardArguments<'a> {
+pub struct DenseBackward<'a> {
     /// Number of samples.
     pub batch: usize,
-    /// As given to the forward pass.
+    /// The input of the forward pass, `[batch, inputs]`.
     pub input: &'a [f32],
-    /// As given to the forward pass.
+    /// The weights of the forward pass, `[inputs, outputs]`.
     pub weight: &'a [f32],
-    /// What the forward pass gave.
+    /// The output of the forward pass, `[batch, outputs]`.
     pub output: &'a [f32],
-    /// Gradient of the output.
+    /// Gradient of the output, `[batch, outputs]`.
     pub output_gradient: &'a [f32],
-    /// Whether the gradient of the input is wanted.
+    /// Whether to compute the gradient of the input.
     pub input_gradient: bool,
 }
 
-impl DenseKernel {
-    /// A kernel for these numbers of values to a sample.
-    pub fn new(inputs: usize, outputs: usize, activation: Option<Activation>) -> Self {
+impl DensePlan {
+    /// A plan for a weight matrix `[inputs, outputs]`.
+    pub fn new([inputs, outputs]: [usize; 2], activation: Option<Activation>) -> Self {
         Self {
             inputs,
             outputs,
             activation,
-            level: Level::best(),
+            level: SimdLevel::best(),
         }
     }
 
-    /// Uses this instruction set in place of the best one.
+    /// Uses this SIMD level instead of the fastest one.
     #[must_use]
-    pub fn with_level(mut self, level: Level) -> Self {
+    pub fn with_level(mut self, level: SimdLevel) -> Self {
         self.level = level;
         self
     }
 
-    /// Computes `[batch, outputs]` from `input` `[batch, inputs]`, `weight` `[inputs, outputs]` and
-    /// `bias` `[outputs]`.
+    /// Computes `[batch, outputs]` from `input` `[batch, inputs]`.
     ///
     /// # Errors
     ///
-    /// [`KernelError::Length`] if a slice has another length; [`KernelError::Batch`] if the output would be
-    /// too large.
+    /// [`KernelError::Length`] if a slice has another length than the shapes require; [`KernelError::Batch`]
+    /// if the output exceeds the address space.
     pub fn forward(
         &self,
         batch: usize,
         input: &[f32],
-        weight: &[f32],
-        bias: &[f32],
+        parameters: Parameters<'_>,
     ) -> Result<Vec<f32>, KernelError> {
+        let Parameters { weight, bias } = parameters;
         self.check(batch, input, weight)?;
-        length("bias", Some(self.outputs), bias)?;
+        check_len("bias", Some(self.outputs), bias)?;
         let right = Panels::new(weight, self.outputs);
         Ok(self.product(batch, Left::Rows(input), &right, Some(bias)))
     }
@@ -92,12 +110,9 @@ impl DenseKernel {
     ///
     /// # Errors
     ///
-    /// [`KernelError::Length`] if a slice has another length.
-    pub fn backward(
-        &self,
-        arguments: DenseBackwardArguments<'_>,
-    ) -> Result<Gradients, KernelError> {
-        let DenseBackwardArguments {
+    /// [`KernelError::Length`] if a slice has another length than the shapes require.
+    pub fn backward(&self, arguments: DenseBackward<'_>) -> Result<Gradients, KernelError> {
+        let DenseBackward {
             batch,
             input,
             weight,
@@ -106,10 +121,10 @@ impl DenseKernel {
             input_gradient,
         } = arguments;
         self.check(batch, input, weight)?;
-        length("output", batch.checked_mul(self.outputs), output)?;
-        length("output gradient", Some(output.len()), output_gradient)?;
+        check_len("output", batch.checked_mul(self.outputs), output)?;
+        check_len("output gradient", Some(output.len()), output_gradient)?;
 
-        // From here on the gradient before the activation.
+        // The gradient before the activation.
         let gradient = match self.activation {
             None => Cow::Borrowed(output_gradient),
             Some(activation) => {
@@ -126,24 +141,25 @@ impl DenseKernel {
         let weight_gradient = || {
             let mut bias = vec![0.0; self.outputs];
             for row in gradient.chunks_exact(self.outputs.max(1)) {
-                bias.iter_mut()
-                    .zip(row)
-                    .for_each(|(total, &gradient)| *total += gradient);
+                let pairs = bias.iter_mut().zip(row);
+                pairs.for_each(|(total, &gradient)| *total += gradient);
             }
             let right = Panels::new(&gradient, self.outputs);
             let left = Left::Transposed(input, self.inputs);
             (self.product(self.inputs, left, &right, None), bias)
         };
-        let input_gradient = || match input_gradient {
-            true => {
+        let input_gradient = || {
+            if input_gradient {
                 let right = Panels::transposed(weight, self.inputs, self.outputs);
                 self.product(batch, Left::Rows(&gradient), &right, None)
+            } else {
+                Vec::new()
             }
-            false => Vec::new(),
         };
-        let ((weight, bias), input) = match self.is_large(batch) {
-            true => rayon::join(weight_gradient, input_gradient),
-            false => (weight_gradient(), input_gradient()),
+        let ((weight, bias), input) = if self.is_large(batch) {
+            rayon::join(weight_gradient, input_gradient)
+        } else {
+            (weight_gradient(), input_gradient())
         };
         Ok(Gradients {
             input,
@@ -152,23 +168,21 @@ impl DenseKernel {
         })
     }
 
-    /// Whether the work is enough for several threads.
+    /// Whether there is enough work for several threads.
     fn is_large(&self, batch: usize) -> bool {
         let multiplications = batch.saturating_mul(self.inputs);
         multiplications.saturating_mul(self.outputs) >= LARGE
     }
 
     fn check(&self, batch: usize, input: &[f32], weight: &[f32]) -> Result<(), KernelError> {
-        length("input", batch.checked_mul(self.inputs), input)?;
-        length("weight", self.inputs.checked_mul(self.outputs), weight)?;
-        match batch.checked_mul(self.outputs) {
-            Some(_) => Ok(()),
-            None => Err(KernelError::Batch { batch }),
-        }
+        check_len("input", batch.checked_mul(self.inputs), input)?;
+        check_len("weight", self.inputs.checked_mul(self.outputs), weight)?;
+        let output = batch.checked_mul(self.outputs);
+        output.map(|_| ()).ok_or(KernelError::Batch { batch })
     }
 
-    /// `rows` rows of a product; each is computed by one task, so the order of its sums is fixed. With a
-    /// bias it is the output of the layer, which has an activation too.
+    /// A product of `rows` rows. One task computes a row, so the order of its sums is fixed. With a bias it is
+    /// the output of the layer, which the activation follows.
     fn product(
         &self,
         rows: usize,
@@ -199,7 +213,7 @@ impl DenseKernel {
     }
 }
 
-/// Gradients before an activation.
+/// [`Activation::scale`], compiled for the SIMD level.
 struct Scale<'a> {
     activation: Activation,
     gradients: &'a [f32],

@@ -6,17 +6,17 @@ use pulp::Arch;
 use pulp::x86::{V3, V4};
 use pulp::{Simd, WithSimd};
 
-/// An instruction set that the kernels can use.
+/// A SIMD level: an instruction set that the kernels are compiled for.
 ///
 /// ```
-/// use lenet_kernels::Level;
+/// use lenet_kernels::SimdLevel;
 ///
-/// for level in Level::all() {
+/// for level in SimdLevel::all() {
 ///     println!("{level}");
 /// }
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Level(Kind);
+pub struct SimdLevel(Kind);
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -29,12 +29,12 @@ enum Kind {
     V4(V4),
 }
 
-impl Level {
-    /// The best that this machine has.
+impl SimdLevel {
+    /// The fastest level of this machine.
     pub fn best() -> Self {
         #[cfg(not(target_arch = "x86_64"))]
         return Self(Kind::Best(Arch::new()));
-        // Not through `Arch`, whose dispatch would compile every kernel a second time without vectors.
+        // Not `Arch`: its dispatch would compile every kernel once more without vectors.
         #[cfg(target_arch = "x86_64")]
         V4::try_new()
             .map(Kind::V4)
@@ -42,7 +42,7 @@ impl Level {
             .map_or(Self(Kind::Scalar), Self)
     }
 
-    /// Every one that this machine has, slowest first.
+    /// All levels of this machine, slowest first.
     pub fn all() -> Vec<Self> {
         let mut all = vec![Self(Kind::Scalar)];
         #[cfg(target_arch = "x86_64")]
@@ -73,27 +73,28 @@ impl Level {
     }
 }
 
-/// What an instruction set offers.
-#[derive(Clone, Copy, Debug)]
+/// The vector registers of a SIMD level.
+#[derive(Clone, Copy)]
 pub(crate) struct Vectors {
-    /// Floats to a vector.
+    /// Floats in a vector.
     pub(crate) lanes: usize,
-    /// Vectors that it holds in registers.
+    /// Number of vector registers.
     pub(crate) registers: usize,
 }
 
-/// Whether there are registers for large tiles; a condition known when a kernel is compiled.
+/// Whether there are enough registers for large tiles, known at compile time.
 pub(crate) const fn has_many_registers<S: Simd>() -> bool {
     S::REGISTER_COUNT >= 32
 }
 
-/// Calls a method for the shape of a tile, given as two constants: one of those that an instruction set with
-/// many registers asks for, or with few. No others are compiled.
+/// Calls a method that takes the shape of a tile as two constants. It is compiled for the shapes listed as
+/// `many` if the level has many registers, for those listed as `few` if not, and for no others.
 macro_rules! for_tile {
     ($call:tt, $shape:expr, many: $many:tt, few: $few:tt) => {
-        match const { $crate::level::has_many_registers::<S>() } {
-            true => for_tile!($call, $shape, $many),
-            false => for_tile!($call, $shape, $few),
+        if const { $crate::simd::has_many_registers::<S>() } {
+            for_tile!($call, $shape, $many)
+        } else {
+            for_tile!($call, $shape, $few)
         }
     };
     (($self:ident.$method:ident $arguments:tt), $shape:expr, [$(($a:literal $b:literal))*]) => {
@@ -119,7 +120,7 @@ impl WithSimd for Measure {
     }
 }
 
-impl fmt::Display for Level {
+impl fmt::Display for SimdLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             #[cfg(not(target_arch = "x86_64"))]

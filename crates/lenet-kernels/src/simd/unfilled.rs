@@ -1,20 +1,20 @@
-//! Results that several threads write, each its own part of the memory as it comes from the allocator.
+//! Results that several threads write in place, each its own part of freshly allocated memory.
 //!
-//! To set all of it to zero first, as `vec!` does, takes one thread about as long as the work of many.
+//! Zeroing up front, as `vec!` does, costs one thread about as much as the parallel work itself.
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A vector that is filled part by part.
 pub(crate) struct Unfilled<T> {
-    /// Empty, with room for `len` values.
+    /// Empty, with a capacity of at least `len`.
     values: Vec<T>,
     len: usize,
-    /// Values of the parts that have been filled.
+    /// Number of values in the parts filled so far.
     filled: AtomicUsize,
 }
 
-/// A part that no thread has touched yet.
+/// A part that has not been written yet.
 pub(crate) struct Part<'a, T> {
     room: &'a mut [MaybeUninit<T>],
     filled: &'a AtomicUsize,
@@ -29,22 +29,14 @@ impl<T: Copy + Default> Unfilled<T> {
         }
     }
 
-    /// All parts, of `part_len` values each but for the last; if that is 0, `count` empty ones.
+    /// All parts, of `part_len` values each except for the last; if `part_len` is 0, `count` empty ones.
     pub(crate) fn parts(&mut self, part_len: usize, count: usize) -> Vec<Part<'_, T>> {
-        let Self {
-            values,
-            len,
-            filled,
-        } = self;
-        // Parts of an earlier call count no more: each value counts once.
-        *filled.get_mut() = 0;
-        let filled = &*filled;
-        let room = values.spare_capacity_mut().get_mut(..*len);
-        let mut parts: Vec<_> = room
-            .unwrap_or_default()
-            .chunks_mut(part_len.max(1))
-            .map(|room| Part { room, filled })
-            .collect();
+        // Parts of an earlier call no longer count: each value counts once.
+        *self.filled.get_mut() = 0;
+        let filled = &self.filled;
+        let room = &mut self.values.spare_capacity_mut()[..self.len];
+        let rooms = room.chunks_mut(part_len.max(1));
+        let mut parts: Vec<_> = rooms.map(|room| Part { room, filled }).collect();
         parts.resize_with(count, || Part {
             room: &mut [],
             filled,
@@ -52,21 +44,22 @@ impl<T: Copy + Default> Unfilled<T> {
         parts
     }
 
-    /// The vector; parts that were left out are zero.
+    /// The vector.
+    ///
+    /// # Panics
+    ///
+    /// If a part was left out.
     #[expect(
         unsafe_code,
         reason = "the only way to hand over what parts were written in place"
     )]
     pub(crate) fn finish(mut self) -> Vec<T> {
-        if *self.filled.get_mut() == self.len {
-            // SAFETY: There is room for `len` values, since `parts` could cut parts from that many, or
-            // `len` is 0. The parts of its last call and what `cut` makes of them lie side by side, and
-            // `zeroed` and `copy_from` consume each, so that every value counts at most once, after it was
-            // written: all `len` of them were.
-            unsafe { self.values.set_len(self.len) };
-        } else {
-            self.values.resize(self.len, T::default());
-        }
+        let filled = *self.filled.get_mut();
+        assert_eq!(filled, self.len, "values filled, of all");
+        // SAFETY: There is room for `len` values, since `parts` cut parts from that many, or `len` is 0. The
+        // parts of its last call, and what `cut` makes of them, are disjoint, and `zeroed` and `copy_from`
+        // consume each, so every value counts at most once, after it was written: all `len` of them were.
+        unsafe { self.values.set_len(self.len) };
         self.values
     }
 }
@@ -76,10 +69,13 @@ impl<'a, T: Copy + Default> Part<'a, T> {
         self.room.is_empty()
     }
 
-    /// Cuts the first `len` values off, or all that are left: what is written bit by bit stays in a cache.
+    /// Cuts off the first `len` values: what is written in small steps stays in a cache.
+    ///
+    /// # Panics
+    ///
+    /// If fewer are left.
     pub(crate) fn cut(&mut self, len: usize) -> Self {
-        let room = std::mem::take(&mut self.room);
-        let (room, rest) = room.split_at_mut(len.min(room.len()));
+        let (room, rest) = std::mem::take(&mut self.room).split_at_mut(len);
         self.room = rest;
         Self {
             room,
@@ -87,12 +83,14 @@ impl<'a, T: Copy + Default> Part<'a, T> {
         }
     }
 
-    /// Fills the part with these values, if they are as many.
+    /// Fills the part with these values.
+    ///
+    /// # Panics
+    ///
+    /// If it has another length.
     pub(crate) fn copy_from(self, values: &[T]) {
-        if self.room.len() == values.len() {
-            self.room.write_copy_of_slice(values);
-            self.filled.fetch_add(values.len(), Ordering::Relaxed);
-        }
+        self.room.write_copy_of_slice(values);
+        self.filled.fetch_add(values.len(), Ordering::Relaxed);
     }
 
     /// The part, full of zeros.
@@ -121,29 +119,36 @@ mod tests {
     }
 
     #[test]
-    fn a_part_left_out_is_zero_and_counts_no_part_twice() {
+    #[should_panic(expected = "values filled")]
+    fn a_part_left_out_panics_and_no_part_counts_twice() {
         let mut unfilled = Unfilled::new(4);
         for _ in 0..2 {
             let first = unfilled.parts(2, 2).into_iter().next();
             first.into_iter().for_each(|part| part.zeroed().fill(7));
         }
-        assert_eq!(unfilled.finish(), [0, 0, 0, 0]);
+        unfilled.finish();
+    }
+
+    /// Two parts of three values: the first `lengths[0]` copied from two values, then `lengths[1]` set.
+    fn fill(lengths: [usize; 2]) -> Vec<u8> {
+        let mut unfilled = Unfilled::new(6);
+        for mut part in unfilled.parts(3, 2) {
+            part.cut(lengths[0]).copy_from(&[5, 6]);
+            part.cut(lengths[1]).zeroed().fill(7);
+        }
+        unfilled.finish()
     }
 
     #[test]
-    fn a_part_is_filled_bit_by_bit() {
-        let fill = |lengths: [usize; 2]| {
-            let mut unfilled = Unfilled::new(6);
-            for mut part in unfilled.parts(3, 2) {
-                part.cut(lengths[0]).copy_from(&[5, 6]);
-                part.cut(lengths[1]).zeroed().fill(7);
-            }
-            unfilled.finish()
-        };
-        assert_eq!(fill([2, 9]), [5, 6, 7, 5, 6, 7]);
-        // What was not filled, or with another number of values, leaves nothing but zeros.
-        assert_eq!(fill([2, 0]), [0; 6]);
-        assert_eq!(fill([1, 2]), [0; 6]);
+    fn a_part_is_filled_in_steps() {
+        assert_eq!(fill([2, 1]), [5, 6, 7, 5, 6, 7]);
+    }
+
+    #[test]
+    fn a_part_filled_incompletely_panics() {
+        for lengths in [[2, 0], [1, 2], [2, 2]] {
+            assert!(std::panic::catch_unwind(|| fill(lengths)).is_err());
+        }
     }
 
     #[test]

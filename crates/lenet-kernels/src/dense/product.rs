@@ -1,15 +1,47 @@
-//! Matrix products for the dense layers.
+//! The matrix product of the dense layer, `output = activation(left · right + bias)`.
+//!
+//! # What lies where
+//!
+//! The right matrix is read in panels of [`PANEL`] columns, each from top to bottom:
+//!
+//! ```text
+//!  right:   panel 0      panel 1      panel 2           packed: one panel after the other, the last
+//!  row 0  | 0 1 … 31 | | 32 … 63 | | 64 … 83 0 0 |      filled up with zeros, rows 32 values apart
+//!  row 1  | …        | | …       | | …           |      in place: rows `columns` apart; the last panel
+//!    ⋮                                                  begins early enough to end with the matrix
+//! ```
+//!
+//! Copying a matrix takes longer than reading rows that straddle cache lines, so it is packed only if it has
+//! fewer columns than a panel, or must be transposed. The left matrix is never copied, even transposed: a step
+//! of the loop reads one value of each of `R` rows, which then lie next to each other.
+//!
+//! # Loops
+//!
+//! ```text
+//! for tile of R rows                        // 8 with AVX-512, 2 with AVX2 and NEON
+//!   for panel                               // V vectors: 2, 4 or 8
+//!     sums[R][V] = bias or 0                // at most 16 registers
+//!     for k in 0..rows of right
+//!       values[V] = load(panel row k)
+//!       for row of the tile
+//!         sums[row][0..V] += values[0..V] · splat(left[row][k])
+//!     store sums
+//! ```
+//!
+//! It is fast because each value loaded is used `R` or `V` times and the sums never leave the registers. A panel,
+//! 128 bytes a row, stays in the cache from one tile of rows to the next. Rows are added up from `k = 0` on
+//! whatever the tile, so a result depends neither on the number of threads nor on the rows around it.
 
 use pulp::{Simd, WithSimd};
 
 use crate::Activation;
-use crate::aligned::Aligned;
+use crate::simd::{Aligned, chunk, chunk_mut};
 
-/// Columns of a panel: a few vectors of any instruction set, so that a tile's sums fill the registers.
+/// Columns of a panel: a few vectors of any SIMD level, so that the sums of a tile fill the registers.
 const PANEL: usize = 32;
 
 /// A matrix cut into panels of [`PANEL`] columns.
-pub(crate) struct Panels<'a> {
+pub(super) struct Panels<'a> {
     values: Values<'a>,
     /// Values from one row of a panel to the next.
     stride: usize,
@@ -20,18 +52,17 @@ pub(crate) struct Panels<'a> {
 enum Values<'a> {
     /// Panel after panel, each row by row; the last is filled up with zeros.
     Packed(Aligned),
-    /// The matrix row by row, which has enough columns for a panel.
-    AsTheyLie(&'a [f32]),
+    /// The matrix itself, row by row, with at least as many columns as a panel.
+    InPlace(&'a [f32]),
 }
 
 impl<'a> Panels<'a> {
-    /// A matrix that lies row by row. Copying it would take longer than reading rows that straddle lines of
-    /// the cache, so only one that is too narrow is.
-    pub(crate) fn new(matrix: &'a [f32], columns: usize) -> Self {
+    /// A matrix that lies row by row.
+    pub(super) fn new(matrix: &'a [f32], columns: usize) -> Self {
         let rows = matrix.len() / columns.max(1);
         if columns >= PANEL {
             return Self {
-                values: Values::AsTheyLie(matrix),
+                values: Values::InPlace(matrix),
                 stride: columns,
                 rows,
                 columns,
@@ -40,25 +71,23 @@ impl<'a> Panels<'a> {
         let mut packed = Self::packed(rows, columns);
         let (to, _) = packed.as_chunks_mut::<PANEL>();
         for (to, row) in to.iter_mut().zip(matrix.chunks_exact(columns.max(1))) {
-            let values = to.iter_mut().zip(row);
-            values.for_each(|(to, &from)| *to = from);
+            to[..columns].copy_from_slice(row);
         }
         Self::of(packed, rows, columns)
     }
 
     /// The transpose of a matrix of `rows` by `columns` that lies row by row.
-    pub(crate) fn transposed(matrix: &[f32], rows: usize, columns: usize) -> Self {
+    pub(super) fn transposed(matrix: &[f32], rows: usize, columns: usize) -> Self {
         let mut packed = Self::packed(columns, rows);
-        let blocks = matrix.chunks((PANEL * columns).max(1));
-        let all = packed.chunks_exact_mut(panel_len(columns));
-        for (panel, block) in all.zip(blocks) {
-            for (column, row) in block.chunks_exact(columns.max(1)).enumerate() {
-                let (to, _) = panel.as_chunks_mut::<PANEL>();
-                for (to, &from) in to.iter_mut().zip(row) {
-                    if let Some(to) = to.get_mut(column) {
-                        *to = from;
-                    }
-                }
+        // Not zero, so that slices can be cut by it.
+        let panel_len = (PANEL * columns).max(1);
+        let blocks = matrix.chunks(panel_len);
+        for (panel, block) in packed.chunks_exact_mut(panel_len).zip(blocks) {
+            let (to, _) = panel.as_chunks_mut::<PANEL>();
+            for (column, row) in block.chunks_exact(columns).enumerate() {
+                to.iter_mut()
+                    .zip(row)
+                    .for_each(|(to, &from)| to[column] = from);
             }
         }
         Self::of(packed, columns, rows)
@@ -79,53 +108,45 @@ impl<'a> Panels<'a> {
 
     /// The first column of each panel, and the values from its first row on.
     fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> {
-        (0..self.columns)
-            .step_by(PANEL)
-            .map(|first| match &self.values {
-                Values::Packed(packed) => {
-                    let values = packed.get(first * self.rows..);
-                    (first, values.unwrap_or_default())
-                }
-                // The last one overlaps the one before it.
-                Values::AsTheyLie(matrix) => {
-                    let first = first.min(self.columns - PANEL);
-                    (first, matrix.get(first..).unwrap_or_default())
-                }
-            })
+        let starts = (0..self.columns).step_by(PANEL);
+        starts.map(|first| match &self.values {
+            Values::Packed(packed) => (first, &packed[first * self.rows..]),
+            // The last one overlaps the one before it.
+            Values::InPlace(matrix) => {
+                let first = first.min(self.columns - PANEL);
+                // Without rows there is nothing to begin in.
+                (first, &matrix[first.min(matrix.len())..])
+            }
+        })
     }
 
-    pub(crate) fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.rows
     }
 
-    pub(crate) fn columns(&self) -> usize {
+    pub(super) fn columns(&self) -> usize {
         self.columns
     }
 }
 
-/// Values of a panel; at least one, so that slices can be cut by it.
-fn panel_len(rows: usize) -> usize {
-    (rows * PANEL).max(1)
-}
-
 /// The left matrix of a product.
 #[derive(Clone, Copy)]
-pub(crate) enum Left<'a> {
+pub(super) enum Left<'a> {
     /// As it is, row by row.
     Rows(&'a [f32]),
     /// The transpose of a matrix that lies row by row and has this many columns.
     Transposed(&'a [f32], usize),
 }
 
-/// Some rows of `output = activation(left · right + bias)`, without what is not there.
-pub(crate) struct Product<'a> {
-    pub(crate) left: Left<'a>,
-    pub(crate) right: &'a Panels<'a>,
-    pub(crate) bias: Option<&'a [f32]>,
-    pub(crate) activation: Option<Activation>,
-    pub(crate) first_row: usize,
+/// Some rows of a product.
+pub(super) struct Product<'a> {
+    pub(super) left: Left<'a>,
+    pub(super) right: &'a Panels<'a>,
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) activation: Option<Activation>,
+    pub(super) first_row: usize,
     /// The rows to compute, `right.columns` values each.
-    pub(crate) output: &'a mut [f32],
+    pub(super) output: &'a mut [f32],
 }
 
 impl WithSimd for Product<'_> {
@@ -161,36 +182,27 @@ impl Product<'_> {
         }
     }
 
+    /// `R` rows of all panels.
     #[inline(always)]
     fn rows<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, row: usize) {
         let columns = self.right.columns;
         for (first, panel) in self.right.iter() {
             let mut start = [0.0; PANEL];
-            if let Some(bias) = self.bias.and_then(|bias| bias.get(first..)) {
-                start
-                    .iter_mut()
-                    .zip(bias)
-                    .for_each(|(start, &bias)| *start = bias);
+            if let Some(bias) = self.bias {
+                let values = start.iter_mut().zip(&bias[first..]);
+                values.for_each(|(start, &bias)| *start = bias);
             }
-            let Some(&start) = S::as_simd_f32s(&start).0.first_chunk::<V>() else {
-                return;
-            };
-            let Some(sums) = self.tile::<S, R, V>(simd, row, panel, start) else {
-                return;
-            };
-            let output = self.output.get_mut(row * columns..).unwrap_or_default();
-            for (output, sums) in output.chunks_mut(columns).zip(sums) {
-                let output = output.get_mut(first..).unwrap_or_default();
+            let start = *chunk::<_, V>(S::as_simd_f32s(&start).0, 0);
+            let sums = self.tile::<S, R, V>(simd, row, panel, start);
+            let output = self.output[row * columns..].chunks_mut(columns);
+            for (output, sums) in output.zip(sums) {
+                let output = &mut output[first..];
                 match S::as_mut_simd_f32s(output).0.first_chunk_mut::<V>() {
                     Some(output) => *output = sums,
                     None => {
                         let mut tile = [0.0; PANEL];
-                        if let Some(tile) = S::as_mut_simd_f32s(&mut tile).0.first_chunk_mut::<V>()
-                        {
-                            *tile = sums;
-                        }
-                        let values = output.iter_mut().zip(tile);
-                        values.for_each(|(output, value)| *output = value);
+                        *chunk_mut(S::as_mut_simd_f32s(&mut tile).0, 0) = sums;
+                        output.copy_from_slice(&tile[..output.len()]);
                     }
                 }
             }
@@ -198,10 +210,6 @@ impl Product<'_> {
     }
 
     /// `R` rows of one panel: the sums stay in registers.
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "all rows are cut to one length before the loop over it"
-    )]
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize>(
         &self,
@@ -209,46 +217,34 @@ impl Product<'_> {
         row: usize,
         panel: &[f32],
         start: [S::f32s; V],
-    ) -> Option<[[S::f32s; V]; R]> {
+    ) -> [[S::f32s; V]; R] {
         let depth = self.right.rows;
         let row = self.first_row + row;
         let mut sums = [start; R];
         let panel = panel.chunks(self.right.stride).take(depth);
         match self.left {
             Left::Rows(values) => {
-                let mut rows: [&[f32]; R] = [&[]; R];
+                // All of one length, so that the loop over it checks no bounds.
+                let mut rows = [&values[..0]; R];
                 for (rows, row) in rows.iter_mut().zip(row..) {
-                    *rows = values.get(row * depth..(row + 1) * depth)?;
-                }
-                if rows.iter().any(|row| row.len() != depth) {
-                    return None;
+                    *rows = &values[row * depth..][..depth];
                 }
                 for (k, values) in (0..depth).zip(panel) {
                     let mut left = [0.0; R];
                     for (left, row) in left.iter_mut().zip(&rows) {
                         *left = row[k];
                     }
-                    add_products(
-                        simd,
-                        left,
-                        S::as_simd_f32s(values).0.first_chunk()?,
-                        &mut sums,
-                    );
+                    add_products(simd, left, chunk(S::as_simd_f32s(values).0, 0), &mut sums);
                 }
             }
             Left::Transposed(values, columns) => {
                 for (left, values) in values.chunks(columns).zip(panel) {
-                    let left = left.get(row..)?.first_chunk()?;
-                    add_products(
-                        simd,
-                        *left,
-                        S::as_simd_f32s(values).0.first_chunk()?,
-                        &mut sums,
-                    );
+                    let values = chunk(S::as_simd_f32s(values).0, 0);
+                    add_products(simd, *chunk(left, row), values, &mut sums);
                 }
             }
         }
-        Some(sums)
+        sums
     }
 }
 

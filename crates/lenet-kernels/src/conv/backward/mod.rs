@@ -1,0 +1,193 @@
+//! The backward pass. Behind max pooling most values before the pooling have no gradient: `sparse` visits only
+//! the argmax of each window. `full` visits every value; it serves average pooling, and max pooling in the first
+//! layer, where windows side by side are faster if the input needs no gradient.
+
+mod full;
+mod sparse;
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use self::full::FullScratch;
+use self::sparse::SparseScratch;
+use super::layout::Layout;
+use super::plan::{ConvPlan, GROUP, Saved, Tables};
+use super::pooling::Pooling;
+use crate::error::check_len;
+use crate::simd::{Aligned, LANES, Part, Unfilled};
+use crate::{Gradients, KernelError};
+
+/// The arguments of [`ConvPlan::backward`].
+#[derive(Clone, Copy, Debug)]
+pub struct ConvBackward<'a> {
+    /// Number of samples.
+    pub batch: usize,
+    /// The input of the forward pass, `[batch, in_channels, height, width]`.
+    pub input: &'a [f32],
+    /// The weights of the forward pass, `[out_channels, in_channels, kernel_size, kernel_size]`.
+    pub weight: &'a [f32],
+    /// The output of the forward pass, `[batch, out_channels, height', width']`.
+    pub output: &'a [f32],
+    /// What the forward pass saved.
+    pub saved: &'a Saved,
+    /// Gradient of the output, in the shape of `output`.
+    pub output_gradient: &'a [f32],
+    /// Whether to compute the gradient of the input, which the first layer does not need.
+    pub input_gradient: bool,
+}
+
+impl ConvPlan {
+    /// Computes the gradients of input, weights and biases.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Length`] if a slice has another length than the shapes require.
+    pub fn backward(&self, arguments: ConvBackward<'_>) -> Result<Gradients, KernelError> {
+        let ConvBackward {
+            batch,
+            input,
+            weight,
+            output,
+            saved,
+            output_gradient,
+            input_gradient,
+        } = arguments;
+        let tables = &*self.tables;
+        let geometry = &tables.geometry;
+        let out_channels = geometry.shape.out_channels;
+        let [argmax_len, activations_len] = tables.saved_len();
+        let of_batch = |len: usize| batch.checked_mul(len);
+        check_len("input", of_batch(geometry.input_len()), input)?;
+        check_len("weight", Some(geometry.weight_len()), weight)?;
+        check_len("output", of_batch(geometry.output_len()), output)?;
+        check_len("output gradient", Some(output.len()), output_gradient)?;
+        check_len("argmax", of_batch(argmax_len), &saved.argmax)?;
+        check_len("activations", of_batch(activations_len), &saved.activations)?;
+
+        let is_sparse = is_sparse(tables, input_gradient);
+        let weight_len = if is_sparse {
+            tables.backward().patches.weight_len()
+        } else {
+            geometry.weight_len()
+        };
+        let (packed, input_len) = if input_gradient {
+            let packed = tables.backward().patches.pack(weight);
+            (packed, geometry.input_len())
+        } else {
+            (Aligned::zeros(0), 0)
+        };
+        let groups = batch.div_ceil(GROUP);
+        let partial_len = (weight_len + out_channels).next_multiple_of(LANES);
+        let mut partial = Aligned::zeros(groups * partial_len);
+        let mut gradient = Unfilled::new(batch * input_len);
+        partial
+            .par_chunks_mut(partial_len)
+            .zip(input.par_chunks(GROUP * geometry.input_len()))
+            .zip(output.par_chunks(GROUP * geometry.output_len()))
+            .zip(output_gradient.par_chunks(GROUP * geometry.output_len()))
+            .zip(gradient.parts(GROUP * input_len, groups))
+            .enumerate()
+            .for_each_init(
+                || Scratch::new(tables, input_gradient),
+                |scratch, (group, ((((partial, input), output), output_gradient), gradient))| {
+                    let first = group * GROUP;
+                    let group = Group {
+                        tables,
+                        packed: &packed,
+                        input,
+                        output,
+                        output_gradient,
+                        argmax: &saved.argmax[first * argmax_len..],
+                        activations: &saved.activations[first * activations_len..],
+                    };
+                    let results = Results {
+                        weight_and_bias: partial[..weight_len + out_channels]
+                            .split_at_mut(weight_len),
+                        input: gradient,
+                    };
+                    tables.level.run(Pass {
+                        group,
+                        scratch,
+                        results,
+                    });
+                },
+            );
+
+        let mut total = vec![0.0; partial_len];
+        for partial in partial.chunks_exact(partial_len) {
+            let pairs = total.iter_mut().zip(partial);
+            pairs.for_each(|(total, part)| *total += part);
+        }
+        total.truncate(weight_len + out_channels);
+        let bias = total.split_off(weight_len);
+        Ok(Gradients {
+            input: gradient.finish(),
+            weight: if is_sparse {
+                tables.backward().patches.unpack(&total)
+            } else {
+                total
+            },
+            bias,
+        })
+    }
+}
+
+fn is_sparse(tables: &Tables, input_gradient: bool) -> bool {
+    let by_windows = matches!(tables.layout, Layout::Windows(_));
+    tables.pooling == Pooling::Max && (input_gradient || !by_windows)
+}
+
+/// The buffers of a thread; the borders of images stay zero.
+enum Scratch {
+    Full(FullScratch),
+    Sparse(SparseScratch),
+}
+
+impl Scratch {
+    fn new(tables: &Tables, input_gradient: bool) -> Self {
+        if is_sparse(tables, input_gradient) {
+            Self::Sparse(SparseScratch::new(tables, input_gradient))
+        } else {
+            Self::Full(FullScratch::new(tables, input_gradient))
+        }
+    }
+}
+
+/// What a pass over a group of samples reads.
+struct Group<'a> {
+    tables: &'a Tables,
+    /// Weights as `Patches::pack` packs them; empty if the input needs no gradient.
+    packed: &'a [f32],
+    input: &'a [f32],
+    output: &'a [f32],
+    output_gradient: &'a [f32],
+    argmax: &'a [u8],
+    activations: &'a [f32],
+}
+
+/// What a pass over a group of samples computes.
+struct Results<'a> {
+    /// Gradients of weights, packed if the pass is sparse, and of biases.
+    weight_and_bias: (&'a mut [f32], &'a mut [f32]),
+    /// Gradient of the input; empty if it is not wanted.
+    input: Part<'a, f32>,
+}
+
+/// The backward pass of one group.
+struct Pass<'a> {
+    group: Group<'a>,
+    scratch: &'a mut Scratch,
+    results: Results<'a>,
+}
+
+impl WithSimd for Pass<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match self.scratch {
+            Scratch::Full(scratch) => self.group.full(simd, scratch, self.results),
+            Scratch::Sparse(scratch) => self.group.sparse(simd, scratch, self.results),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+use pulp::Simd;
+
+use super::{Group, Results};
+use crate::conv::patches::SparseGradient;
+use crate::conv::plan::Tables;
+use crate::simd::{Aligned, sum};
+
+/// The buffers of a pass that visits only the argmax of each window.
+pub(super) struct SparseScratch {
+    image: Aligned,
+    in_gradient: Aligned,
+    /// Gradients of a map's windows before the activation.
+    scaled: Vec<f32>,
+    gradient: SparseGradient,
+}
+
+impl SparseScratch {
+    pub(super) fn new(tables: &Tables, input_gradient: bool) -> Self {
+        let patches = &tables.backward().patches;
+        let image_len = patches.image_len();
+        Self {
+            image: Aligned::zeros(image_len),
+            in_gradient: Aligned::zeros(if input_gradient { image_len } else { 0 }),
+            scaled: vec![0.0; tables.geometry.map_len()],
+            gradient: SparseGradient::new(patches),
+        }
+    }
+}
+
+impl Group<'_> {
+    /// One pass over a patch of the input for each nonzero gradient.
+    #[inline(always)]
+    pub(super) fn sparse<S: Simd>(
+        self,
+        simd: S,
+        scratch: &mut SparseScratch,
+        results: Results<'_>,
+    ) {
+        let geometry = &self.tables.geometry;
+        let patches = &self.tables.backward().patches;
+        let SparseScratch {
+            image,
+            in_gradient,
+            scaled,
+            gradient,
+        } = scratch;
+        let (weight, bias) = results.weight_and_bias;
+        let mut input_gradient = results.input;
+        let both = patches.both_at_once() && !input_gradient.is_empty();
+        let samples = self.input.chunks_exact(geometry.input_len());
+        for (sample, input) in samples.enumerate() {
+            patches.interleave(input, image);
+            gradient.clear();
+            for (channel, bias) in bias.iter_mut().enumerate() {
+                let map = sample * geometry.shape.out_channels + channel;
+                let map = map * scaled.len()..(map + 1) * scaled.len();
+                let output = &self.output[map.clone()];
+                let output_gradient = &self.output_gradient[map.clone()];
+                self.tables
+                    .activation
+                    .scale(output_gradient, output, scaled);
+                *bias += sum(simd, scaled);
+                let nonzeros = gradient.add(patches, channel, &self.argmax[map], scaled);
+                if !both {
+                    patches.add_weight_gradient(simd, (channel, nonzeros), image, weight);
+                }
+            }
+            if !input_gradient.is_empty() {
+                in_gradient.fill(0.0);
+                if both {
+                    let to = (&mut *weight, &mut **in_gradient);
+                    patches.add_gradients(simd, gradient, (image, self.packed), to);
+                } else {
+                    patches.add_input_gradient(simd, gradient, self.packed, in_gradient);
+                }
+                let to = input_gradient.cut(geometry.input_len());
+                patches.separate(in_gradient, to.zeroed());
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+use pulp::Simd;
+
+use super::Channels;
+use crate::simd::{Aligned, chunk, chunk_mut, parts};
+
+/// Most vectors of a block: three leave room for the sums of a window or two.
+const BLOCK: usize = 3;
+
+/// Windows whose sums, four to a window and vector, fill about three quarters of the registers; at least one.
+const fn most_windows(registers: usize, vectors: usize) -> usize {
+    match registers * 3 / 16 / vectors {
+        0 => 1,
+        windows @ 1..=6 => windows,
+        _ => 6,
+    }
+}
+
+impl Channels {
+    /// Weights in the order of the loops: block of vectors, in channel, tap, out channel of the block.
+    pub(in crate::conv) fn pack(&self, weight: &[f32]) -> Aligned {
+        let fan_in = self.geometry.fan_in();
+        let mut packed = Aligned::zeros(fan_in * self.vectors * self.lanes);
+        let mut rows = weight.chunks_exact(fan_in);
+        for block in parts(self.vectors, BLOCK) {
+            let width = block.len() * self.lanes;
+            let first = block.start * self.lanes * fan_in;
+            for (channel, row) in (0..width).zip(&mut rows) {
+                let to = packed[first + channel..].iter_mut().step_by(width);
+                to.zip(row).for_each(|(to, &weight)| *to = weight);
+            }
+        }
+        packed
+    }
+
+    /// Biases, filled up to whole vectors.
+    pub(in crate::conv) fn pack_bias(&self, bias: &[f32]) -> Aligned {
+        let mut packed = Aligned::zeros(self.vectors * self.lanes);
+        packed[..bias.len()].copy_from_slice(bias);
+        packed
+    }
+
+    /// Computes the values before the pooling from the padded image.
+    #[inline(always)]
+    pub(in crate::conv) fn convolve<S: Simd>(
+        &self,
+        simd: S,
+        image: &[f32],
+        (weights, bias): (&[f32], &[f32]),
+        values: &mut [f32],
+    ) {
+        let vector_len = self.geometry.fan_in() * S::F32_LANES;
+        for block in parts(self.vectors, BLOCK) {
+            let operands = (
+                image,
+                &weights[block.start * vector_len..block.end * vector_len],
+                &bias[block.start * S::F32_LANES..block.end * S::F32_LANES],
+            );
+            match block.len() {
+                3 => self.rows::<S, 3>(simd, block.start, operands, values),
+                2 => self.rows::<S, 2>(simd, block.start, operands, values),
+                1 => self.rows::<S, 1>(simd, block.start, operands, values),
+                vectors => unreachable!("no block has {vectors} vectors"),
+            }
+        }
+    }
+
+    /// [`convolve`](Self::convolve) for the block of `V` vectors from `first`.
+    #[inline(always)]
+    fn rows<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        first: usize,
+        operands: (&[f32], &[f32], &[f32]),
+        values: &mut [f32],
+    ) {
+        let most = const { most_windows(S::REGISTER_COUNT, V) };
+        let [rows, columns] = self.geometry.pooled;
+        let [_, stride] = self.geometry.padded;
+        for row in 0..rows {
+            for windows in parts(columns, most) {
+                let at = 2 * row * stride + 2 * windows.start;
+                let to = ((row * columns + windows.start) * self.vectors + first) * 4;
+                let to = &mut values[to * S::F32_LANES..];
+                // Larger tiles than the registers hold are not compiled, and `parts` returns none. An arm that
+                // panics with a message of its own costs a tenth of the speed here.
+                match windows.len() {
+                    6 if const { most_windows(S::REGISTER_COUNT, V) >= 6 } => {
+                        self.tile::<S, V, 12>(simd, at, operands, to);
+                    }
+                    5 if const { most_windows(S::REGISTER_COUNT, V) >= 5 } => {
+                        self.tile::<S, V, 10>(simd, at, operands, to);
+                    }
+                    4 if const { most_windows(S::REGISTER_COUNT, V) >= 4 } => {
+                        self.tile::<S, V, 8>(simd, at, operands, to);
+                    }
+                    3 if const { most_windows(S::REGISTER_COUNT, V) >= 3 } => {
+                        self.tile::<S, V, 6>(simd, at, operands, to);
+                    }
+                    2 if const { most_windows(S::REGISTER_COUNT, V) >= 2 } => {
+                        self.tile::<S, V, 4>(simd, at, operands, to);
+                    }
+                    1 => self.tile::<S, V, 2>(simd, at, operands, to),
+                    _ => unreachable!(),
+                }
+            }
+        }
+    }
+
+    /// `N` columns of two rows, two columns to a window: the sums stay in registers.
+    #[inline(always)]
+    fn tile<S: Simd, const V: usize, const N: usize>(
+        &self,
+        simd: S,
+        at: usize,
+        (image, weights, bias): (&[f32], &[f32], &[f32]),
+        to: &mut [f32],
+    ) {
+        let [_, stride] = self.geometry.padded;
+        let bias = *chunk::<_, V>(S::as_simd_f32s(bias).0, 0);
+        let (weights, _) = S::as_simd_f32s(weights).0.as_chunks::<V>();
+        let mut sums = [[bias; N]; 2];
+        let per_channel = weights.chunks_exact(self.offsets.len());
+        for (plane, weights) in image.chunks_exact(self.plane).zip(per_channel) {
+            let plane = &plane[at..];
+            for (&offset, weights) in self.offsets.iter().zip(weights) {
+                let inputs = [
+                    chunk::<_, N>(plane, offset),
+                    chunk::<_, N>(plane, offset + stride),
+                ];
+                for (sums, inputs) in sums.iter_mut().zip(inputs) {
+                    for (sums, &input) in sums.iter_mut().zip(inputs) {
+                        let input = simd.splat_f32s(input);
+                        for (sum, &weight) in sums.iter_mut().zip(weights) {
+                            *sum = simd.mul_add_e_f32s(weight, input, *sum);
+                        }
+                    }
+                }
+            }
+        }
+        let [upper, lower] = &sums;
+        let (upper, _) = upper.as_chunks::<2>();
+        let (lower, _) = lower.as_chunks::<2>();
+        let to = S::as_mut_simd_f32s(to).0;
+        let mut at = 0;
+        for (&[a, b], &[c, d]) in upper.iter().zip(lower) {
+            for (vector, (((a, b), c), d)) in a.into_iter().zip(b).zip(c).zip(d).enumerate() {
+                *chunk_mut(to, at + 4 * vector) = [a, b, c, d];
+            }
+            at += 4 * self.vectors;
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Gradients by patches of the input: the layout for sparse gradients, and for the gradient of the input.
+//!
+//! The gradient `g` of one value before the pooling, in output channel `o`, touches one patch of the input, the
+//! `kernel_size × kernel_size` pixels that the value was computed from:
+//!
+//! ```text
+//! weight gradient[o] += g · patch of the image                   gather
+//! patch of the input gradient += g · weight[o]                   scatter
+//! ```
+//!
+//! In max pooling only the argmax of each window has a gradient, at most a quarter of all positions, and fewer
+//! still where ReLU is flat. So instead of a dense convolution, the backward pass walks a list of the nonzero
+//! gradients ([`SparseGradient`]) and does a patch of work for each.
+//!
+//! # What lies where
+//!
+//! Images have their channels innermost, with a border of zeros, so that a row of a patch is one run of values,
+//! whatever the number of channels. Weights are packed the same way, a patch for each output channel:
+//!
+//! ```text
+//!            pixel 0    pixel 1    pixel 2    pixel 3
+//!  row 0   | r  g  b  | r  g  b  | r  g  b  | r  g  b  |
+//!                     +---------------------+
+//!  row 1   | r  g  b  | R  G  B  | R  G  B  | r  g  b  |         the patch of a 2×2 kernel:
+//!  row 2   | r  g  b  | R  G  B  | R  G  B  | r  g  b  |         2 rows of 2 pixels, 6 values each
+//!                     +---------------------+
+//! ```
+//!
+//! Rows of a patch are filled up to whole vectors. The image is read beyond the patch, where packed weights have
+//! zeros and sums are dropped in the end. A patch is cut into tiles of at most `R` rows by `V` vectors:
+//!
+//! | what | order |
+//! |---|---|
+//! | image | row, column, channel |
+//! | packed weights, and their gradient | tile, out channel, row of the tile, vector of the tile, lane |
+//!
+//! # Loops
+//!
+//! ```text
+//! gather: for output channel, tile            scatter: for tile, patch with nonzeros
+//!   sums[R][V] = 0                              sums[R][V] = 0              // up to 24 registers of 32
+//!   for nonzero of the channel                  for nonzero of the patch
+//!     sums += splat(g) · image[its patch]         sums += splat(g) · weight[its channel]
+//!   weight gradient[channel] += sums            input gradient[patch] += sums
+//! ```
+//!
+//! Either loop loads a vector for each multiply-add and stores nothing. Where there are 32 registers and the
+//! first-level cache holds all weights and their gradients, both run at once over the patches, with half as many
+//! sums: the list is read once, and so is the image.
+
+mod image;
+mod sparse;
+mod tiles;
+
+use super::geometry::{Geometry, Shape};
+use crate::simd::{Aligned, LANES, Vectors, parts};
+
+pub(super) use sparse::SparseGradient;
+
+/// Values that a cache holds beside others: half of a first-level cache of 48 KiB.
+const NEAR: usize = 6 << 10;
+
+/// Where everything lies.
+pub(super) struct Patches {
+    shape: Shape,
+    lanes: usize,
+    /// Values of a pixel.
+    pixel: usize,
+    /// Values of a row of the image.
+    row: usize,
+    /// Values of an image, and as many more as a vector may reach beyond its end.
+    image: usize,
+    tiles: Vec<Tile>,
+    /// Whether gather and scatter are faster together.
+    both_at_once: bool,
+    /// Where the patch of each window's first value begins.
+    windows: Vec<u32>,
+}
+
+/// A part of a patch whose values fit the registers.
+#[derive(Clone, Copy)]
+struct Tile {
+    row: usize,
+    /// In values, from the beginning of a row.
+    column: usize,
+    /// Rows and vectors.
+    shape: (usize, usize),
+    /// Where the packed weights of the tile begin.
+    start: usize,
+}
+
+/// Where a layout has the gradients of the values before the pooling.
+pub(super) struct GradientPlaces {
+    /// Those of each window.
+    pub(super) windows: Vec<usize>,
+    /// From there, those of each output channel.
+    pub(super) channels: Vec<usize>,
+    /// Values from one place in the window to the next.
+    pub(super) place_len: usize,
+}
+
+/// Most sums of a tile, so that some of the registers stay free.
+const fn most_sums(registers: usize) -> usize {
+    if registers >= 32 { 24 } else { 12 }
+}
+
+/// [`most_sums`] of a tile with sums of both gradients; 0 if there are too few registers for that.
+const fn most_sums_of_both(registers: usize) -> usize {
+    if registers >= 32 { 12 } else { 0 }
+}
+
+impl Patches {
+    pub(super) fn new(geometry: &Geometry, vectors: Vectors) -> Self {
+        let Vectors { lanes, registers } = vectors;
+        let shape = geometry.shape;
+        // Pixels of many channels begin at half a vector, which is worth the zeros.
+        let pixel = match shape.in_channels {
+            channels @ ..LANES => channels,
+            channels => channels.next_multiple_of(LANES / 2),
+        };
+        let [rows, columns] = geometry.padded;
+        let row = columns * pixel;
+        let [pooled_height, pooled_width] = geometry.pooled;
+        let windows = (0..pooled_height)
+            .flat_map(|y| (0..pooled_width).map(move |x| (2 * y * row + 2 * x * pixel) as u32));
+        let patch_row = shape.kernel_size * pixel;
+        let patch = shape.kernel_size * patch_row.next_multiple_of(lanes);
+        let both_at_once =
+            most_sums_of_both(registers) > 0 && 2 * shape.out_channels * patch <= NEAR;
+        let most = if both_at_once {
+            most_sums_of_both(registers)
+        } else {
+            most_sums(registers)
+        };
+        let mut tiles = Vec::new();
+        let mut start = 0;
+        for columns in parts(patch_row.div_ceil(lanes), 4) {
+            for rows in parts(shape.kernel_size, (most / columns.len()).min(7)) {
+                tiles.push(Tile {
+                    row: rows.start,
+                    column: columns.start * lanes,
+                    shape: (rows.len(), columns.len()),
+                    start,
+                });
+                start += shape.out_channels * rows.len() * columns.len() * lanes;
+            }
+        }
+        Self {
+            image: (rows * row + patch_row + LANES).next_multiple_of(LANES),
+            tiles,
+            both_at_once,
+            windows: windows.collect(),
+            lanes,
+            shape,
+            pixel,
+            row,
+        }
+    }
+
+    /// Values of an image buffer.
+    pub(super) fn image_len(&self) -> usize {
+        self.image
+    }
+
+    /// Values of all packed weights.
+    pub(super) fn weight_len(&self) -> usize {
+        self.tiles.iter().map(|&tile| self.tile_len(tile)).sum()
+    }
+
+    /// Values of all output channels' weights in a tile.
+    fn tile_len(&self, tile: Tile) -> usize {
+        let (rows, vectors) = tile.shape;
+        self.shape.out_channels * rows * vectors * self.lanes
+    }
+
+    /// Whether [`add_gradients`](Self::add_gradients) is faster than one gradient after the other.
+    pub(super) fn both_at_once(&self) -> bool {
+        self.both_at_once
+    }
+
+    /// How much further the patch of a place in a window begins.
+    #[inline(always)]
+    fn place(&self, place: usize) -> usize {
+        (place & 1) * self.pixel + (place >> 1) * self.row
+    }
+
+    /// Where the patch of a place in a window begins.
+    #[inline(always)]
+    fn patch(&self, window: u32, place: usize) -> usize {
+        window as usize + self.place(place)
+    }
+
+    /// Packs weights `[out channel, in channel, row, column]`.
+    pub(super) fn pack(&self, weight: &[f32]) -> Aligned {
+        let mut packed = Aligned::zeros(self.weight_len());
+        self.for_each_weight(|from, to| packed[to] = weight[from]);
+        packed
+    }
+
+    /// The reverse of [`pack`](Self::pack).
+    pub(super) fn unpack(&self, packed: &[f32]) -> Vec<f32> {
+        let shape = self.shape;
+        let mut weight =
+            vec![0.0; shape.out_channels * shape.in_channels * shape.kernel_size.pow(2)];
+        self.for_each_weight(|to, from| weight[to] = packed[from]);
+        weight
+    }
+
+    /// Calls with the index of each weight, unpacked and packed.
+    fn for_each_weight(&self, mut call: impl FnMut(usize, usize)) {
+        let Shape {
+            in_channels,
+            out_channels,
+            kernel_size,
+            ..
+        } = self.shape;
+        let mut packed = 0;
+        for tile in &self.tiles {
+            let (rows, vectors) = tile.shape;
+            for out in 0..out_channels {
+                for row in tile.row..tile.row + rows {
+                    let first = (tile.column / self.pixel, tile.column % self.pixel);
+                    let (mut column, mut channel) = first;
+                    for packed in packed..packed + vectors * self.lanes {
+                        if column < kernel_size && channel < in_channels {
+                            let map = (out * in_channels + channel) * kernel_size;
+                            call((map + row) * kernel_size + column, packed);
+                        }
+                        channel += 1;
+                        if channel == self.pixel {
+                            (column, channel) = (column + 1, 0);
+                        }
+                    }
+                    packed += vectors * self.lanes;
+                }
+            }
+        }
+    }
+}

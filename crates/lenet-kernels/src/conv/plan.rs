@@ -1,0 +1,174 @@
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use super::geometry::{Geometry, Shape};
+use super::layout::Layout;
+use super::patches::{GradientPlaces, Patches};
+use super::pooling::Pooling;
+use crate::{Activation, KernelError, SimdLevel};
+
+/// Samples in a task. Weight gradients are added up within a group, then group by group, so that results do not
+/// depend on which thread computed which group.
+pub(super) const GROUP: usize = 8;
+
+/// Everything about a convolution block that its shape decides: convolution (stride 1), bias, activation and
+/// 2×2 pooling (stride 2; an odd last row or column is dropped).
+///
+/// Make it once for each layer and keep it: clones share one set of tables, and what only the backward pass
+/// needs is computed when it first runs. The [crate documentation](crate) has an example of the forward pass;
+/// the backward pass takes what the forward pass saved:
+///
+/// ```
+/// use lenet_kernels::{Activation, ConvBackward, ConvPlan, Parameters, Pooling, Shape};
+///
+/// let shape = Shape {
+///     in_channels: 1,
+///     out_channels: 1,
+///     height: 2,
+///     width: 2,
+///     kernel_size: 1,
+///     padding: 0,
+/// };
+/// let plan = ConvPlan::new(shape, Activation::Relu, Pooling::Max)?;
+/// let (input, weight) = ([1.0, 4.0, 2.0, 3.0], [0.5]);
+/// let parameters = Parameters { weight: &weight, bias: &[0.0] };
+/// let (output, saved) = plan.forward(1, &input, parameters)?;
+/// assert_eq!(output, [2.0]);
+///
+/// let gradients = plan.backward(ConvBackward {
+///     batch: 1,
+///     input: &input,
+///     weight: &weight,
+///     output: &output,
+///     saved: &saved,
+///     output_gradient: &[1.0],
+///     input_gradient: true,
+/// })?;
+/// assert_eq!(gradients.input, [0.0, 0.5, 0.0, 0.0]);
+/// assert_eq!((gradients.weight, gradients.bias), (vec![4.0], vec![1.0]));
+/// # Ok::<(), lenet_kernels::KernelError>(())
+/// ```
+#[derive(Clone)]
+pub struct ConvPlan {
+    pub(super) tables: Arc<Tables>,
+}
+
+/// What all clones of a plan share.
+pub(super) struct Tables {
+    pub(super) geometry: Geometry,
+    pub(super) layout: Layout,
+    pub(super) activation: Activation,
+    pub(super) pooling: Pooling,
+    pub(super) level: SimdLevel,
+    backward: OnceLock<BackwardTables>,
+}
+
+/// What only the backward pass reads.
+pub(super) struct BackwardTables {
+    pub(super) patches: Patches,
+    pub(super) places: GradientPlaces,
+}
+
+/// What a forward pass leaves for the backward pass.
+#[derive(Clone, Debug, Default)]
+pub struct Saved {
+    /// For max pooling: the argmax of each window, 0 to 3, one for each output.
+    pub(super) argmax: Vec<u8>,
+    /// For average pooling: the values before the pooling, in the order of the plan's layout.
+    pub(super) activations: Vec<f32>,
+}
+
+impl ConvPlan {
+    /// A plan for these shapes.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Shape`] if nothing is left after the pooling, or the shape exceeds the address space.
+    pub fn new(
+        shape: Shape,
+        activation: Activation,
+        pooling: Pooling,
+    ) -> Result<Self, KernelError> {
+        let geometry = Geometry::new(shape)?;
+        let level = SimdLevel::best();
+        Ok(Self::build(geometry, activation, pooling, level))
+    }
+
+    /// Uses this SIMD level instead of the fastest one.
+    #[must_use]
+    pub fn with_level(self, level: SimdLevel) -> Self {
+        let Tables {
+            geometry,
+            activation,
+            pooling,
+            ..
+        } = *self.tables;
+        Self::build(geometry, activation, pooling, level)
+    }
+
+    fn build(
+        geometry: Geometry,
+        activation: Activation,
+        pooling: Pooling,
+        level: SimdLevel,
+    ) -> Self {
+        let tables = Tables {
+            layout: Layout::new(&geometry, level.vectors()),
+            geometry,
+            activation,
+            pooling,
+            level,
+            backward: OnceLock::new(),
+        };
+        Self {
+            tables: Arc::new(tables),
+        }
+    }
+
+    /// The shapes of the block.
+    pub fn shape(&self) -> Shape {
+        self.tables.geometry.shape
+    }
+
+    /// The activation of the block.
+    pub fn activation(&self) -> Activation {
+        self.tables.activation
+    }
+
+    /// The pooling of the block.
+    pub fn pooling(&self) -> Pooling {
+        self.tables.pooling
+    }
+
+    /// Height and width of an output map.
+    pub fn output_size(&self) -> [usize; 2] {
+        self.tables.geometry.pooled
+    }
+}
+
+impl fmt::Debug for ConvPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConvPlan")
+            .field("shape", &self.shape())
+            .field("activation", &self.activation())
+            .field("pooling", &self.pooling())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tables {
+    /// Values that one sample saves for the backward pass: argmax and activations.
+    pub(super) fn saved_len(&self) -> [usize; 2] {
+        match self.pooling {
+            Pooling::Max => [self.geometry.output_len(), 0],
+            Pooling::Average => [0, self.layout.values_len()],
+        }
+    }
+
+    pub(super) fn backward(&self) -> &BackwardTables {
+        self.backward.get_or_init(|| BackwardTables {
+            patches: Patches::new(&self.geometry, self.level.vectors()),
+            places: self.layout.gradient_places(),
+        })
+    }
+}

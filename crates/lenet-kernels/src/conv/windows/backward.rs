@@ -1,0 +1,155 @@
+//! The gradient of the weights: the same tiles the other way round. A tile now holds a few taps of a block of
+//! output channels, and the windows are the inner loop:
+//!
+//! ```text
+//! for block of output channels, input channel, part of up to 4 taps
+//!   sums[4][6] = 0                                    // 24 registers: one for each tap and channel
+//!   for place, vector of slots
+//!     gradients[6] = load                             // the block's channels lie side by side
+//!     for tap
+//!       sums[tap][0..6] += gradients[0..6] · load(planes + offset)
+//!   add sums to memory                                // lanes are added up once per group of samples
+//! ```
+//!
+//! Gradients between rows of windows must be zero, since the inner loop runs across the ends of rows.
+
+use std::ops::Range;
+
+use pulp::Simd;
+
+use super::Windows;
+use crate::conv::patches::GradientPlaces;
+use crate::simd::{chunk, for_tile, parts};
+
+/// A part of the weights.
+#[derive(Clone, Copy)]
+struct Tile {
+    in_channel: usize,
+    out_channel: usize,
+    tap: usize,
+}
+
+impl Windows {
+    /// Blocks of output channels: where the gradients of each lie, and its channels.
+    pub(in crate::conv) fn gradient_blocks(
+        &self,
+    ) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let len = self.vectors * 4 * self.block * self.lanes;
+        let blocks = parts(self.shape.out_channels, self.block).enumerate();
+        blocks.map(move |(index, channels)| (index * len..(index + 1) * len, channels))
+    }
+
+    /// Values of the gradients of all blocks.
+    pub(in crate::conv) fn gradients_len(&self) -> usize {
+        let blocks = self.shape.out_channels.div_ceil(self.block);
+        blocks * self.vectors * 4 * self.block * self.lanes
+    }
+
+    /// Vectors from one place to the next in a block's gradients.
+    pub(in crate::conv) fn place_len(&self) -> usize {
+        self.block
+    }
+
+    /// Where the gradients of the values before the pooling lie.
+    pub(in crate::conv) fn gradient_places(&self) -> GradientPlaces {
+        let [rows, columns] = self.pooled;
+        let place_len = self.block * self.lanes;
+        let slots = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+        let slots = slots.map(|(row, column)| row * self.stride + column);
+        let channels = self.gradient_blocks().flat_map(|(gradients, channels)| {
+            let starts = gradients.step_by(self.lanes);
+            channels.zip(starts).map(|(_, start)| start)
+        });
+        GradientPlaces {
+            windows: slots
+                .map(|slot| slot / self.lanes * 4 * place_len + slot % self.lanes)
+                .collect(),
+            channels: channels.collect(),
+            place_len,
+        }
+    }
+
+    /// Values of the sums of the gradients of weights and of biases, lane by lane.
+    pub(in crate::conv) fn sums_len(&self) -> [usize; 2] {
+        let biases = self.shape.out_channels * self.lanes;
+        [
+            biases * self.shape.in_channels * self.offsets[0].len(),
+            biases,
+        ]
+    }
+
+    /// Adds to the sums of the weights' gradient, from the gradients of one block of channels.
+    #[inline(always)]
+    pub(in crate::conv) fn add_weight_gradient<S: Simd>(
+        &self,
+        simd: S,
+        image: &[f32],
+        (channels, gradients): (Range<usize>, &[f32]),
+        sums: &mut [f32],
+    ) {
+        let most_taps = if S::REGISTER_COUNT >= 32 { 4 } else { 5 };
+        for in_channel in 0..self.shape.in_channels {
+            for taps in parts(self.offsets[0].len(), most_taps) {
+                let tile = Tile {
+                    in_channel,
+                    out_channel: channels.start,
+                    tap: taps.start,
+                };
+                let operands = (image, gradients, &mut *sums);
+                let shape = (channels.len(), taps.len());
+                for_tile!(
+                    (self.gather(simd, tile, operands)), shape,
+                    many: [
+                        (6 4)(6 3)(6 1)(5 4)(5 3)(5 1)(4 4)(4 3)(4 1)
+                        (3 4)(3 3)(3 1)(2 4)(2 3)(2 1)(1 4)(1 3)(1 1)
+                    ],
+                    few: [(2 5)(2 4)(2 1)(1 5)(1 4)(1 1)]
+                );
+            }
+        }
+    }
+
+    /// The gradients of `O` output channels at `K` taps: the sums stay in registers.
+    #[inline(always)]
+    fn gather<S: Simd, const O: usize, const K: usize>(
+        &self,
+        simd: S,
+        tile: Tile,
+        (image, gradients, to): (&[f32], &[f32], &mut [f32]),
+    ) {
+        let image = &image[tile.in_channel * self.channel_len..];
+        let gradients = S::as_simd_f32s(gradients).0;
+        let mut sums = [[simd.splat_f32s(0.0); O]; K];
+        for (place, offsets) in self.offsets.iter().enumerate() {
+            // All of one length, so that the loop over it checks no bounds.
+            let mut inputs = [&gradients[..0]; K];
+            for (inputs, &offset) in inputs.iter_mut().zip(chunk::<_, K>(offsets, tile.tap)) {
+                *inputs = &S::as_simd_f32s(&image[offset..]).0[..self.vectors];
+            }
+            let mut at = place * self.block;
+            for vector in 0..self.vectors {
+                let gradients = chunk::<_, O>(gradients, at);
+                at += 4 * self.block;
+                for (sums, inputs) in sums.iter_mut().zip(&inputs) {
+                    let input = inputs[vector];
+                    for (sum, &gradient) in sums.iter_mut().zip(gradients) {
+                        *sum = simd.mul_add_e_f32s(gradient, input, *sum);
+                    }
+                }
+            }
+        }
+        let per_map = self.offsets[0].len() * S::F32_LANES;
+        let per_out = self.shape.in_channels * per_map;
+        let mut tap =
+            tile.out_channel * per_out + tile.in_channel * per_map + tile.tap * S::F32_LANES;
+        for sums in sums {
+            let mut at = tap;
+            for sum in sums {
+                let to = &mut S::as_mut_simd_f32s(&mut to[at..]).0[0];
+                *to = simd.add_f32s(*to, sum);
+                at += per_out;
+            }
+            tap += S::F32_LANES;
+        }
+    }
+}
