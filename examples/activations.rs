@@ -1,5 +1,7 @@
 //! Draws what each channel of the first layer of a pretrained LeNet responds to in six garments.
 
+#![allow(clippy::indexing_slicing, reason = "every label has a class name")]
+
 use std::error::Error;
 
 use burn::tensor::Device;

@@ -2,6 +2,8 @@
 //!
 //! `lenet::train::Trainer` does the same, and can be observed, interrupted and resumed.
 
+#![allow(clippy::indexing_slicing, reason = "a mean is one value")]
+
 use std::error::Error;
 
 use burn::module::{Module, ModuleMapper, Param};

@@ -2,6 +2,11 @@
 //!
 //! Without a picture it classifies generated digits.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "the network has ten classes, each with a name"
+)]
+
 use std::error::Error;
 
 use burn::tensor::Device;

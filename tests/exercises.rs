@@ -608,7 +608,7 @@ fn training_takes_any_network() {
         .with_padding(1)
         .with_out_channels([4, 8])
         .with_hidden_dims([30]);
-    assert_eq!(weights.config(), Some(&config));
+    assert_eq!(weights.config().unwrap(), config);
     let run = lenet(folder.path())
         .args([
             "train",

@@ -256,5 +256,5 @@ fn pretraining_writes_weights_and_a_model_card() {
         assert!(card.contains(expected), "'{expected}' is not in:\n{card}");
     }
     let weights = Weights::open(folder.path().join("out/weights.safetensors")).unwrap();
-    assert_eq!(weights.config(), Some(&LeNetConfig::classic(10)));
+    assert_eq!(weights.config().unwrap(), LeNetConfig::classic(10));
 }
