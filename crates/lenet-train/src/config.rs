@@ -1,38 +1,40 @@
+//! The recipe of a training run.
+
 use lenet_data::Augmentation;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainingConfigError;
 
-/// How the learning rate changes over a run; a pure function of the step.
+/// How the learning rate changes during a run, as a pure function of the step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Schedule {
-    /// The same at every step.
+    /// A constant rate.
     #[default]
     Constant,
     /// Half a cosine from the learning rate down to this final rate (Loshchilov and Hutter, 2017,
     /// without restarts).
     Cosine {
-        /// Rate at the end of the run.
+        /// Learning rate at the end of the run.
         final_rate: f64,
     },
-    /// A straight line from the learning rate to this final rate.
+    /// Linear from the learning rate to this final rate.
     Linear {
-        /// Rate at the end of the run.
+        /// Learning rate at the end of the run.
         final_rate: f64,
     },
     /// Multiplied by `factor` after every `epochs` epochs.
     Step {
         /// Epochs between two changes, at least 1.
         epochs: usize,
-        /// What the rate is multiplied by.
+        /// The factor, above 0.
         factor: f64,
     },
 }
 
 impl Schedule {
-    /// The learning rate of a step (from 0) in a run of `total` steps, `per_epoch` to an epoch.
+    /// The learning rate of a step (from 0) in a run of `total` steps with `per_epoch` steps per epoch.
     ///
     /// ```
     /// use lenet_train::Schedule;
@@ -68,10 +70,10 @@ impl Schedule {
     }
 }
 
-/// Everything that determines a training run but the network and the data.
+/// Everything that determines a training run, apart from the network and the data.
 ///
-/// The default is the recipe of *Dive into Deep Learning*, section 7.6: plain SGD, batches of
-/// 128, learning rate 0.1, 15 epochs.
+/// The default is the recipe of *Dive into Deep Learning*, section 7.6: plain SGD with batches of 128, a learning
+/// rate of 0.1 and 15 epochs.
 ///
 /// ```
 /// use lenet_train::TrainingConfig;
@@ -85,24 +87,24 @@ impl Schedule {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TrainingConfig {
-    /// Passes over the training data.
+    /// Passes over the training data, at least 1.
     pub epochs: usize,
-    /// Images to a step; the last step of an epoch takes what is left.
+    /// Images per step, at least 1; the last step of an epoch takes the remainder.
     pub batch_size: usize,
-    /// Learning rate of SGD at the start.
+    /// Initial learning rate of SGD, above 0.
     pub learning_rate: f64,
-    /// How it changes.
+    /// How the learning rate changes.
     pub schedule: Schedule,
-    /// Momentum of SGD, from 0 (none) to below 1; undamped, as in PyTorch.
+    /// Momentum of SGD, from 0 (none) to below 1; without dampening, like PyTorch's default.
     pub momentum: f64,
-    /// L2 penalty added to the gradient.
+    /// Weight decay (L2 penalty added to the gradient), at least 0.
     pub weight_decay: f32,
-    /// Largest L2 norm of one parameter's gradient, or `None` for no clipping.
+    /// Largest L2 norm of each parameter's gradient, or `None` for no clipping.
     pub gradient_clipping: Option<f32>,
     /// Random changes to the training images; none by default.
     #[serde(default)]
     pub augmentation: Augmentation,
-    /// Seed of the initial weights, of the order of the images and of their changes.
+    /// Seed of the initial weights, the order of the images and their augmentation.
     pub seed: u64,
 }
 
@@ -123,21 +125,21 @@ impl Default for TrainingConfig {
 }
 
 impl TrainingConfig {
-    /// Sets the passes over the training data.
+    /// Sets the number of passes over the training data.
     #[must_use]
     pub fn with_epochs(mut self, epochs: usize) -> Self {
         self.epochs = epochs;
         self
     }
 
-    /// Sets the images to a step.
+    /// Sets the number of images per step.
     #[must_use]
     pub fn with_batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
         self
     }
 
-    /// Sets the learning rate at the start.
+    /// Sets the initial learning rate.
     #[must_use]
     pub fn with_learning_rate(mut self, learning_rate: f64) -> Self {
         self.learning_rate = learning_rate;
@@ -158,14 +160,14 @@ impl TrainingConfig {
         self
     }
 
-    /// Sets the L2 penalty.
+    /// Sets the weight decay.
     #[must_use]
     pub fn with_weight_decay(mut self, weight_decay: f32) -> Self {
         self.weight_decay = weight_decay;
         self
     }
 
-    /// Sets the largest norm of one parameter's gradient.
+    /// Sets the largest L2 norm of each parameter's gradient.
     #[must_use]
     pub fn with_gradient_clipping(mut self, norm: f32) -> Self {
         self.gradient_clipping = Some(norm);
@@ -179,7 +181,7 @@ impl TrainingConfig {
         self
     }
 
-    /// Sets the seed of the initial weights, of the order of the images and of their changes.
+    /// Sets the seed of the initial weights, the order of the images and their augmentation.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -190,7 +192,7 @@ impl TrainingConfig {
     ///
     /// # Errors
     ///
-    /// [`TrainingConfigError`] for the first value that no training can use.
+    /// [`TrainingConfigError`] for the first invalid value.
     pub fn validate(&self) -> Result<(), TrainingConfigError> {
         if self.epochs == 0 {
             return Err(TrainingConfigError::Zero { what: "epochs" });

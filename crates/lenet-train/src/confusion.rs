@@ -1,8 +1,10 @@
+//! The confusion matrix and its table.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How often each class was taken for each other one; printing it gives the table.
+/// How often each class was predicted for each class; its [`Display`](fmt::Display) output is a table.
 ///
 /// ```
 /// use lenet_train::ConfusionMatrix;
@@ -15,12 +17,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfusionMatrix {
     class_names: Vec<String>,
-    /// One row for each true class, one column for each predicted one.
+    /// One row per true class, one column per predicted class.
     counts: Vec<Vec<u64>>,
 }
 
 impl ConfusionMatrix {
-    /// Counts pairs of true and predicted classes; pairs with an unknown class are left out.
+    /// Counts pairs of true and predicted classes; pairs with an unknown class are ignored.
     pub fn new<S: Into<String>>(
         class_names: impl IntoIterator<Item = S>,
         labels: &[usize],
@@ -47,7 +49,7 @@ impl ConfusionMatrix {
         &self.class_names
     }
 
-    /// Images of class `label` that were taken for class `prediction`.
+    /// Images of class `label` for which class `prediction` was predicted; 0 for unknown classes.
     pub fn count(&self, label: usize, prediction: usize) -> u64 {
         self.counts
             .get(label)
@@ -56,8 +58,8 @@ impl ConfusionMatrix {
             .unwrap_or(0)
     }
 
-    /// The part of each class's images that was recognised, from 0 to 1; `None` where a class has
-    /// no images.
+    /// Fraction of each class's images that was classified correctly, from 0 to 1; `None` for a class without
+    /// images.
     pub fn class_accuracy(&self) -> Vec<Option<f64>> {
         let rows = self.counts.iter().enumerate();
         rows.map(|(class, row)| {
@@ -67,13 +69,13 @@ impl ConfusionMatrix {
         .collect()
     }
 
-    /// The part of all images that was recognised, from 0 to 1; 0 if there are none.
+    /// Fraction of all images that was classified correctly, from 0 to 1; 0 if there are none.
     pub fn accuracy(&self) -> f64 {
         let total: u64 = self.counts.iter().flatten().sum();
-        let right: u64 = (0..self.counts.len())
+        let correct: u64 = (0..self.counts.len())
             .map(|class| self.count(class, class))
             .sum();
-        right as f64 / total.max(1) as f64
+        correct as f64 / total.max(1) as f64
     }
 }
 

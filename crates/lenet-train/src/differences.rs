@@ -1,6 +1,8 @@
+//! How a file's description of its run or sweep differs from the current one.
+
 use serde_json::Value;
 
-/// What differs between two JSON documents, one line for each place: `path: found, expected`.
+/// The differences between two JSON documents, one line each, with the path.
 pub(crate) fn differences(found: &Value, expected: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     compare("", found, expected, &mut lines);

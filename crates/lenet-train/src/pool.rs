@@ -1,9 +1,9 @@
-//! Where training and evaluation run.
+//! The threads of training and evaluation.
 //!
-//! On Flex each run gets a pool of its own. A rayon thread that waits for part of a kernel picks up any
-//! job of its pool and returns only when that job is done; in a shared pool the job may be another
-//! training, which then stalls this one from its first step to its last. A pool that computes the kernels
-//! of a single run holds no such jobs.
+//! On Flex, each run has a thread pool of its own. A rayon thread that waits for part of a kernel executes any job
+//! of its pool and returns only when that job is complete. In a shared pool, that job may be another training run,
+//! which would stall this one from its first step to its last. A pool with the kernels of a single run has no such
+//! jobs.
 
 use std::cell::Cell;
 use std::panic::resume_unwind;
@@ -17,26 +17,26 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::TrainingError;
 
-/// Idle looks for work after which a thread stops helping: some tenths of a millisecond, longer than what
-/// only one thread works on between two kernels.
+/// Unsuccessful searches for work after which a thread stops helping: some tenths of a millisecond, longer than the
+/// single-threaded parts between two kernels.
 const IDLE_LOOKS: usize = 1000;
 
-/// Calls for help after which no more are made until some are heard.
-const MOST_UNHEARD: usize = 256;
+/// Unanswered calls for help after which no more are made.
+const MOST_UNANSWERED: usize = 256;
 
 thread_local! {
-    /// Whether this thread waits for a run and picks up other jobs of its pool meanwhile.
+    /// Whether this thread waits for a run and executes other jobs of its pool in the meantime.
     static WAITING: Cell<bool> = const { Cell::new(false) };
-    /// Whether this thread helps already.
+    /// Whether this thread is already helping.
     static HELPING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` in a pool of its own if the device computes on rayon, with as many threads as the current
-/// pool has, or fewer where [`Share`] says so.
+/// Runs `work` in a pool of its own if the device computes on rayon, with as many threads as the current pool has,
+/// or fewer if [`Share`] limits them.
 ///
-/// The calling thread waits. If it belongs to a pool, it picks up other jobs there meanwhile, so that a run
-/// does not cost that pool a thread. If such a job is a second run, both make their steps side by side, but
-/// the first returns after the second: they share a stack.
+/// The calling thread waits. If it belongs to a pool, it executes other jobs there in the meantime, so the pool
+/// loses no thread. If such a job is a second run, both proceed at the same time, but the first returns after the
+/// second, because they share a stack.
 pub(crate) fn run<R: Send>(
     device: &Device,
     work: impl FnOnce(&Helpers) -> Result<R, TrainingError> + Send,
@@ -45,9 +45,9 @@ pub(crate) fn run<R: Send>(
         return work(&Helpers::none());
     }
     keep_freed_memory();
-    // Asked first: on a platform without threads this makes the current thread the pool.
+    // First, because on a platform without threads this call makes the current thread the pool.
     let threads = rayon::current_num_threads();
-    // The only thread of a pool never waits for another one, and so picks up nothing.
+    // The only thread of a pool never waits for another, so it executes no other jobs.
     if threads == 1 && rayon::current_thread_index().is_some() {
         return work(&Helpers::none());
     }
@@ -61,8 +61,8 @@ pub(crate) fn run<R: Send>(
     install(&pool, || work(&helpers)).map_err(no_threads)?
 }
 
-/// Runs `work` in `pool` and picks up other jobs of the current pool until it is done. Within such a job it
-/// only waits: a parallel loop over a thousand trainings must not begin them all at once.
+/// Runs `work` in `pool` and executes other jobs of the current pool until it is complete. Within such a job it only
+/// waits: a parallel loop over a thousand runs must not start them all at once.
 fn install<R: Send>(pool: &ThreadPool, work: impl FnOnce() -> R + Send) -> io::Result<R> {
     if !WAITING.replace(true) {
         let _end = Waiting;
@@ -74,7 +74,7 @@ fn install<R: Send>(pool: &ThreadPool, work: impl FnOnce() -> R + Send) -> io::R
     })
 }
 
-/// Ends the wait, also when the work panics.
+/// Ends the wait, even if the work panics.
 struct Waiting;
 
 impl Drop for Waiting {
@@ -91,9 +91,8 @@ fn no_threads(error: impl std::error::Error + Send + Sync + 'static) -> Training
 
 /// A run's share of the threads of all runs in the program.
 ///
-/// A run gets as many as it asks for until there are two for each core; runs then compete as programs would.
-/// Further ones get an even share, so that a parallel loop over many trainings does not start cores × cores
-/// threads.
+/// A run gets as many threads as it asks for until there are two per core. Further runs get an even share, so a
+/// parallel loop over many runs does not start cores × cores threads.
 struct Share {
     threads: usize,
 }
@@ -137,59 +136,59 @@ impl Drop for Share {
     }
 }
 
-/// Keeps the threads of a run's pool awake during steps: a kernel takes some tenths of a millisecond, and
-/// waking a sleeping thread for it costs a good part of that.
+/// Keeps the threads of a run's pool awake during steps: a kernel takes some tenths of a millisecond, and waking a
+/// sleeping thread takes a large part of that.
 ///
-/// They help for one step at a time and as long as there is something to do, so that whatever else the
-/// pool has to do, such as an observer's work, waits no longer than that.
+/// Threads help for one step at a time and only while there is work, so other jobs of the pool, such as those of an
+/// observer, wait no longer than that.
 pub(crate) struct Helpers {
-    /// Calls that no thread has heard yet; `None` where there are no threads to help.
-    unheard: Option<Arc<AtomicUsize>>,
+    /// Calls that no thread has answered yet; `None` if there are no threads to help.
+    unanswered: Option<Arc<AtomicUsize>>,
 }
 
 impl Helpers {
     fn new() -> Self {
         Self {
-            unheard: Some(Arc::default()),
+            unanswered: Some(Arc::default()),
         }
     }
 
     fn none() -> Self {
-        Self { unheard: None }
+        Self { unanswered: None }
     }
 
-    /// Runs one step, within [`run`], while a thread that has nothing to do in it prepares what the next
-    /// one takes.
+    /// Runs one step within [`run`], while an idle thread prepares the input of the next one.
     pub(crate) fn step<R: Send, N: Send>(
         &self,
         work: impl FnOnce() -> R + Send,
         prepare: impl FnOnce() -> N + Send,
     ) -> (R, N) {
-        let Some(unheard) = &self.unheard else {
+        let Some(unanswered) = &self.unanswered else {
             return (work(), prepare());
         };
         let done = Arc::new(AtomicBool::new(false));
-        // Threads that are busy with something else hear nothing and need not be called for ever.
-        if unheard.load(Ordering::Relaxed) < MOST_UNHEARD {
-            unheard.fetch_add(rayon::current_num_threads(), Ordering::Relaxed);
-            let (done, unheard) = (Arc::clone(&done), Arc::clone(unheard));
+        // Busy threads do not answer; calls must not accumulate.
+        if unanswered.load(Ordering::Relaxed) < MOST_UNANSWERED {
+            unanswered.fetch_add(rayon::current_num_threads(), Ordering::Relaxed);
+            let (done, unanswered) = (Arc::clone(&done), Arc::clone(unanswered));
             let caller = rayon::current_thread_index();
-            rayon::spawn_broadcast(move |hearer| {
-                unheard.fetch_sub(1, Ordering::Relaxed);
-                // The step's own thread has to watch what it waits for instead.
-                if Some(hearer.index()) != caller && !HELPING.replace(true) {
+            rayon::spawn_broadcast(move |helper| {
+                unanswered.fetch_sub(1, Ordering::Relaxed);
+                // The thread of the step itself has to watch what it waits for.
+                if Some(helper.index()) != caller && !HELPING.replace(true) {
                     help_until(&done);
                     HELPING.set(false);
                 }
             });
         }
-        // Also when `work` panics.
+        // Even if `work` panics.
         let _end = End(&done);
         rayon::join(work, prepare)
     }
 }
 
-/// Never waits without end: the step may wait for what this thread was in the middle of.
+/// Executes jobs until the step is complete or no work is found. It never waits indefinitely, because the step may
+/// depend on what this thread was doing.
 fn help_until(done: &AtomicBool) {
     let mut idle = 0;
     while idle < IDLE_LOOKS && !done.load(Ordering::Relaxed) {
@@ -202,7 +201,7 @@ fn help_until(done: &AtomicBool) {
     }
 }
 
-/// The end of a step.
+/// Marks the end of a step when dropped.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {
@@ -211,11 +210,11 @@ impl Drop for End<'_> {
     }
 }
 
-/// Teaches glibc's allocator that large blocks come back.
+/// Raises glibc's mmap threshold so that freed buffers are reused.
 ///
-/// It gives what is freed back to the system above a threshold which follows the largest block that was
-/// ever freed; with the one it begins with, every step pays for its pages anew, a fifth of its time. The
-/// block is never touched, and other allocators take no notice.
+/// glibc returns freed blocks above the threshold to the system, and raises the threshold to the largest block freed
+/// so far. With the initial threshold, every step spends a fifth of its time on new pages. The block here is never
+/// touched; other allocators are not affected.
 fn keep_freed_memory() {
     const BLOCK: usize = 24 << 20;
     static ONCE: Once = Once::new();

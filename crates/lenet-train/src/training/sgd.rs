@@ -1,18 +1,20 @@
+//! The optimiser. The learning rate of each step comes from the schedule.
+
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Gradients, Tensor};
 use lenet_core::{LeNet, uses_rayon_pool};
 
 use crate::TrainingConfig;
 
-/// Stochastic gradient descent with momentum, as PyTorch defines it: the velocity begins as the first
-/// gradient and is not damped.
+/// Stochastic gradient descent with momentum as in PyTorch: the velocity starts as the first gradient, without
+/// dampening.
 pub(crate) struct Sgd {
     momentum: Option<f64>,
     weight_decay: Option<f32>,
-    /// Largest norm of a gradient.
+    /// Largest L2 norm of a parameter's gradient.
     clipping: Option<f32>,
-    /// One for each parameter, in the order of the network, flat; empty before the first step and without
-    /// momentum.
+    /// The flattened velocity of each parameter, in the order of the network; empty without momentum and before
+    /// the first step.
     velocities: Vec<Tensor<1>>,
 }
 
@@ -36,7 +38,7 @@ impl Sgd {
         })
     }
 
-    /// The velocities as a network's parameters, if there are any.
+    /// The velocities in place of the network's parameters, if there are any.
     pub(crate) fn velocity(&self, lenet: &LeNet) -> Option<LeNet> {
         let mut velocities = Velocities {
             values: self.velocities.iter(),
@@ -45,7 +47,7 @@ impl Sgd {
         some.then(|| lenet.valid().map(&mut velocities))
     }
 
-    /// Goes on with velocities that [`velocity`](Self::velocity) gave.
+    /// Restores velocities that [`velocity`](Self::velocity) returned.
     pub(crate) fn set_velocity(&mut self, velocity: LeNet) {
         self.velocities.clear();
         velocity.map(&mut Collect(&mut self.velocities));
@@ -54,7 +56,7 @@ impl Sgd {
 
 struct Step<'a> {
     sgd: &'a mut Sgd,
-    /// Of the step before.
+    /// Of the previous step.
     velocities: std::vec::IntoIter<Tensor<1>>,
     rate: f64,
     gradients: Gradients,
@@ -92,7 +94,7 @@ impl ModuleMapper for Step<'_> {
 /// The gradient, scaled down to an L2 norm of `limit` if its own is larger.
 fn clip<const D: usize>(gradient: Tensor<D>, limit: f32) -> Tensor<D> {
     let norm = gradient.clone().square().sum().sqrt();
-    // A gradient of zeros stays as it is.
+    // A zero gradient stays zero.
     let scale = (limit / norm.add_scalar(f32::MIN_POSITIVE)).clamp_max(1.0);
     gradient.mul(scale.unsqueeze())
 }
@@ -103,7 +105,7 @@ fn descend<const D: usize>(tensor: Tensor<D>, gradient: Tensor<D>, rate: f64) ->
     if !uses_rayon_pool(&device) {
         return tensor - gradient.mul_scalar(rate);
     }
-    // Where the values lie in this program's memory they are changed there, in one pass.
+    // Values in this program's memory are updated in place, in one pass.
     let (mut values, gradient) = (tensor.into_data(), gradient.into_data());
     match (values.as_mut_slice::<f32>(), gradient.as_slice::<f32>()) {
         (Ok(slice), Ok(gradient)) => {
@@ -121,7 +123,7 @@ fn descend<const D: usize>(tensor: Tensor<D>, gradient: Tensor<D>, rate: f64) ->
     }
 }
 
-/// Puts velocities in place of parameters.
+/// Replaces parameters by velocities.
 struct Velocities<'a> {
     values: std::slice::Iter<'a, Tensor<1>>,
 }
@@ -129,14 +131,15 @@ struct Velocities<'a> {
 impl ModuleMapper for Velocities<'_> {
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = parameter.consume();
-        let tensor = match self.values.next() {
-            Some(velocity) => velocity.clone().reshape(tensor.dims()),
-            None => tensor,
+        let Some(velocity) = self.values.next() else {
+            unreachable!("every parameter has a velocity")
         };
+        let tensor = velocity.clone().reshape(tensor.dims());
         Param::from_mapped_value(id, tensor, mapper)
     }
 }
 
+/// Collects parameters as flat velocities.
 struct Collect<'a>(&'a mut Vec<Tensor<1>>);
 
 impl ModuleMapper for Collect<'_> {
