@@ -101,7 +101,7 @@ fn a_run_that_is_killed_at_any_moment_ends_with_the_weights_of_one_that_is_not()
 }
 
 #[test]
-fn ctrl_c_leaves_a_checkpoint_and_tells_how_to_go_on() {
+fn ctrl_c_leaves_a_checkpoint_and_says_how_to_resume() {
     let folder = tempfile::tempdir().unwrap();
     let long: Vec<&str> = SHORT
         .into_iter()
@@ -149,7 +149,7 @@ fn ctrl_c_without_checkpoints_says_what_would_have_helped() {
 }
 
 #[test]
-fn a_sweep_is_interrupted_and_goes_on() {
+fn an_interrupted_sweep_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let arguments: Vec<&str> = SHORT
         .into_iter()
@@ -163,7 +163,7 @@ fn a_sweep_is_interrupted_and_goes_on() {
     let (code, stderr) = rest(child);
     assert_eq!(code, 130, "{stderr}");
     assert!(
-        stderr.contains("of 10 trials finished and on disk, and a checkpoint of "),
+        stderr.contains("of 10 trials complete and on disk, and checkpoints of "),
         "{stderr}"
     );
 
@@ -207,7 +207,7 @@ fn ctrl_c_in_a_sweep_with_other_seeds_leaves_the_results_of_the_first() {
     interrupt(&child);
     let (code, stderr) = rest(child);
     assert_eq!(code, 130, "{stderr}");
-    assert!(stderr.contains("of 10 trials finished"), "{stderr}");
+    assert!(stderr.contains("of 10 trials complete"), "{stderr}");
     assert!(results(folder.path()) == before, "a file was overwritten");
 }
 
