@@ -2,21 +2,20 @@
 //! burn's autodiff. What is not covered here (other backends, other float types, shapes that do not match) is
 //! composed of burn's operations in the modules of the layers.
 
+mod operands;
+
 use std::sync::{Arc, OnceLock};
 
-use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, backend_extension};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use lenet_kernels::{
-    ConvBackward, ConvPlan, CrossEntropy, DenseBackward, DensePlan, KernelError, Parameters, Saved,
-    Shape,
-};
+use burn::tensor::{DType, Device, Int, Tensor};
+use lenet_kernels::{ConvBackward, ConvPlan, CrossEntropy, DenseBackward, DensePlan, Saved, Shape};
 
+use self::operands::{Operands, checked, tensor};
 use crate::{Activation, Pooling};
 
 /// The block, if the tensors are on Flex in 32-bit floats and their shapes match. The plan is kept in `cache`,
@@ -159,7 +158,7 @@ impl FusedBackend for Flex {
         bias: FlexTensor,
         plan: ConvPlan,
     ) -> FlexTensor {
-        conv_block_inference(&input.to_contiguous(), &weight.to_contiguous(), bias, &plan)
+        Operands::new([input, weight, bias]).infer(&plan)
     }
 
     fn dense(
@@ -168,7 +167,7 @@ impl FusedBackend for Flex {
         bias: FlexTensor,
         plan: DensePlan,
     ) -> FlexTensor {
-        dense_forward(&input.to_contiguous(), &weight.to_contiguous(), bias, &plan)
+        Operands::new([input, weight, bias]).dense(&plan)
     }
 
     fn cross_entropy(logits: FlexTensor, loss: CrossEntropy) -> FlexTensor {
@@ -184,27 +183,20 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
         bias: FloatTensor<Self>,
         plan: ConvPlan,
     ) -> FloatTensor<Self> {
-        let nodes = [input.node(), weight.node(), bias.node()];
-        let (input, weight) = (
-            input.primitive().to_contiguous(),
-            weight.primitive().to_contiguous(),
-        );
-        let bias = bias.into_primitive();
+        let tensors = [input, weight, bias];
+        let nodes = tensors.each_ref().map(<FloatTensor<Self>>::node);
+        let operands = Operands::new(tensors.map(<FloatTensor<Self>>::into_primitive));
         match ConvBlockOp.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                let (output, saved) = conv_block_forward(&input, &weight, bias, &plan);
-                let state = ConvBlockState {
-                    input,
-                    weight,
+                let (output, saved) = operands.conv_block(&plan);
+                let state = State {
+                    operands,
                     output: output.clone(),
-                    saved: Arc::new(saved),
-                    plan,
+                    plan: (plan, Arc::new(saved)),
                 };
                 prepared.finish(state, output)
             }
-            OpsKind::UnTracked(prepared) => {
-                prepared.finish(conv_block_inference(&input, &weight, bias, &plan))
-            }
+            OpsKind::UnTracked(prepared) => prepared.finish(operands.infer(&plan)),
         }
     }
 
@@ -214,17 +206,14 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
         bias: FloatTensor<Self>,
         plan: DensePlan,
     ) -> FloatTensor<Self> {
-        let nodes = [input.node(), weight.node(), bias.node()];
-        let (input, weight) = (
-            input.primitive().to_contiguous(),
-            weight.primitive().to_contiguous(),
-        );
-        let output = dense_forward(&input, &weight, bias.into_primitive(), &plan);
+        let tensors = [input, weight, bias];
+        let nodes = tensors.each_ref().map(<FloatTensor<Self>>::node);
+        let operands = Operands::new(tensors.map(<FloatTensor<Self>>::into_primitive));
+        let output = operands.dense(&plan);
         match DenseOp.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                let state = DenseState {
-                    input,
-                    weight,
+                let state = State {
+                    operands,
                     output: output.clone(),
                     plan,
                 };
@@ -263,8 +252,7 @@ impl Backward<Flex, 1> for CrossEntropyOp {
         gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let loss_gradient = gradients.consume::<Flex>(&ops.node);
-        let loss_gradient = loss_gradient.to_contiguous();
+        let loss_gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
         let &[factor] = loss_gradient.storage::<f32>() else {
             unreachable!("the loss is a single value");
         };
@@ -280,18 +268,8 @@ impl Backward<Flex, 1> for CrossEntropyOp {
 #[derive(Debug)]
 struct ConvBlockOp;
 
-/// What the forward pass of a convolution block keeps for the backward pass.
-#[derive(Clone, Debug)]
-struct ConvBlockState {
-    input: FlexTensor,
-    weight: FlexTensor,
-    output: FlexTensor,
-    saved: Arc<Saved>,
-    plan: ConvPlan,
-}
-
 impl Backward<Flex, 3> for ConvBlockOp {
-    type State = ConvBlockState;
+    type State = State<(ConvPlan, Arc<Saved>)>;
 
     fn backward(
         self,
@@ -299,43 +277,31 @@ impl Backward<Flex, 3> for ConvBlockOp {
         gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let ConvBlockState {
-            input,
-            weight,
-            output,
-            saved,
-            plan,
-        } = ops.state;
         let output_gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
-        let [batch, ..] = input.layout().shape().dims::<4>();
+        let State {
+            operands,
+            output,
+            plan: (plan, saved),
+        } = ops.state;
         let found = checked(plan.backward(ConvBackward {
-            batch,
-            input: input.storage(),
-            weight: weight.storage(),
+            batch: operands.batch(),
+            input: operands.input.storage(),
+            weight: operands.weight.storage(),
             output: output.storage(),
             saved: &saved,
             output_gradient: output_gradient.storage(),
             input_gradient: ops.parents[0].is_some(),
         }));
-        let nodes = ops.parents.map(|parent| parent.map(|node| node.id));
-        register(gradients, nodes, found, &input, &weight);
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
+        operands.register(parents, found, gradients);
     }
 }
 
 #[derive(Debug)]
 struct DenseOp;
 
-/// What the forward pass of a dense layer keeps for the backward pass.
-#[derive(Clone, Debug)]
-struct DenseState {
-    input: FlexTensor,
-    weight: FlexTensor,
-    output: FlexTensor,
-    plan: DensePlan,
-}
-
 impl Backward<Flex, 3> for DenseOp {
-    type State = DenseState;
+    type State = State<DensePlan>;
 
     fn backward(
         self,
@@ -343,106 +309,29 @@ impl Backward<Flex, 3> for DenseOp {
         gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let DenseState {
-            input,
-            weight,
+        let output_gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let State {
+            operands,
             output,
             plan,
         } = ops.state;
-        let output_gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
-        let [batch, _] = input.layout().shape().dims::<2>();
         let found = checked(plan.backward(DenseBackward {
-            batch,
-            input: input.storage(),
-            weight: weight.storage(),
+            batch: operands.batch(),
+            input: operands.input.storage(),
+            weight: operands.weight.storage(),
             output: output.storage(),
             output_gradient: output_gradient.storage(),
             input_gradient: ops.parents[0].is_some(),
         }));
-        let nodes = ops.parents.map(|parent| parent.map(|node| node.id));
-        register(gradients, nodes, found, &input, &weight);
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
+        operands.register(parents, found, gradients);
     }
 }
 
-fn dense_forward(
-    input: &FlexTensor,
-    weight: &FlexTensor,
-    bias: FlexTensor,
-    plan: &DensePlan,
-) -> FlexTensor {
-    let [batch, _] = input.layout().shape().dims::<2>();
-    let [_, outputs] = weight.layout().shape().dims::<2>();
-    let bias = bias.to_contiguous();
-    let output = plan.forward(batch, input.storage(), parameters(weight, &bias));
-    tensor(checked(output), [batch, outputs])
-}
-
-fn conv_block_forward(
-    input: &FlexTensor,
-    weight: &FlexTensor,
-    bias: FlexTensor,
-    plan: &ConvPlan,
-) -> (FlexTensor, Saved) {
-    let [batch, ..] = input.layout().shape().dims::<4>();
-    let bias = bias.to_contiguous();
-    let (output, saved) = checked(plan.forward(batch, input.storage(), parameters(weight, &bias)));
-    (maps(output, batch, plan), saved)
-}
-
-fn conv_block_inference(
-    input: &FlexTensor,
-    weight: &FlexTensor,
-    bias: FlexTensor,
-    plan: &ConvPlan,
-) -> FlexTensor {
-    let [batch, ..] = input.layout().shape().dims::<4>();
-    let bias = bias.to_contiguous();
-    let output = checked(plan.infer(batch, input.storage(), parameters(weight, &bias)));
-    maps(output, batch, plan)
-}
-
-fn parameters<'a>(weight: &'a FlexTensor, bias: &'a FlexTensor) -> Parameters<'a> {
-    Parameters {
-        weight: weight.storage(),
-        bias: bias.storage(),
-    }
-}
-
-fn maps(values: Vec<f32>, batch: usize, plan: &ConvPlan) -> FlexTensor {
-    let [height, width] = plan.output_size();
-    tensor(values, [batch, plan.shape().out_channels, height, width])
-}
-
-fn tensor(values: Vec<f32>, shape: impl Into<burn::tensor::Shape>) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape))
-}
-
-/// Registers the gradients of those of input, weight and bias that require them.
-fn register(
-    gradients: &mut Gradients,
-    [input_node, weight_node, bias_node]: [Option<NodeId>; 3],
-    found: lenet_kernels::Gradients,
-    input: &FlexTensor,
-    weight: &FlexTensor,
-) {
-    if let Some(id) = input_node {
-        let gradient = tensor(found.input, input.layout().shape().clone());
-        gradients.register::<Flex>(id, gradient);
-    }
-    if let Some(id) = weight_node {
-        let gradient = tensor(found.weight, weight.layout().shape().clone());
-        gradients.register::<Flex>(id, gradient);
-    }
-    if let Some(id) = bias_node {
-        let shape = [found.bias.len()];
-        gradients.register::<Flex>(id, tensor(found.bias, shape));
-    }
-}
-
-/// The result of a plan, which cannot fail: its plan was made for the shapes of these tensors.
-fn checked<T>(result: Result<T, KernelError>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(error) => unreachable!("a plan that does not match its tensors: {error}"),
-    }
+/// What the forward pass of a layer keeps for the backward pass.
+#[derive(Clone, Debug)]
+struct State<P> {
+    operands: Operands,
+    output: FlexTensor,
+    plan: P,
 }

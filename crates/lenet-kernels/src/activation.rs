@@ -28,17 +28,26 @@ impl fmt::Display for Activation {
 
 impl Activation {
     /// Applies the function to every value.
+    // Loops, here and below: a closure would not be compiled for the instruction set of its caller.
     #[inline(always)]
     pub(crate) fn apply(self, values: &mut [f32]) {
         match self {
-            // Not `max`, which would turn NaN into 0.
-            Self::Relu => values
-                .iter_mut()
-                .for_each(|v| *v = if *v < 0.0 { 0.0 } else { *v }),
-            Self::Sigmoid => values.iter_mut().for_each(|v| *v = 1.0 / (1.0 + exp(-*v))),
-            Self::Tanh => values
-                .iter_mut()
-                .for_each(|v| *v = 2.0 / (1.0 + exp(-2.0 * *v)) - 1.0),
+            Self::Relu => {
+                for v in values {
+                    // Not `max`, which would turn NaN into 0.
+                    *v = if *v < 0.0 { 0.0 } else { *v };
+                }
+            }
+            Self::Sigmoid => {
+                for v in values {
+                    *v = 1.0 / (1.0 + exp(-*v));
+                }
+            }
+            Self::Tanh => {
+                for v in values {
+                    *v = 2.0 / (1.0 + exp(-2.0 * *v)) - 1.0;
+                }
+            }
         }
     }
 
@@ -47,15 +56,21 @@ impl Activation {
     pub(crate) fn scale(self, gradients: &[f32], values: &[f32], scaled: &mut [f32]) {
         let all = scaled.iter_mut().zip(gradients).zip(values);
         match self {
-            Self::Relu => all.for_each(|((to, &gradient), &value)| {
-                *to = if value > 0.0 { gradient } else { 0.0 };
-            }),
-            Self::Sigmoid => all.for_each(|((to, &gradient), &value)| {
-                *to = gradient * (value * (1.0 - value));
-            }),
-            Self::Tanh => all.for_each(|((to, &gradient), &value)| {
-                *to = gradient * (1.0 - value * value);
-            }),
+            Self::Relu => {
+                for ((to, &gradient), &value) in all {
+                    *to = if value > 0.0 { gradient } else { 0.0 };
+                }
+            }
+            Self::Sigmoid => {
+                for ((to, &gradient), &value) in all {
+                    *to = gradient * (value * (1.0 - value));
+                }
+            }
+            Self::Tanh => {
+                for ((to, &gradient), &value) in all {
+                    *to = gradient * (1.0 - value * value);
+                }
+            }
         }
     }
 

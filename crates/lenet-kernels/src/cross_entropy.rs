@@ -89,7 +89,9 @@ impl WithSimd for Pass<'_> {
         // Subtracting the maximum keeps exponentials from overflowing.
         for row in values.chunks_exact_mut(classes) {
             let largest = row.iter().fold(f32::NEG_INFINITY, |most, &v| most.max(v));
-            row.iter_mut().for_each(|value| *value -= largest);
+            for value in row {
+                *value -= largest;
+            }
         }
         // In 64 bits, so that large batches lose no digits.
         let mut loss = 0.0_f64;
@@ -97,14 +99,20 @@ impl WithSimd for Pass<'_> {
         for (row, &label) in rows.zip(labels) {
             loss -= f64::from(row[label]);
         }
-        values.iter_mut().for_each(|value| *value = exp(*value));
+        for value in &mut *values {
+            *value = exp(*value);
+        }
         let rows = values.chunks_exact_mut(classes);
         for (row, &label) in rows.zip(labels) {
             let sum: f32 = row.iter().sum();
             loss += f64::from(sum.ln());
-            row.iter_mut().for_each(|value| *value /= sum);
+            for value in &mut *row {
+                *value /= sum;
+            }
             row[label] -= 1.0;
-            row.iter_mut().for_each(|value| *value /= count);
+            for value in row {
+                *value /= count;
+            }
         }
         (loss / labels.len() as f64) as f32
     }

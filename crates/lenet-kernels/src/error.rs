@@ -1,28 +1,18 @@
 use thiserror::Error;
 
+use crate::Shape;
+
 /// Why a layer was not computed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum KernelError {
     /// A convolution block that leaves nothing to compute, or is larger than this machine can address.
     #[error(
-        "a {kernel_size}×{kernel_size} kernel from {in_channels} to {out_channels} channels on maps of \
-         {height}×{width}, padded by {padding}, leaves nothing to pool or exceeds the address space"
+        "a {k}×{k} kernel from {} to {} channels on maps of {}×{}, padded by {}, leaves nothing to pool or exceeds \
+         the address space",
+        .0.in_channels, .0.out_channels, .0.height, .0.width, .0.padding, k = .0.kernel_size
     )]
-    Shape {
-        /// Channels of the input.
-        in_channels: usize,
-        /// Channels of the output.
-        out_channels: usize,
-        /// Height and width of the kernel.
-        kernel_size: usize,
-        /// Zeros on each side.
-        padding: usize,
-        /// Height of the input.
-        height: usize,
-        /// Width of the input.
-        width: usize,
-    },
+    Shape(Shape),
     /// A batch whose results exceed the address space.
     #[error("the results of a batch of {batch} exceed the address space")]
     Batch {

@@ -7,20 +7,22 @@
 //! | `conv/` | the convolution block: its plan, the two layouts of its vectors, the patches of its gradients |
 //! | `dense/` | the dense layer: panels of a matrix and the product that reads them |
 //! | `simd/` | SIMD levels, aligned memory, results that several threads write |
-//! | `activation.rs`, `cross_entropy.rs`, `error.rs` | what fits in one file |
+//! | `activation.rs`, `cross_entropy.rs`, `error.rs`, `shape.rs` | what fits in one file |
 
 mod activation;
 mod conv;
 mod cross_entropy;
 mod dense;
 mod error;
+mod shape;
 mod simd;
 
 pub use activation::Activation;
-pub use conv::{ConvBackward, ConvPlan, Pooling, Saved, Shape};
+pub use conv::{ConvBackward, ConvPlan, Pooling, Saved};
 pub use cross_entropy::CrossEntropy;
 pub use dense::{DenseBackward, DensePlan};
 pub use error::KernelError;
+pub use shape::Shape;
 pub use simd::SimdLevel;
 
 /// The parameters of a layer.

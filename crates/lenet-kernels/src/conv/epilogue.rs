@@ -36,8 +36,11 @@ impl<S: Simd> Epilogue<S> for MaxPool<'_, S> {
             let zero = simd.splat_f32s(0.0);
             pooled = simd.select_f32s(simd.less_than_f32s(pooled, zero), zero, pooled);
         }
-        self.pooled[index] = pooled;
-        self.argmax[index] = argmax;
+        let (Some(to), Some(place)) = (self.pooled.get_mut(index), self.argmax.get_mut(index))
+        else {
+            unreachable!("more vectors than the layout has");
+        };
+        (*to, *place) = (pooled, argmax);
     }
 }
 

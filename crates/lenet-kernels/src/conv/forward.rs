@@ -224,17 +224,15 @@ impl Maps<'_> {
     fn transpose(self, width: usize) {
         for (channel, output) in self.output.chunks_exact_mut(self.map_len).enumerate() {
             let from = self.pooled[channel..].iter().step_by(width);
-            output
-                .iter_mut()
-                .zip(from)
-                .for_each(|(to, &from)| *to = from);
+            for (to, &value) in output.iter_mut().zip(from) {
+                *to = value;
+            }
         }
         for (channel, argmax) in self.argmax.chunks_exact_mut(self.map_len).enumerate() {
             let from = self.places[channel..].iter().step_by(width);
-            argmax
-                .iter_mut()
-                .zip(from)
-                .for_each(|(to, &from)| *to = from as u8);
+            for (to, &place) in argmax.iter_mut().zip(from) {
+                *to = place as u8;
+            }
         }
     }
 
@@ -267,9 +265,11 @@ fn narrow(places: &[u32], to: &mut [u8]) {
     // The same loop twice: of a known length it is one instruction.
     match (to.first_chunk_mut::<LANES>(), places.first_chunk::<LANES>()) {
         (Some(to), Some(places)) => {
-            for (to, &place) in to.iter_mut().zip(places) {
-                *to = place as u8;
+            let mut bytes = [0; LANES];
+            for (byte, &place) in bytes.iter_mut().zip(places) {
+                *byte = place as u8;
             }
+            *to = bytes;
         }
         _ => {
             for (to, &place) in to.iter_mut().zip(places) {

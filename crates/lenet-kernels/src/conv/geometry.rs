@@ -1,22 +1,5 @@
-use crate::KernelError;
 use crate::simd::LANES;
-
-/// The shapes of one convolution block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Channels of the input.
-    pub in_channels: usize,
-    /// Channels of the output.
-    pub out_channels: usize,
-    /// Height of the input.
-    pub height: usize,
-    /// Width of the input.
-    pub width: usize,
-    /// Height and width of the kernel.
-    pub kernel_size: usize,
-    /// Zeros added on each side.
-    pub padding: usize,
-}
+use crate::{KernelError, Shape};
 
 /// The sizes that follow from a shape.
 #[derive(Clone, Copy)]
@@ -30,14 +13,7 @@ pub(super) struct Geometry {
 
 impl Geometry {
     pub(super) fn new(shape: Shape) -> Result<Self, KernelError> {
-        Self::checked(shape).ok_or(KernelError::Shape {
-            in_channels: shape.in_channels,
-            out_channels: shape.out_channels,
-            kernel_size: shape.kernel_size,
-            padding: shape.padding,
-            height: shape.height,
-            width: shape.width,
-        })
+        Self::checked(shape).ok_or(KernelError::Shape(shape))
     }
 
     fn checked(shape: Shape) -> Option<Self> {

@@ -40,6 +40,5 @@ mod pooling;
 mod windows;
 
 pub use backward::ConvBackward;
-pub use geometry::Shape;
 pub use plan::{ConvPlan, Saved};
 pub use pooling::Pooling;

@@ -1,11 +1,11 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use super::geometry::{Geometry, Shape};
+use super::geometry::Geometry;
 use super::layout::Layout;
 use super::patches::{GradientPlaces, Patches};
 use super::pooling::Pooling;
-use crate::{Activation, KernelError, SimdLevel};
+use crate::{Activation, KernelError, Shape, SimdLevel};
 
 /// Samples in a task. Weight gradients are added up within a group, then group by group, so that results do not
 /// depend on which thread computed which group.

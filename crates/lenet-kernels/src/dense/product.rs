@@ -189,8 +189,9 @@ impl Product<'_> {
         for (first, panel) in self.right.iter() {
             let mut start = [0.0; PANEL];
             if let Some(bias) = self.bias {
-                let values = start.iter_mut().zip(&bias[first..]);
-                values.for_each(|(start, &bias)| *start = bias);
+                for (start, &bias) in start.iter_mut().zip(&bias[first..]) {
+                    *start = bias;
+                }
             }
             let start = *chunk::<_, V>(S::as_simd_f32s(&start).0, 0);
             let sums = self.tile::<S, R, V>(simd, row, panel, start);

@@ -29,10 +29,11 @@ pub(crate) fn parts(count: usize, most: usize) -> impl Iterator<Item = Range<usi
 }
 
 /// The `N` values from `at`.
-// A panic that formats its arguments would keep them in memory, which inner loops cannot afford.
+// These panic with a fixed message: one that formats its arguments would keep them in registers or memory, which
+// inner loops cannot afford.
 #[inline(always)]
 pub(crate) fn chunk<T, const N: usize>(values: &[T], at: usize) -> &[T; N] {
-    match values[at..].first_chunk() {
+    match values.get(at..).and_then(<[T]>::first_chunk) {
         Some(chunk) => chunk,
         None => unreachable!("a chunk reaches beyond the end of its slice"),
     }
@@ -41,7 +42,7 @@ pub(crate) fn chunk<T, const N: usize>(values: &[T], at: usize) -> &[T; N] {
 /// [`chunk`] of a mutable slice.
 #[inline(always)]
 pub(crate) fn chunk_mut<T, const N: usize>(values: &mut [T], at: usize) -> &mut [T; N] {
-    match values[at..].first_chunk_mut() {
+    match values.get_mut(at..).and_then(<[T]>::first_chunk_mut) {
         Some(chunk) => chunk,
         None => unreachable!("a chunk reaches beyond the end of its slice"),
     }
@@ -50,7 +51,10 @@ pub(crate) fn chunk_mut<T, const N: usize>(values: &mut [T], at: usize) -> &mut 
 /// The vector of the values from `at`.
 #[inline(always)]
 pub(crate) fn load<S: Simd>(values: &[f32], at: usize) -> S::f32s {
-    S::as_simd_f32s(&values[at..at + S::F32_LANES]).0[0]
+    match values.get(at..at + S::F32_LANES) {
+        Some(values) => S::as_simd_f32s(values).0[0],
+        None => unreachable!("a vector reaches beyond the end of its slice"),
+    }
 }
 
 /// The sum of all values, in an order that depends on the SIMD level alone.

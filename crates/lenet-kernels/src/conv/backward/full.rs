@@ -119,8 +119,9 @@ impl Group<'_> {
                         *total += weight_sums[channels.sum_index(channel, tap)];
                     }
                 }
-                let biases = bias.iter_mut().zip(&**bias_sums);
-                biases.for_each(|(total, sum)| *total += sum);
+                for (total, sum) in bias.iter_mut().zip(&**bias_sums) {
+                    *total += sum;
+                }
             }
         }
     }
@@ -141,7 +142,9 @@ impl Group<'_> {
         let maps = &self.output_gradient[sample * geometry.output_len()..][..geometry.output_len()];
         for (channel, map) in maps.chunks_exact(geometry.map_len()).enumerate() {
             let to = pooled[channel..].iter_mut().step_by(width);
-            to.zip(map).for_each(|(to, &from)| *to = from);
+            for (to, &gradient) in to.zip(map) {
+                *to = gradient;
+            }
         }
         let values = &self.activations[sample * layout.values_len()..][..layout.values_len()];
         let (values, _) = S::as_simd_f32s(values).0.as_chunks::<4>();
@@ -267,10 +270,12 @@ const LANE: [u32; LANES] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 fn widen(places: &[u8], to: &mut [u32; LANES]) {
     // The same loop twice: of a known length it is one instruction.
     match places.first_chunk::<LANES>() {
-        Some(places) => {
-            for (to, &place) in to.iter_mut().zip(places) {
+        Some(&places) => {
+            let mut wide = [0; LANES];
+            for (to, place) in wide.iter_mut().zip(places) {
                 *to = place.into();
             }
+            *to = wide;
         }
         None => {
             for (to, &place) in to.iter_mut().zip(places) {

@@ -1,7 +1,7 @@
 use pulp::Simd;
 
 use super::Channels;
-use crate::simd::{Aligned, chunk, chunk_mut, parts};
+use crate::simd::{Aligned, chunk, parts};
 
 /// Most vectors of a block: three leave room for the sums of a window or two.
 const BLOCK: usize = 3;
@@ -119,8 +119,10 @@ impl Channels {
         let bias = *chunk::<_, V>(S::as_simd_f32s(bias).0, 0);
         let (weights, _) = S::as_simd_f32s(weights).0.as_chunks::<V>();
         let mut sums = [[bias; N]; 2];
-        let per_channel = weights.chunks_exact(self.offsets.len());
-        for (plane, weights) in image.chunks_exact(self.plane).zip(per_channel) {
+        let (mut image, mut rest) = (image, weights);
+        for _ in 0..self.geometry.shape.in_channels {
+            let (plane, next_image) = image.split_at(self.plane);
+            let (weights, next_weights) = rest.split_at(self.offsets.len());
             let plane = &plane[at..];
             for (&offset, weights) in self.offsets.iter().zip(weights) {
                 let inputs = [
@@ -136,17 +138,20 @@ impl Channels {
                     }
                 }
             }
+            (image, rest) = (next_image, next_weights);
         }
         let [upper, lower] = &sums;
         let (upper, _) = upper.as_chunks::<2>();
         let (lower, _) = lower.as_chunks::<2>();
-        let to = S::as_mut_simd_f32s(to).0;
-        let mut at = 0;
+        let mut windows = S::as_mut_simd_f32s(to).0.chunks_mut(4 * self.vectors);
         for (&[a, b], &[c, d]) in upper.iter().zip(lower) {
-            for (vector, (((a, b), c), d)) in a.into_iter().zip(b).zip(c).zip(d).enumerate() {
-                *chunk_mut(to, at + 4 * vector) = [a, b, c, d];
+            let Some(window) = windows.next() else {
+                unreachable!("a tile reaches beyond the last window");
+            };
+            let (places, _) = window.as_chunks_mut::<4>();
+            for ((((to, a), b), c), d) in places.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                *to = [a, b, c, d];
             }
-            at += 4 * self.vectors;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Between maps `[channel, row, column]` and an image `[row, column, channel]` with a border.
 
 use super::Patches;
-use crate::conv::geometry::Shape;
+use crate::Shape;
 use crate::simd::{chunk, chunk_mut, parts};
 
 /// Calls a method that takes the number of maps as a constant, up to eight.

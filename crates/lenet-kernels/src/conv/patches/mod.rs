@@ -52,7 +52,8 @@ mod image;
 mod sparse;
 mod tiles;
 
-use super::geometry::{Geometry, Shape};
+use super::geometry::Geometry;
+use crate::Shape;
 use crate::simd::{Aligned, LANES, Vectors, parts};
 
 pub(super) use sparse::SparseGradient;

@@ -95,9 +95,10 @@ impl Windows {
             *sums = [simd.splat_f32s(bias); 4];
         }
         let [a, b, c, d] = &self.offsets;
-        let per_channel = weights.chunks_exact(a.len());
-        for (planes, weights) in image.chunks_exact(self.channel_len).zip(per_channel) {
-            let planes = &planes[slot..];
+        for channel in 0..self.shape.in_channels {
+            let planes = channel * self.channel_len..(channel + 1) * self.channel_len;
+            let planes = &image[planes.start + slot..planes.end];
+            let weights = &weights[channel * a.len()..(channel + 1) * a.len()];
             let offsets = a.iter().zip(b).zip(c.iter().zip(d));
             for (((&a, &b), (&c, &d)), weights) in offsets.zip(weights) {
                 let inputs = [

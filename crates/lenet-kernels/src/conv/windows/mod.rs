@@ -62,7 +62,8 @@
 mod backward;
 mod forward;
 
-use super::geometry::{Geometry, Shape};
+use super::geometry::Geometry;
+use crate::Shape;
 use crate::simd::{LANES, Vectors};
 
 /// Where everything lies.
