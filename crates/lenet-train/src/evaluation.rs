@@ -29,7 +29,7 @@ pub struct Evaluation {
 }
 
 /// Evaluates `lenet` on `dataset`, computing on `device` with the threads described at
-/// [`Trainer::fit`](crate::Trainer::fit#threads).
+/// [`Trainer::fit`](crate::Trainer::fit).
 ///
 /// ```
 /// use burn::tensor::Device;

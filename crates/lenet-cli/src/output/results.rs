@@ -119,3 +119,56 @@ fn cells(setting: &SettingResult, with_devices: bool) -> Vec<String> {
     }
     cells
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result() -> serde_json::Result<SweepResult> {
+        let metrics = serde_json::json!({
+            "epoch": 1, "mean_loss": 0.5, "last_batch_loss": 0.4, "learning_rate": 0.1, "seconds": 1.0,
+            "validation_accuracy": 0.875, "validation_loss": 0.25,
+        });
+        serde_json::from_value(serde_json::json!({
+            "name": "kernels", "parameter": "kernel size", "scale": "linear", "held_out": "test",
+            "dataset": "fashion-mnist", "synthetic": false,
+            "settings": [{ "label": "a, b", "x": 3.0, "parameters": 61_706, "trials": [
+                {
+                    "label": "a, b", "seed": 0, "outcome": { "status": "finished" }, "epochs": [metrics],
+                    "seconds": 1.25, "threads": 2, "device": "flex",
+                },
+                { "label": "a, b", "seed": 1, "outcome": { "status": "not-run" } },
+            ] }],
+        }))
+    }
+
+    #[test]
+    fn csv_has_a_line_for_each_trial_and_leaves_unknown_cells_empty() -> Result<()> {
+        let csv = to_csv(&result()?)?;
+        let lines: Vec<&str> = csv.lines().skip(1).collect();
+        assert_eq!(
+            lines,
+            [
+                "\"a, b\",3,0,finished,0.875,0.25,0.5,1,1.250,2,flex,61706,",
+                "\"a, b\",3,1,not-run,,,,,,,,61706,not run",
+            ]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn markdown_marks_incomplete_settings_and_lists_what_is_missing() -> Result<()> {
+        let markdown = to_markdown(&result()?);
+        for expected in [
+            "| 1/2, incomplete |",
+            "0.8750 not-run",
+            "- a, b, seed 1: not run",
+        ] {
+            assert!(
+                markdown.contains(expected),
+                "'{expected}' is not in:\n{markdown}"
+            );
+        }
+        Ok(())
+    }
+}

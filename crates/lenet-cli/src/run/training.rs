@@ -50,6 +50,7 @@ impl Session {
             trainer = trainer.with_checkpoints(checkpoints);
         }
         let run = trainer.fit(&self.splits.train, &self.device.device)?;
+        self.remove_old_section()?;
         // What took longest to compute is written first: weights, metrics, figures, text.
         run.lenet
             .save_safetensors(self.path("weights.safetensors"))?;

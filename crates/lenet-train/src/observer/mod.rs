@@ -1,6 +1,6 @@
 //! Events of training runs and sweeps, and the observers that report them.
 //!
-//! Progress bars are left to applications: [`line`] and [`RemainingTime`] provide what they display.
+//! Progress bars are left to applications: [`line`](fn@line) and [`RemainingTime`] provide what they display.
 
 mod guard;
 mod json_lines;
