@@ -1,9 +1,10 @@
 //! The fused layers on Flex compared with the same layers composed of burn's operations.
 
+use burn::module::Param;
 use burn::tensor::module::{avg_pool2d, conv2d, linear, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
-use lenet_core::{Activation, Pooling, conv_block, cross_entropy, dense, read_back};
+use lenet_core::{Activation, ConvBlock, Pooling, conv_block, cross_entropy, dense, read_back};
 use proptest::prelude::*;
 
 fn composed(
@@ -219,4 +220,45 @@ fn a_transposed_input_is_read_in_its_own_order() {
         )
     };
     assert_eq!(host(block(input)), host(block(copy)));
+}
+
+/// The plan of the first call is kept; it must not be used for a call that differs in size, padding, activation or
+/// pooling, nor show in what burn prints.
+#[test]
+fn a_block_computes_what_the_function_computes_whatever_came_before() {
+    let device = Device::flex();
+    let weight = Param::from_tensor(values([3, 2, 3, 3], 0.1, &device));
+    let bias = Param::from_tensor(values([3], 0.2, &device));
+    let mut block = ConvBlock::new(weight.clone(), bias.clone(), 1);
+    let printed = block.to_string();
+    for (size, padding, function, pooling) in [
+        (8, 1, Activation::Relu, Pooling::Max),
+        (10, 1, Activation::Relu, Pooling::Max),
+        (8, 2, Activation::Relu, Pooling::Max),
+        (8, 1, Activation::Tanh, Pooling::Max),
+        (8, 1, Activation::Relu, Pooling::Average),
+        (8, 1, Activation::Relu, Pooling::Max),
+    ] {
+        block.padding = padding;
+        let input = values([2, 2, size, size], 0.3, &device);
+        let expected = conv_block(
+            input.clone(),
+            weight.val(),
+            bias.val(),
+            padding,
+            function,
+            pooling,
+        );
+        let found = block.clone().forward(input.clone(), function, pooling);
+        assert_eq!(host(found), host(expected.clone()));
+        assert_eq!(
+            host(block.forward(input, function, pooling)),
+            host(expected)
+        );
+    }
+    assert_eq!(block.to_string(), printed);
+    assert!(
+        printed.contains("padding: 1") && !printed.contains("plan"),
+        "{printed}"
+    );
 }

@@ -1,3 +1,5 @@
+//! The activations, for slices and for single vectors, and the exponential that they and the loss need.
+
 use std::fmt;
 
 use pulp::Simd;

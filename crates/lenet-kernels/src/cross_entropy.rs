@@ -1,3 +1,5 @@
+//! The loss: softmax, cross-entropy and their gradient in one pass.
+
 use pulp::WithSimd;
 
 use crate::activation::exp;

@@ -1,3 +1,5 @@
+//! What callers can get wrong. Internal mistakes panic instead.
+
 use thiserror::Error;
 
 use crate::Shape;

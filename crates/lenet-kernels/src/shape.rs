@@ -1,3 +1,5 @@
+//! The shape of a convolution block, as callers describe it.
+
 /// The shapes of one convolution block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {

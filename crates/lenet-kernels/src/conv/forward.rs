@@ -222,16 +222,17 @@ impl Maps<'_> {
     /// From channels side by side, `width` of them.
     #[inline(always)]
     fn transpose(self, width: usize) {
+        let mut argmax = self.argmax.chunks_exact_mut(self.map_len);
         for (channel, output) in self.output.chunks_exact_mut(self.map_len).enumerate() {
             let from = self.pooled[channel..].iter().step_by(width);
             for (to, &value) in output.iter_mut().zip(from) {
                 *to = value;
             }
-        }
-        for (channel, argmax) in self.argmax.chunks_exact_mut(self.map_len).enumerate() {
-            let from = self.places[channel..].iter().step_by(width);
-            for (to, &place) in argmax.iter_mut().zip(from) {
-                *to = place as u8;
+            if let Some(argmax) = argmax.next() {
+                let from = self.places[channel..].iter().step_by(width);
+                for (to, &place) in argmax.iter_mut().zip(from) {
+                    *to = place as u8;
+                }
             }
         }
     }

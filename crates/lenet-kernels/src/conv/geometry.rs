@@ -1,3 +1,5 @@
+//! The sizes that both layouts share, checked against the address space.
+
 use crate::simd::LANES;
 use crate::{KernelError, Shape};
 

@@ -1,3 +1,5 @@
+//! What the shape of a block decides, and nothing that a pass computes.
+
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -170,5 +172,38 @@ impl Tables {
             patches: Patches::new(&self.geometry, self.level.vectors()),
             places: self.layout.gradient_places(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ConvBackward, Parameters};
+
+    #[test]
+    fn clones_share_the_backward_tables_that_inference_never_computes() {
+        let shape = Shape {
+            in_channels: 1,
+            out_channels: 1,
+            height: 2,
+            width: 2,
+            kernel_size: 1,
+            padding: 0,
+        };
+        let plan = ConvPlan::new(shape, Activation::Tanh, Pooling::Max).unwrap();
+        let (input, weight, bias) = (&[1.0; 4], &[1.0], &[0.0]);
+        let (output, saved) = plan.forward(1, input, Parameters { weight, bias }).unwrap();
+        assert!(plan.tables.backward.get().is_none());
+        let arguments = ConvBackward {
+            batch: 1,
+            input,
+            weight,
+            output: &output,
+            saved: &saved,
+            output_gradient: &[1.0],
+            input_gradient: true,
+        };
+        plan.clone().backward(arguments).unwrap();
+        assert!(plan.tables.backward.get().is_some());
     }
 }

@@ -1,3 +1,5 @@
+//! The poolings, and their computation on the four vectors of a window.
+
 use std::fmt;
 
 use pulp::Simd;

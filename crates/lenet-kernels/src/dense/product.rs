@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Copying a matrix takes longer than reading rows that straddle cache lines, so it is packed only if it has
-//! fewer columns than a panel, or must be transposed. The left matrix is never copied, even transposed: a step
-//! of the loop reads one value of each of `R` rows, which then lie next to each other.
+//! fewer columns than a panel, or must be transposed. The left matrix is never copied: a step of the loop reads one
+//! value of each of `R` rows, and those of a transposed matrix are adjacent.
 //!
 //! # Loops
 //!
@@ -28,9 +28,9 @@
 //!     store sums
 //! ```
 //!
-//! It is fast because each value loaded is used `R` or `V` times and the sums never leave the registers. A panel,
-//! 128 bytes a row, stays in the cache from one tile of rows to the next. Rows are added up from `k = 0` on
-//! whatever the tile, so a result depends neither on the number of threads nor on the rows around it.
+//! It is fast because each value loaded is used `R` or `V` times, the sums never leave the registers, and the `R`
+//! rows of the left matrix stay in the first-level cache while all panels pass by. Every sum adds its products in
+//! the order of `k`, so a result depends neither on the number of threads nor on the rows around it.
 
 use pulp::{Simd, WithSimd};
 
@@ -52,12 +52,12 @@ pub(super) struct Panels<'a> {
 enum Values<'a> {
     /// Panel after panel, each row by row; the last is filled up with zeros.
     Packed(Aligned),
-    /// The matrix itself, row by row, with at least as many columns as a panel.
+    /// The matrix itself, in row-major order, with at least as many columns as a panel.
     InPlace(&'a [f32]),
 }
 
 impl<'a> Panels<'a> {
-    /// A matrix that lies row by row.
+    /// A matrix in row-major order.
     pub(super) fn new(matrix: &'a [f32], columns: usize) -> Self {
         let rows = matrix.len() / columns.max(1);
         if columns >= PANEL {
@@ -76,7 +76,7 @@ impl<'a> Panels<'a> {
         Self::of(packed, rows, columns)
     }
 
-    /// The transpose of a matrix of `rows` by `columns` that lies row by row.
+    /// The transpose of a matrix of `rows` by `columns` in row-major order.
     pub(super) fn transposed(matrix: &[f32], rows: usize, columns: usize) -> Self {
         let mut packed = Self::packed(columns, rows);
         // Not zero, so that slices can be cut by it.
@@ -132,9 +132,9 @@ impl<'a> Panels<'a> {
 /// The left matrix of a product.
 #[derive(Clone, Copy)]
 pub(super) enum Left<'a> {
-    /// As it is, row by row.
+    /// A matrix in row-major order.
     Rows(&'a [f32]),
-    /// The transpose of a matrix that lies row by row and has this many columns.
+    /// The transpose of a row-major matrix with this many columns.
     Transposed(&'a [f32], usize),
 }
 

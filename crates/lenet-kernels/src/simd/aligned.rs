@@ -1,3 +1,5 @@
+//! Memory aligned to cache lines.
+
 use std::ops::{Deref, DerefMut, Range};
 
 /// Bytes of the widest vector, and of a cache line.

@@ -1,3 +1,5 @@
+//! The SIMD levels that a machine has, selected at run time, and the choice of tiles that follows from them.
+
 use std::fmt;
 
 #[cfg(not(target_arch = "x86_64"))]

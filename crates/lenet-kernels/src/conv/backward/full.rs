@@ -1,3 +1,5 @@
+//! The pass over every value before the pooling: first its gradient, then what the gradient gathers.
+
 use std::ops::Range;
 
 use pulp::Simd;

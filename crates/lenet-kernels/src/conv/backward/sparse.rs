@@ -1,3 +1,5 @@
+//! The pass over the argmax of each window.
+
 use pulp::Simd;
 
 use super::{Group, Results};

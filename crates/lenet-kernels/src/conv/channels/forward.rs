@@ -1,3 +1,5 @@
+//! The convolution; `mod.rs` explains its loops.
+
 use pulp::Simd;
 
 use super::Channels;

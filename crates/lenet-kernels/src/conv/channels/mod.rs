@@ -46,8 +46,8 @@
 //!     store sums as [window, vector, place]
 //! ```
 //!
-//! It is fast for the same reason as `windows`: a weight loaded serves up to 12 positions, an input up to three
-//! vectors, and the 24 sums are independent of each other and never leave the registers. No lane is idle except
+//! It is fast for the same reason as `windows`: a weight loaded serves up to 24 positions, an input up to three
+//! vectors, and the sums are independent of each other and never leave the registers. No lane is idle except
 //! in the last vector of channels. Tiles are compiled for every size up to what the registers hold, since a tile
 //! whose size is not a constant would keep its sums in memory.
 

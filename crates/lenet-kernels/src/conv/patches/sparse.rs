@@ -1,3 +1,5 @@
+//! The list of nonzero gradients behind max pooling, by channel and by patch.
+
 use super::Patches;
 
 /// A gradient that is not zero, of one value before the pooling.

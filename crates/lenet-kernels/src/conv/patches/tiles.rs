@@ -1,3 +1,5 @@
+//! The loops of gather and scatter; `mod.rs` explains them.
+
 use pulp::Simd;
 
 use super::sparse::Nonzero;

@@ -2,7 +2,7 @@
 //!
 //! # What lies where
 //!
-//! Pooling reduces the 2×2 outputs of a window to one value. If the four lie in four vectors at the same lane,
+//! Pooling reduces the 2×2 outputs of a window to one value. If the four are in four vectors at the same lane,
 //! pooling is three comparisons of whole vectors, and nothing moves across lanes. So lane `i` of a vector stands
 //! for window `i`, and neighbouring windows must read neighbouring inputs. In the image they are two columns
 //! apart; hence the padded image is split into four planes by the parity of its columns and rows:
