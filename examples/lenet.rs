@@ -1,6 +1,6 @@
 //! The network of the chapter: sigmoid and average pooling, plain SGD at learning rate 0.1.
 //!
-//! What it compares and how is declared in `crates/lenet-cli/src/exercises/lenet.rs`.
+//! It is declared in `crates/lenet-cli/src/exercises/lenet.rs`.
 
 use std::process::ExitCode;
 

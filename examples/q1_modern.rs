@@ -1,6 +1,6 @@
 //! Exercise 1: LeNet with ReLU and max pooling, everything else unchanged.
 //!
-//! What it compares and how is declared in `crates/lenet-cli/src/exercises/q1_modern.rs`.
+//! It is declared in `crates/lenet-cli/src/exercises/q1_modern.rs`.
 
 use std::process::ExitCode;
 

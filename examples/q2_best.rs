@@ -1,6 +1,6 @@
-//! Exercise 2, its actual aim: improve the accuracy.
+//! Exercise 2, its actual aim: to improve the accuracy.
 //!
-//! What it compares and how is declared in `crates/lenet-cli/src/exercises/q2_best.rs`.
+//! It is declared in `crates/lenet-cli/src/exercises/q2_best.rs`.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! Exercise 2: the output channels of the two convolutions.
 //!
-//! What it compares and how is declared in `crates/lenet-cli/src/exercises/q2_channels.rs`.
+//! It is declared in `crates/lenet-cli/src/exercises/q2_channels.rs`.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! Exercise 2: the number of convolutions, each followed by pooling.
 //!
-//! What it compares and how is declared in `crates/lenet-cli/src/exercises/q2_conv_layers.rs`.
+//! It is declared in `crates/lenet-cli/src/exercises/q2_conv_layers.rs`.
 
 use std::process::ExitCode;
 

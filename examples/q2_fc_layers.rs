@@ -1,6 +1,6 @@
 //! Exercise 2: the fully connected layers before the one that outputs the classes.
 //!
-//! What it compares and how is declared in `crates/lenet-cli/src/exercises/q2_fc_layers.rs`.
+//! It is declared in `crates/lenet-cli/src/exercises/q2_fc_layers.rs`.
 
 use std::process::ExitCode;
 

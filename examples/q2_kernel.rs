@@ -1,6 +1,6 @@
 //! Exercise 2: the size of the convolution kernels, every convolution padded by 2.
 //!
-//! What it compares and how is declared in `crates/lenet-cli/src/exercises/q2_kernel.rs`.
+//! It is declared in `crates/lenet-cli/src/exercises/q2_kernel.rs`.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! Exercise 2: the learning rate, on a logarithmic axis.
 //!
-//! What it compares and how is declared in `crates/lenet-cli/src/exercises/q2_learning_rate.rs`.
+//! It is declared in `crates/lenet-cli/src/exercises/q2_learning_rate.rs`.
 
 use std::process::ExitCode;
 

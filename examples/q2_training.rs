@@ -1,6 +1,6 @@
-//! Exercise 2, what the notebook leaves out: initialisation, number of epochs, learning-rate schedule.
+//! Exercise 2, the parts that the notebook leaves out: initialisation, number of epochs, learning-rate schedule.
 //!
-//! What it compares and how is declared in `crates/lenet-cli/src/exercises/q2_training.rs`.
+//! It is declared in `crates/lenet-cli/src/exercises/q2_training.rs`.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! Exercise 3: the modern LeNet on the original MNIST, at the notebook's learning rate of 0.01 and at 0.1.
 //!
-//! What it compares and how is declared in `crates/lenet-cli/src/exercises/q3_mnist.rs`.
+//! It is declared in `crates/lenet-cli/src/exercises/q3_mnist.rs`.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! Exercise 4: the activations of the first and the second layer for coats and sweaters (the class pullover of
+//! Fashion-MNIST).
 //!
-//! What it compares and how is declared in `crates/lenet-cli/src/exercises/q4_activations.rs`.
+//! It is declared in `crates/lenet-cli/src/exercises/q4_activations.rs`.
 
 use std::process::ExitCode;
 

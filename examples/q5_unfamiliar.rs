@@ -1,6 +1,7 @@
-//! Exercise 5: what a network trained on garments makes of other images: cats, cars, digits, noise, and any picture
+//! Exercise 5: how a network trained on garments responds to other images: cats, cars, digits, noise, and pictures of
+//! the user.
 //!
-//! What it compares and how is declared in `crates/lenet-cli/src/exercises/q5_unfamiliar.rs`.
+//! It is declared in `crates/lenet-cli/src/exercises/q5_unfamiliar.rs`.
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{files, process as example};
+use crate::support::{files, lenet_process, process as example};
 
 /// How many runs are killed, unless `LENET_KILLED_RUNS` is set.
 const KILLED_RUNS: usize = 20;
@@ -437,4 +437,18 @@ fn ctrl_c_twice_leaves_at_once() {
     };
     // The step may end between the two signals, so there are three attempts.
     assert!((0..3).any(|_| left_at_once()));
+}
+
+#[test]
+fn an_interrupted_report_is_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["report", "--synthetic", "--quick", "--device", "flex"];
+    let mut child = lenet_process(folder.path(), &arguments).spawn().unwrap();
+    wait_for_line(&mut child, "epoch 1/2");
+    interrupt(&child);
+    let (code, stderr) = rest(child);
+    assert_eq!(code, 130, "{stderr}");
+    assert!(stderr.contains("to run it again:"), "{stderr}");
+    assert!(!stderr.contains("--checkpoint-every"), "{stderr}");
+    assert!(!folder.path().join("out/quick/report.html").exists());
 }

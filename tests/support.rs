@@ -59,9 +59,18 @@ pub(crate) fn quick(name: &str, folder: &Path) -> Command {
     command
 }
 
-/// An example as a child process whose output is piped.
+/// An example as a process to observe, with its output piped.
 pub(crate) fn process(name: &str, folder: &Path, arguments: &[&str]) -> process::Command {
-    let mut command = process::Command::new(example_path(name));
+    piped(&example_path(name), folder, arguments)
+}
+
+/// The program `lenet`, likewise.
+pub(crate) fn lenet_process(folder: &Path, arguments: &[&str]) -> process::Command {
+    piped(&program_path(), folder, arguments)
+}
+
+fn piped(program: &Path, folder: &Path, arguments: &[&str]) -> process::Command {
+    let mut command = process::Command::new(program);
     command
         .current_dir(folder)
         .env("LENET_OFFLINE", "1")

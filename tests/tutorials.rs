@@ -66,8 +66,21 @@ fn activations() {
 }
 
 #[test]
-fn predict() {
-    run("predict", &["0.", "\n"], &[]);
+fn predict_prints_three_classes_for_each_digit() {
+    let folder = TempDir::new().unwrap();
+    let run = example("predict", folder.path()).assert().success();
+    let shown = String::from_utf8(run.get_output().stdout.clone()).unwrap();
+    assert_eq!(shown.lines().count(), 3, "{shown}");
+    for line in shown.lines() {
+        let words: Vec<f64> = line
+            .split_whitespace()
+            .map(|word| word.parse().unwrap())
+            .collect();
+        let probabilities: Vec<f64> = words.iter().skip(1).step_by(2).copied().collect();
+        assert_eq!(probabilities.len(), 3, "{shown}");
+        assert!(probabilities.is_sorted_by(|a, b| a >= b), "{shown}");
+        assert!(probabilities.iter().sum::<f64>() <= 1.002, "{shown}");
+    }
 }
 
 #[cfg(feature = "learner")]

@@ -8,6 +8,7 @@ use lenet_core::LeNetConfig;
 use lenet_data::KnownDataset;
 
 use crate::args::{ComparisonArgs, InspectionArgs, SessionArgs, TrainingArgs};
+use crate::command_line::command_line;
 use crate::exercises::q5_unfamiliar::PictureArgs;
 use crate::exit::exit_code;
 use crate::run::Comparison;
@@ -66,7 +67,7 @@ impl Exercise {
     /// Runs the exercise as a program of its own: parses the command line, runs, prints errors.
     pub fn main(&self) -> ExitCode {
         let matches = self.command(self.name).get_matches();
-        exit_code(|| self.run(&matches))
+        exit_code(|| self.run(&matches, &command_line()))
     }
 
     /// The command line of the exercise.
@@ -83,11 +84,11 @@ impl Exercise {
     }
 
     /// Runs the exercise with the flags that [`command`](Self::command) parsed.
-    pub(crate) fn run(&self, matches: &ArgMatches) -> Result<()> {
+    pub(crate) fn run(&self, matches: &ArgMatches, command: &str) -> Result<()> {
         match &self.run {
             Run::Training { network, epochs } => {
                 let args = TrainingArgs::from_arg_matches(matches)?;
-                self.in_session(&args.session, |session| {
+                self.in_session(&args.session, command, |session| {
                     let network = network(session.classes());
                     let config = args.recipe.training(*epochs, session.quick);
                     let checkpoints = session.checkpoints(args.checkpoints, args.resume);
@@ -97,7 +98,7 @@ impl Exercise {
             }
             Run::Comparison(comparison) => {
                 let args = ComparisonArgs::from_arg_matches(matches)?;
-                self.in_session(&args.session, |session| {
+                self.in_session(&args.session, command, |session| {
                     let result = session.compare(comparison, &args)?;
                     session.say(result.conclusion());
                     Ok(())
@@ -105,15 +106,17 @@ impl Exercise {
             }
             Run::Comparisons(run) => {
                 let args = ComparisonArgs::from_arg_matches(matches)?;
-                self.in_session(&args.session, |session| run(session, &args))
+                self.in_session(&args.session, command, |session| run(session, &args))
             }
             Run::Inspection(run) => {
                 let args = InspectionArgs::from_arg_matches(matches)?;
-                self.in_session(&args.session, |session| run(session, &args))
+                self.in_session(&args.session, command, |session| run(session, &args))
             }
             Run::Pictures(run) => {
                 let args = PictureArgs::from_arg_matches(matches)?;
-                self.in_session(&args.inspection.session, |session| run(session, &args))
+                self.in_session(&args.inspection.session, command, |session| {
+                    run(session, &args)
+                })
             }
         }
     }
@@ -122,9 +125,10 @@ impl Exercise {
     pub(crate) fn in_session(
         &self,
         args: &SessionArgs,
+        command: &str,
         run: impl FnOnce(&mut Session) -> Result<()>,
     ) -> Result<()> {
-        let mut session = Session::begin(self, args)?;
+        let mut session = Session::begin(self, args, command)?;
         run(&mut session)?;
         session.finish()
     }

@@ -36,7 +36,8 @@ pub enum ConfigError {
     #[error(
         "{layer}: a {kernel_size}×{kernel_size} kernel does not fit an input of {height}×{width} padded by {padding} \
          ({padded_height}×{padded_width}); use a smaller kernel, more padding, larger images or fewer convolutions",
-        padded_height = height + 2 * padding, padded_width = width + 2 * padding
+        padded_height = height.saturating_add(padding.saturating_mul(2)),
+        padded_width = width.saturating_add(padding.saturating_mul(2))
     )]
     KernelTooLarge {
         /// The layer's name, such as `conv2`.

@@ -36,7 +36,8 @@ pub(crate) fn extent(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
 
 /// The range widened on both sides by a part of its length, and at least by `least`.
 pub(crate) fn widened((low, high): (f64, f64), part: f64, least: f64) -> (f64, f64) {
-    let margin = ((high - low) * part).max(least);
+    // Relative to the values, too: a margin that is lost in rounding would leave an empty range.
+    let margin = ((high - low) * part).max(least).max(high.abs() * 1e-9);
     (low - margin, high + margin)
 }
 
@@ -52,7 +53,7 @@ fn round_step(length: f64, most: f64) -> f64 {
 
 /// Decimals that numbers with this distance need to differ.
 pub(crate) fn decimals(step: f64) -> usize {
-    (-(step * 1.001).log10().floor()).max(0.0) as usize
+    (-(step * 1.001).log10().floor()).clamp(0.0, 9.0) as usize
 }
 
 /// A named axis.

@@ -85,7 +85,6 @@ pub(crate) fn evaluate_within(
         likelihoods.push(likelihood);
     }
     let predictions = read_back::<i64>(Tensor::cat(predictions, 0))?;
-    let predictions: Vec<usize> = predictions.into_iter().map(class).collect();
     let likelihoods = read_back::<f32>(Tensor::cat(likelihoods, 0))?;
 
     let lost = likelihoods.iter().filter(|l| !l.is_finite()).count();
@@ -97,6 +96,7 @@ pub(crate) fn evaluate_within(
         });
     }
 
+    let predictions: Vec<usize> = predictions.into_iter().map(class).collect();
     let labels: Vec<usize> = dataset.labels().iter().map(|&label| label.into()).collect();
     let confusion = ConfusionMatrix::new(dataset.class_names(), &labels, &predictions);
     let correct = labels

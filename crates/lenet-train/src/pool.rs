@@ -83,9 +83,10 @@ impl Drop for Waiting {
     }
 }
 
-fn no_threads(error: impl std::error::Error + Send + Sync + 'static) -> TrainingError {
+fn no_threads(error: impl std::error::Error) -> TrainingError {
     TrainingError::Threads {
-        source: error.into(),
+        // As text, because rayon's error displays its source.
+        source: error.to_string().into(),
     }
 }
 

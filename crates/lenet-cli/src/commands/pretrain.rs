@@ -58,7 +58,7 @@ const MODERN: Comparison = Comparison {
 };
 
 pub(crate) fn run(args: &PretrainArgs) -> Result<()> {
-    PRETRAIN.in_session(&args.comparison.session, |session| {
+    PRETRAIN.in_session(&args.comparison.session, &command_line(), |session| {
         let comparison = match args.network {
             Network::Classic => &CLASSIC,
             Network::Modern => &MODERN,
@@ -80,7 +80,7 @@ fn recipes(network: &LeNetConfig, recipe: &Recipe) -> Sweep {
         .with_schedule(Schedule::Cosine { final_rate: 0.0 });
     let shifts = Augmentation::default().with_max_shift(1);
     let mut sweep = Sweep::new("recipes", "recipe").with_held_out("validation");
-    for rate in [0.02, 0.05, 0.1] {
+    for rate in recipe.learning_rates(&[0.02, 0.05, 0.1]) {
         let training = training.clone().with_learning_rate(rate);
         let shifted = training.clone().with_augmentation(shifts);
         sweep.push_setting(format!("rate {rate}"), network.clone(), training);

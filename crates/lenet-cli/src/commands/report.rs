@@ -8,13 +8,15 @@ use clap::Args;
 use lenet_core::DeviceChoice;
 use lenet_core::file::write_file;
 use lenet_data::KnownDataset;
+use lenet_train::TrainingError;
 
 use crate::Exercise;
 use crate::args::{count, out_root};
-use crate::command_line::command_line;
+use crate::command_line::{command_line, exercise_command};
 use crate::exercise::Run;
 use crate::exercises;
 use crate::report::{Page, Section};
+use crate::session::interrupt::{self, Interrupted};
 use crate::session::{check_writable, machine};
 
 pub(crate) const ABOUT: &str =
@@ -135,20 +137,29 @@ fn run_missing(args: &ReportArgs, root: &Path) -> Result<()> {
             root.display()
         );
     }
+    let stop = interrupt::flag()?;
     for (number, exercise) in (1..).zip(&missing) {
+        interrupt::check(&stop)?;
         say!("\n== {} ({number} of {})", exercise.name, missing.len());
+        let arguments = arguments(args, root, exercise);
+        let command = exercise_command(&arguments);
         let matches = exercise
             .command(exercise.name)
-            .try_get_matches_from(arguments(args, root, exercise))?;
-        let result = exercise.run(&matches);
-        result.with_context(|| {
-            format!(
+            .try_get_matches_from(&arguments)?;
+        if let Err(error) = exercise.run(&matches, &command) {
+            let context = format!(
                 "{}: what is finished stays in {}",
                 exercise.name,
                 root.display()
-            )
-        })?;
+            );
+            // Rerunning the report repeats this exercise; it has no checkpoints to resume from.
+            if let Some(TrainingError::Interrupted { .. }) = error.downcast_ref() {
+                return Err(anyhow::Error::new(Interrupted).context(context));
+            }
+            return Err(error.context(context));
+        }
     }
+    interrupt::check(&stop)?;
     Ok(())
 }
 

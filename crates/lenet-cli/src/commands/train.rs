@@ -7,6 +7,7 @@ use lenet_data::KnownDataset;
 
 use crate::Exercise;
 use crate::args::{TrainingArgs, count};
+use crate::command_line::command_line;
 use crate::exercise::Run;
 
 pub(crate) const ABOUT: &str = "Train a network and evaluate it on the test images";
@@ -71,7 +72,7 @@ const TRAIN: Exercise = Exercise {
 
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let TrainArgs { training, .. } = args;
-    TRAIN.in_session(&training.session, |session| {
+    TRAIN.in_session(&training.session, &command_line(), |session| {
         let network = args.network(session.classes());
         let config = training.recipe.training(15, session.quick);
         let checkpoints = session.checkpoints(training.checkpoints, training.resume);

@@ -40,12 +40,25 @@ impl Observer for Bars {
     fn observe(&mut self, event: &Event<'_>) {
         self.remaining.observe(event);
         match event {
-            Event::SweepStarted { .. } => {
+            Event::SweepStarted {
+                sweep, finished, ..
+            } => {
                 let bar = styled(ProgressBar::new(SWEEP_STEPS), "{prefix} {wide_bar} {msg}");
-                self.sweep = Some(self.bars.add(bar.with_prefix("all trials")));
+                let trials = sweep.trials().len();
+                self.sweep = Some(self.bars.add(bar.with_prefix(done(*finished, trials))));
             }
             Event::Trial { trial, event } => self.run(Some(key(trial)), event),
-            Event::TrialFinished { trial, .. } => self.remove(&Some(key(trial))),
+            Event::TrialFinished {
+                trial,
+                finished,
+                trials,
+                ..
+            } => {
+                self.remove(&Some(key(trial)));
+                if let Some(bar) = &self.sweep {
+                    bar.set_prefix(done(*finished, *trials));
+                }
+            }
             Event::SweepFinished => {
                 if let Some(bar) = self.sweep.take() {
                     bar.finish_and_clear();
@@ -96,7 +109,8 @@ impl Bars {
                     bar.set_position(((epoch - 1) * steps + step) as u64);
                     if step % UPDATE_STEPS == 0 || *step == 1 {
                         let loss = loss.map_or(String::new(), |loss| format!("  loss {loss:.3}"));
-                        bar.set_message(format!("epoch {epoch}{loss}"));
+                        let epochs = bar.length().unwrap_or(0) / (*steps as u64).max(1);
+                        bar.set_message(format!("epoch {epoch}/{epochs}{loss}"));
                     }
                 }
             }
@@ -132,6 +146,10 @@ impl Bars {
             });
         }
     }
+}
+
+fn done(finished: usize, trials: usize) -> String {
+    format!("{finished} of {trials} trials")
 }
 
 fn key(trial: &Trial<'_>) -> (String, u64) {

@@ -4,11 +4,12 @@ use anyhow::{Context, Result};
 use burn::tensor::Tensor;
 use lenet_core::{LeNet, LeNetConfig, Weights};
 use lenet_plot::{ActivationGrid, Figure};
-use lenet_train::{Trainer, evaluate};
+use lenet_train::{Trainer, TrainingError, evaluate};
 
 use crate::args::InspectionArgs;
 use crate::output::console;
 use crate::session::Session;
+use crate::session::interrupt::{self, Interrupted};
 
 /// The layers that the exercises inspect, in the order of the network.
 pub(crate) const LAYERS: [&str; 2] = ["conv1.activation", "conv2.activation"];
@@ -33,9 +34,14 @@ impl Session {
             let trainer = Trainer::new(&network, &config)
                 .with_observer(&mut observer)
                 .with_stop(&self.stop);
-            trainer.fit(&self.splits.train, device)?.lenet
+            match trainer.fit(&self.splits.train, device) {
+                // There is no checkpoint to resume from.
+                Err(TrainingError::Interrupted { .. }) => return Err(Interrupted.into()),
+                run => run?.lenet,
+            }
         };
         let result = evaluate(&lenet, &self.splits.test, device)?;
+        self.remove_old_section()?;
         say!("");
         self.say(format!(
             "The network recognises {:.1} % of the test images.",
@@ -53,6 +59,7 @@ impl Session {
         images: Tensor<4>,
         (title, caption): (String, String),
     ) -> Result<()> {
+        interrupt::check(&self.stop)?;
         let maps = maps(lenet, &images, layer)?;
         let figure = Figure::new(title, ActivationGrid::new(labels, images, maps)?);
         self.save_figure(figure, &format!("layer{number}"), &["png"], caption)

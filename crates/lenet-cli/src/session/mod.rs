@@ -18,7 +18,6 @@ use lenet_plot::{Chart, Figure};
 
 use crate::Exercise;
 use crate::args::{SessionArgs, devices};
-use crate::command_line::command_line;
 use crate::output::Table;
 use crate::report::{Block, Section};
 
@@ -36,13 +35,14 @@ pub(crate) struct Session {
 
 impl Session {
     /// Checks that everything the run needs is available, before anything is trained.
-    pub(crate) fn begin(exercise: &Exercise, args: &SessionArgs) -> Result<Self> {
+    pub(crate) fn begin(exercise: &Exercise, args: &SessionArgs, command: &str) -> Result<Self> {
         let started = Instant::now();
         let folder = args.folder(exercise.name);
         check_writable(&folder)?;
         let device = args.device.select()?;
         let splits = datasets::load(args, exercise.dataset)?;
         let stop = interrupt::flag()?;
+        interrupt::check(&stop)?;
         let (train, test) = (&splits.train, &splits.test);
 
         say!("{}: {}", exercise.title, exercise.question);
@@ -65,7 +65,7 @@ impl Session {
             section.add_warning(warning);
         }
         section.add_fact("run", if args.quick { "quick" } else { "full" });
-        section.add_fact("command", command_line());
+        section.add_fact("command", command);
         section.add_fact(
             "images",
             format!("{}, {} + {} images", train.name(), train.len(), test.len()),
@@ -188,6 +188,7 @@ impl Session {
 
     /// Writes the section and prints what was written where.
     pub(crate) fn finish(mut self) -> Result<()> {
+        interrupt::check(&self.stop)?;
         let seconds = self.started.elapsed().as_secs_f64();
         self.add_fact("time", format!("{seconds:.1} s"));
         self.section.save(&self.folder)?;

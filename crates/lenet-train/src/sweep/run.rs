@@ -203,7 +203,8 @@ impl<'a> SweepRunner<'a> {
 fn thread_pool(worker: &Worker) -> Result<ThreadPool, SweepError> {
     let pool = ThreadPoolBuilder::new().num_threads(worker.threads).build();
     pool.map_err(|error| SweepError::Threads {
-        source: error.into(),
+        // As text, because rayon's error displays its source.
+        source: error.to_string().into(),
     })
 }
 
