@@ -213,7 +213,7 @@ fn invalid_configurations_are_rejected_before_the_first_step() {
         ),
         (
             refuse(network().with_image_size([32, 32]), config(), &images),
-            "images have shape [20, 1, 28, 28], the network takes [batch, 1, 32, 32]",
+            "images have shape [20, 1, 28, 28], but the network takes [batch, 1, 32, 32]",
         ),
         (
             refuse(network().with_kernel_size(40), config(), &images),
