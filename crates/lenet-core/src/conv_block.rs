@@ -61,7 +61,11 @@ fn planned(
     padding: usize,
     activation: Activation,
     pooling: Pooling,
-    #[cfg_attr(not(feature = "flex"), expect(unused_variables))] plan: &OnceLock<ConvPlan>,
+    #[cfg_attr(
+        not(feature = "flex"),
+        expect(unused_variables, reason = "only Flex has kernels")
+    )]
+    plan: &OnceLock<ConvPlan>,
 ) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if let Some(output) =
