@@ -17,14 +17,11 @@ use crate::session::Session;
 /// An exercise of *Dive into Deep Learning*, section 7.6, as a value; all of them are in
 /// [`exercises`](crate::exercises).
 ///
-/// ```no_run
-/// use std::process::ExitCode;
-///
+/// ```
 /// use lenet_cli::exercises::Q2_CHANNELS;
 ///
-/// fn main() -> ExitCode {
-///     Q2_CHANNELS.main()
-/// }
+/// // An example is a program whose `main` returns `Q2_CHANNELS.main()`.
+/// assert_eq!(Q2_CHANNELS.name(), "q2_channels");
 /// ```
 pub struct Exercise {
     pub(crate) name: &'static str,
