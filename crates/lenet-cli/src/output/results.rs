@@ -1,32 +1,18 @@
 //! The results of a sweep as a table, Markdown and CSV.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Context, Result};
 use lenet_train::sweep::{SettingResult, SweepResult, TrialStatus};
 
 use super::Table;
 
-/// A row for each setting. If trials ran on several kinds of devices, the last column names them.
+/// A row for each setting.
 pub(crate) fn to_table(result: &SweepResult) -> Table {
-    let accuracy = format!("{} accuracy", result.held_out);
-    let mut head = vec![
-        result.parameter.as_str(),
-        "trials",
-        &accuracy,
-        "std",
-        "each seed",
-        "parameters",
-        "s/trial",
-    ];
-    let is_mixed = result.devices().len() > 1;
-    if is_mixed {
-        head.push("devices");
-    }
+    let mut rows = result.rows().into_iter();
+    let Some(head) = rows.next() else {
+        unreachable!("the first row of a result holds the column names")
+    };
     let mut table = Table::new(head);
-    for setting in &result.settings {
-        table.push_row(cells(setting, is_mixed));
-    }
+    rows.for_each(|row| table.push_row(row));
     table
 }
 
@@ -88,36 +74,6 @@ fn record(setting: &SettingResult, trial: &TrialStatus) -> [String; 13] {
         setting.parameters.to_string(),
         text(trial.message()),
     ]
-}
-
-fn cells(setting: &SettingResult, with_devices: bool) -> Vec<String> {
-    let number = |value: Option<f64>, digits: usize| {
-        value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
-    };
-    let each_seed = setting.trials.iter().map(|trial| match trial.accuracy() {
-        Some(accuracy) => format!("{accuracy:.4}"),
-        None => trial.status().to_owned(),
-    });
-    let finished = setting.accuracies().len();
-    let incomplete = if setting.is_complete() {
-        ""
-    } else {
-        ", incomplete"
-    };
-    let mut cells = vec![
-        setting.label.clone(),
-        format!("{finished}/{}{incomplete}", setting.trials.len()),
-        number(setting.mean(), 4),
-        number(setting.standard_deviation(), 4),
-        each_seed.collect::<Vec<_>>().join(" "),
-        setting.parameters.to_string(),
-        number(setting.mean_seconds(), 1),
-    ];
-    if with_devices {
-        let devices: BTreeSet<&str> = setting.results().map(|r| r.device.as_str()).collect();
-        cells.push(devices.into_iter().collect::<Vec<_>>().join(", "));
-    }
-    cells
 }
 
 #[cfg(test)]

@@ -5,28 +5,10 @@ use std::fmt;
 
 use super::{SettingResult, SweepResult};
 
-/// A row per setting: label, completed trials, mean and standard deviation of their accuracy, accuracy or status
-/// of each seed, parameters, and seconds per trial. If trials were computed on several kinds of devices, a last
-/// column shows them. Below the table, a line for each trial that is not complete.
+/// The rows of [`rows`](SweepResult::rows) as aligned columns, and below them the [`notes`](SweepResult::notes).
 impl fmt::Display for SweepResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has_devices = self.devices().len() > 1;
-        let mut head: Vec<String> = [
-            self.parameter.as_str(),
-            "trials",
-            &format!("{} accuracy", self.held_out),
-            "std",
-            "each seed",
-            "parameters",
-            "s/trial",
-        ]
-        .map(str::to_owned)
-        .into();
-        if has_devices {
-            head.push("devices".to_owned());
-        }
-        let mut rows = vec![head];
-        rows.extend(self.settings.iter().map(|s| cells(s, has_devices)));
+        let rows = self.rows();
         let columns = (0..rows.iter().map(Vec::len).max().unwrap_or(0)).map(|column| {
             let cells = || rows.iter().filter_map(move |row| row.get(column));
             let width = cells().map(|cell| cell.chars().count()).max().unwrap_or(0);
@@ -50,6 +32,30 @@ impl fmt::Display for SweepResult {
 }
 
 impl SweepResult {
+    /// The table as text: the column names, then a row per setting with label, completed trials, mean and standard
+    /// deviation of their accuracy, accuracy or status of each seed, parameters, and seconds per trial. If trials were
+    /// computed on several kinds of devices, a last column shows them.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let has_devices = self.devices().len() > 1;
+        let mut head: Vec<String> = [
+            self.parameter.as_str(),
+            "trials",
+            &format!("{} accuracy", self.held_out),
+            "std",
+            "each seed",
+            "parameters",
+            "s/trial",
+        ]
+        .map(str::to_owned)
+        .into();
+        if has_devices {
+            head.push("devices".to_owned());
+        }
+        let mut rows = vec![head];
+        rows.extend(self.settings.iter().map(|s| cells(s, has_devices)));
+        rows
+    }
+
     /// A line for each trial that is not complete, with the reason.
     pub fn notes(&self) -> Vec<String> {
         let notes = self.trials().filter_map(|trial| {
