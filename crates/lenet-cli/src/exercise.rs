@@ -32,6 +32,16 @@ pub struct Exercise {
     pub(crate) run: Run,
 }
 
+/// What a session says about itself.
+pub(crate) struct Task {
+    /// Name of the output directory and of the section.
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) question: &'static str,
+    /// The data set it trains on by default.
+    pub(crate) dataset: KnownDataset,
+}
+
 /// How an exercise runs; this determines its flags.
 pub(crate) enum Run {
     /// Trains one network.
@@ -118,15 +128,18 @@ impl Exercise {
         }
     }
 
-    /// Runs a function in a session, which writes its section at the end.
-    pub(crate) fn in_session(
+    fn in_session(
         &self,
         args: &SessionArgs,
         command: &str,
         run: impl FnOnce(&mut Session) -> Result<()>,
     ) -> Result<()> {
-        let mut session = Session::begin(self, args, command)?;
-        run(&mut session)?;
-        session.finish()
+        let task = Task {
+            name: self.name,
+            title: self.title,
+            question: self.question,
+            dataset: self.dataset,
+        };
+        Session::run(&task, args, command, run)
     }
 }

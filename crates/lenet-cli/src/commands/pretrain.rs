@@ -7,10 +7,9 @@ use lenet_data::{Augmentation, KnownDataset};
 use lenet_train::Schedule;
 use lenet_train::sweep::Sweep;
 
-use crate::Exercise;
 use crate::args::ComparisonArgs;
 use crate::command_line::command_line;
-use crate::exercise::Run;
+use crate::exercise::Task;
 use crate::output::to_markdown;
 use crate::run::best::Best;
 use crate::run::{Comparison, Recipe};
@@ -37,12 +36,11 @@ enum Network {
     Modern,
 }
 
-const PRETRAIN: Exercise = Exercise {
+const PRETRAIN: Task = Task {
     name: "pretrain",
     title: "Pretrained LeNet",
     question: "How accurate can a pretrained LeNet be?",
     dataset: KnownDataset::FashionMnist,
-    run: Run::Comparisons(|session, args| session.choose_best(&MODERN, args).map(drop)),
 };
 
 const CLASSIC: Comparison = Comparison {
@@ -58,17 +56,22 @@ const MODERN: Comparison = Comparison {
 };
 
 pub(crate) fn run(args: &PretrainArgs) -> Result<()> {
-    PRETRAIN.in_session(&args.comparison.session, &command_line(), |session| {
-        let comparison = match args.network {
-            Network::Classic => &CLASSIC,
-            Network::Modern => &MODERN,
-        };
-        let best = session.choose_best(comparison, &args.comparison)?;
-        let card = model_card(session, args.network, &best);
-        session.write("model-card.md", card.as_bytes())?;
-        session.wrote("model card", "model-card.md");
-        Ok(())
-    })
+    Session::run(
+        &PRETRAIN,
+        &args.comparison.session,
+        &command_line(),
+        |session| {
+            let comparison = match args.network {
+                Network::Classic => &CLASSIC,
+                Network::Modern => &MODERN,
+            };
+            let best = session.choose_best(comparison, &args.comparison)?;
+            let card = model_card(session, args.network, &best);
+            session.write("model-card.md", card.as_bytes())?;
+            session.wrote("model card", "model-card.md");
+            Ok(())
+        },
+    )
 }
 
 /// Three learning rates, each without augmentation and with shifts by up to one pixel.

@@ -4,11 +4,12 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use lenet_core::{LeNetConfig, PerLayer};
 use lenet_data::KnownDataset;
+use lenet_train::TrainingConfig;
 
-use crate::Exercise;
 use crate::args::{TrainingArgs, count};
 use crate::command_line::command_line;
-use crate::exercise::Run;
+use crate::exercise::Task;
+use crate::session::Session;
 
 pub(crate) const ABOUT: &str = "Train a network and evaluate it on the test images";
 
@@ -59,22 +60,20 @@ impl Preset {
     }
 }
 
-const TRAIN: Exercise = Exercise {
+const TRAIN: Task = Task {
     name: "train",
     title: "LeNet",
     question: ABOUT,
     dataset: KnownDataset::FashionMnist,
-    run: Run::Training {
-        network: LeNetConfig::modern,
-        epochs: 15,
-    },
 };
 
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let TrainArgs { training, .. } = args;
-    TRAIN.in_session(&training.session, &command_line(), |session| {
+    Session::run(&TRAIN, &training.session, &command_line(), |session| {
         let network = args.network(session.classes());
-        let config = training.recipe.training(15, session.quick);
+        let config = training
+            .recipe
+            .training(TrainingConfig::default().epochs, session.quick);
         let checkpoints = session.checkpoints(training.checkpoints, training.resume);
         session.train(TRAIN.title, &network, &config, checkpoints)?;
         Ok(())

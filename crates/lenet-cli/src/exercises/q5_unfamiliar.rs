@@ -15,7 +15,7 @@ use crate::Exercise;
 use crate::args::InspectionArgs;
 use crate::exercise::Run;
 use crate::output::Table;
-use crate::run::inspection::{BATCH_SIZE, LAYERS, maps, mean_and_deviation};
+use crate::run::inspection::{BATCH_SIZE, LAYERS, maps_in, mean_and_deviation};
 use crate::session::Session;
 
 /// Exercise 5: how a network trained on garments responds to other images: cats, cars, digits, noise, and pictures of
@@ -89,13 +89,16 @@ fn run(session: &mut Session, args: &PictureArgs) -> Result<()> {
 fn synthetic_kinds() -> Vec<Kind> {
     let classes = synthetic::unfamiliar(0, 0).class_names().len();
     let all = synthetic::unfamiliar(IMAGES_PER_KIND * classes, 0);
-    let names = all.class_names().to_vec();
-    let kinds = names.into_iter().filter_map(|name| {
-        Some(Kind {
-            images: all.of_class(&name)?,
-            name,
+    let names = all.class_names().iter();
+    let kinds = names.map(|name| {
+        let Some(images) = all.of_class(name) else {
+            unreachable!("'{name}' is a class of the synthetic images")
+        };
+        Kind {
+            name: name.clone(),
+            images,
             is_familiar: false,
-        })
+        }
     });
     kinds.collect()
 }
@@ -145,8 +148,9 @@ impl Responses {
                 let terms = probabilities.filter(|&p| p > 0.0).map(|p| -p * p.ln());
                 responses.entropy.push(terms.sum());
             }
+            let stages = lenet.forward_with_activations(batch.images)?;
             for (layer, means) in LAYERS.into_iter().zip(&mut responses.activation) {
-                let maps: Tensor<2> = maps(lenet, &batch.images, layer)?.flatten(1, 3);
+                let maps: Tensor<2> = maps_in(&stages, layer)?.flatten(1, 3);
                 means.extend(read_back::<f32>(maps.clone().mean_dim(1))?);
                 if layer == LAYERS[1] {
                     let active = maps.greater_elem(0.0).float().mean_dim(1);
@@ -160,11 +164,10 @@ impl Responses {
     /// The class predicted most often, and the fraction of the images it is predicted for.
     fn most_frequent(&self, classes: usize) -> (usize, f32) {
         let count = |class: usize| self.classes.iter().filter(|&&c| c == class).count();
-        let (class, count) = (0..classes)
-            .map(|class| (class, count(class)))
-            .max_by_key(|&(_, count)| count)
-            .unwrap_or_default();
-        (class, count as f32 / self.classes.len() as f32)
+        let Some(class) = (0..classes).max_by_key(|&class| count(class)) else {
+            unreachable!("the network has at least one class")
+        };
+        (class, count(class) as f32 / self.classes.len() as f32)
     }
 }
 

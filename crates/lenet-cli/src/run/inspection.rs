@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use burn::tensor::Tensor;
-use lenet_core::{LeNet, LeNetConfig, Weights};
+use lenet_core::{LeNet, LeNetConfig, StageActivation, Weights};
 use lenet_plot::{ActivationGrid, Figure};
-use lenet_train::{Trainer, TrainingError, evaluate};
+use lenet_train::{Trainer, TrainingConfig, TrainingError, evaluate};
 
 use crate::args::InspectionArgs;
 use crate::output::console;
@@ -28,7 +28,9 @@ impl Session {
                 .init(device, 0)?
                 .load_weights(Weights::open(path)?)?
         } else {
-            let config = args.recipe.training(15, self.quick);
+            let config = args
+                .recipe
+                .training(TrainingConfig::default().epochs, self.quick);
             say!("training  {} epochs\n", config.epochs);
             let mut observer = console();
             let trainer = Trainer::new(&network, &config)
@@ -68,7 +70,11 @@ impl Session {
 
 /// A layer's feature maps `[batch, channel, height, width]`.
 pub(crate) fn maps(lenet: &LeNet, images: &Tensor<4>, layer: &str) -> Result<Tensor<4>> {
-    let stages = lenet.forward_with_activations(images.clone())?;
+    maps_in(&lenet.forward_with_activations(images.clone())?, layer)
+}
+
+/// A layer's feature maps among the stages of a forward pass.
+pub(crate) fn maps_in(stages: &[StageActivation], layer: &str) -> Result<Tensor<4>> {
     let stage = stages.iter().find(|stage| stage.name() == layer);
     let maps = stage.and_then(|stage| stage.maps());
     maps.cloned()

@@ -16,8 +16,8 @@ use lenet_core::file::{create_folder, write_file};
 use lenet_data::Splits;
 use lenet_plot::{Chart, Figure};
 
-use crate::Exercise;
 use crate::args::{SessionArgs, devices};
+use crate::exercise::Task;
 use crate::output::Table;
 use crate::report::{Block, Section};
 
@@ -34,18 +34,30 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Runs a function in a session, which writes its section at the end.
+    pub(crate) fn run(
+        task: &Task,
+        args: &SessionArgs,
+        command: &str,
+        run: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let mut session = Self::begin(task, args, command)?;
+        run(&mut session)?;
+        session.finish()
+    }
+
     /// Checks that everything the run needs is available, before anything is trained.
-    pub(crate) fn begin(exercise: &Exercise, args: &SessionArgs, command: &str) -> Result<Self> {
+    fn begin(task: &Task, args: &SessionArgs, command: &str) -> Result<Self> {
         let started = Instant::now();
-        let folder = args.folder(exercise.name);
+        let folder = args.folder(task.name);
         check_writable(&folder)?;
         let device = args.device.select()?;
-        let splits = datasets::load(args, exercise.dataset)?;
+        let splits = datasets::load(args, task.dataset)?;
         let stop = interrupt::flag()?;
         interrupt::check(&stop)?;
         let (train, test) = (&splits.train, &splits.test);
 
-        say!("{}: {}", exercise.title, exercise.question);
+        say!("{}: {}", task.title, task.question);
         say!("device    {}", device.description);
         say!("devices   {}", devices());
         say!(
@@ -54,10 +66,10 @@ impl Session {
             train.len(),
             test.len()
         );
-        let mut section = Section::new(exercise.name, exercise.title, exercise.question);
+        let mut section = Section::new(task.name, task.title, task.question);
         if args.quick {
             say!("quick     a shortened run: its accuracy is not that of the exercise");
-            section.add_warning("A quick run: its numbers are not those of the exercise.");
+            section.add_warning("A quick run: its numbers are not those of the task.");
         }
         if train.is_synthetic() {
             let warning = format!("{}: generated images, not a real data set", train.name());
@@ -176,7 +188,9 @@ impl Session {
             figure.save(self.path(file))?;
         }
         self.wrote("figure", files.join(" and "));
-        let file = files.last().context("a figure needs a format")?.clone();
+        let Some(file) = files.into_iter().next_back() else {
+            unreachable!("a figure is saved in at least one format")
+        };
         self.add(Block::Picture { file, caption });
         Ok(())
     }
@@ -187,7 +201,7 @@ impl Session {
     }
 
     /// Writes the section and prints what was written where.
-    pub(crate) fn finish(mut self) -> Result<()> {
+    fn finish(mut self) -> Result<()> {
         interrupt::check(&self.stop)?;
         let seconds = self.started.elapsed().as_secs_f64();
         self.add_fact("time", format!("{seconds:.1} s"));
