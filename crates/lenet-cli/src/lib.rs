@@ -5,7 +5,7 @@
 //! # Map of the crate
 //!
 //! - [`exercises`]: the exercises, one file each.
-//! - [`main`]: the program `lenet` with all its subcommands.
+//! - [`main`]: the program `lenet` with all its subcommands; the crate `lenet-explorer` adds one and has the binary.
 //!
 //! Internally, `session` is one run of a command, `run` is what a session can do, and `output` and `report` are how
 //! results are shown.
@@ -29,5 +29,5 @@ mod report;
 mod run;
 mod session;
 
-pub use commands::main;
+pub use commands::{Subcommand, main};
 pub use exercise::Exercise;

@@ -146,6 +146,42 @@ fn validation_images_are_evaluated_and_not_trained_on() {
 }
 
 #[test]
+fn an_observer_sees_the_network_after_each_step() {
+    #[derive(Default)]
+    struct Networks {
+        seen: usize,
+        last: Option<LeNet>,
+    }
+    impl Observer for Networks {
+        fn observe(&mut self, _event: &Event<'_>) {}
+
+        fn observe_network(&mut self, lenet: &LeNet) {
+            self.seen += 1;
+            self.last = Some(lenet.valid());
+        }
+    }
+    let images = synthetic::digits(50, 0);
+    let (network, config) = (
+        LeNetConfig::modern(10),
+        TrainingConfig::default().with_epochs(2).with_batch_size(20),
+    );
+    let (mut first, mut second) = (Networks::default(), Networks::default());
+    let mut both = (&mut first, &mut second);
+    let trainer = Trainer::new(&network, &config).with_observer(&mut both);
+    let run = trainer.fit(&images, &Device::flex()).unwrap();
+    for networks in [first, second] {
+        assert_eq!(networks.seen, 6);
+        assert_eq!(weights(&networks.last.unwrap()), weights(&run.lenet));
+    }
+
+    // Keeping the network does not change the training.
+    let unobserved = Trainer::new(&network, &config)
+        .fit(&images, &Device::flex())
+        .unwrap();
+    assert_eq!(weights(&unobserved.lenet), weights(&run.lenet));
+}
+
+#[test]
 fn invalid_configurations_are_rejected_before_the_first_step() {
     struct NoStep;
     impl Observer for NoStep {

@@ -16,15 +16,26 @@ use crate::command_line::command_line;
 use crate::exercises;
 use crate::exit::exit_code;
 
-/// Runs the program `lenet`: parses the command line, runs the subcommand, prints errors.
-///
-/// The exit code is 0 on success, 1 after an error, 2 for an invalid command line, and 130 after Ctrl-C.
-pub fn main() -> ExitCode {
-    let matches = command().get_matches();
-    exit_code(|| run(&matches))
+/// A subcommand that another crate adds to the program.
+#[derive(Clone, Debug)]
+pub struct Subcommand {
+    /// Its name, description and flags.
+    pub command: Command,
+    /// Runs it with the flags of its command line. An error is printed with its causes.
+    pub run: fn(&ArgMatches) -> Result<()>,
 }
 
-fn command() -> Command {
+/// Runs the program `lenet`: parses the command line, runs the subcommand, prints errors.
+///
+/// `extra` are the subcommands that this crate does not have.
+///
+/// The exit code is 0 on success, 1 after an error, 2 for an invalid command line, and 130 after Ctrl-C.
+pub fn main(extra: &[Subcommand]) -> ExitCode {
+    let matches = command(extra).get_matches();
+    exit_code(|| run(&matches, extra))
+}
+
+fn command(extra: &[Subcommand]) -> Command {
     let exercises = exercises::ALL.map(|exercise| {
         let underscored = exercise.name();
         exercise.command(hyphenated(underscored)).alias(underscored)
@@ -43,6 +54,9 @@ fn command() -> Command {
                 .subcommands(exercises),
             train::TrainArgs::augment_args(Command::new("train").about(train::ABOUT)),
             predict::PredictArgs::augment_args(Command::new("predict").about(predict::ABOUT)),
+        ])
+        .subcommands(extra.iter().map(|subcommand| subcommand.command.clone()))
+        .subcommands([
             report::ReportArgs::augment_args(Command::new("report").about(report::ABOUT)),
             pretrain::PretrainArgs::augment_args(Command::new("pretrain").about(pretrain::ABOUT)),
             Command::new("completions")
@@ -51,7 +65,7 @@ fn command() -> Command {
         ])
 }
 
-fn run(matches: &ArgMatches) -> Result<()> {
+fn run(matches: &ArgMatches, extra: &[Subcommand]) -> Result<()> {
     match matches.subcommand() {
         Some(("exercise", matches)) => {
             let Some((name, matches)) = matches.subcommand() else {
@@ -78,13 +92,20 @@ fn run(matches: &ArgMatches) -> Result<()> {
         Some(("completions", matches)) => {
             if let Some(&shell) = matches.get_one::<Shell>("SHELL") {
                 let mut script = Vec::new();
-                clap_complete::generate(shell, &mut command(), "lenet", &mut script);
+                clap_complete::generate(shell, &mut command(extra), "lenet", &mut script);
                 // A closed standard output is not an error.
                 let _ = stdout().write_all(&script);
             }
             Ok(())
         }
-        other => unreachable!("clap accepts the subcommands above, found {other:?}"),
+        Some((name, matches)) => {
+            let mut extra = extra.iter();
+            match extra.find(|subcommand| subcommand.command.get_name() == name) {
+                Some(subcommand) => (subcommand.run)(matches),
+                None => unreachable!("clap accepts the subcommands of `command`, found '{name}'"),
+            }
+        }
+        None => unreachable!("clap requires a subcommand"),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use lenet_core::LeNet;
+
 use super::{Event, Observer};
 
 /// An observer that is dropped after its first panic; `None` observes nothing.
@@ -9,8 +11,16 @@ pub(crate) struct Guard<'a>(pub(crate) Option<&'a mut dyn Observer>);
 
 impl Guard<'_> {
     pub(crate) fn observe(&mut self, event: &Event<'_>) {
+        self.call(|observer| observer.observe(event));
+    }
+
+    pub(crate) fn observe_network(&mut self, lenet: &LeNet) {
+        self.call(|observer| observer.observe_network(lenet));
+    }
+
+    fn call(&mut self, call: impl FnOnce(&mut dyn Observer)) {
         if let Some(observer) = &mut self.0
-            && catch_unwind(AssertUnwindSafe(|| observer.observe(event))).is_err()
+            && catch_unwind(AssertUnwindSafe(|| call(*observer))).is_err()
         {
             self.0 = None;
         }

@@ -9,7 +9,7 @@ mod text_lines;
 
 use std::path::Path;
 
-use lenet_core::LeNetConfig;
+use lenet_core::{LeNet, LeNetConfig};
 use serde::Serialize;
 
 use crate::sweep::{Sweep, Trial, TrialResult};
@@ -159,6 +159,15 @@ pub enum Event<'a> {
 pub trait Observer: Send {
     /// Handles an event. Training waits until this returns.
     fn observe(&mut self, event: &Event<'_>);
+
+    /// Sees the network of a training run after each step, just after [`Event::Step`]; the networks of a sweep are
+    /// not shown. Training waits until this returns. By default, nothing happens.
+    ///
+    /// The network is on the training device, with autodiff: `lenet.valid()` is a copy without it, which shares the
+    /// weights, so the next step copies them instead of updating them in place.
+    fn observe_network(&mut self, lenet: &LeNet) {
+        let _ = lenet;
+    }
 }
 
 /// Passes each event to the first observer, then to the second.
@@ -167,16 +176,29 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.0.observe(event);
         self.1.observe(event);
     }
+
+    fn observe_network(&mut self, lenet: &LeNet) {
+        self.0.observe_network(lenet);
+        self.1.observe_network(lenet);
+    }
 }
 
 impl<T: Observer + ?Sized> Observer for &mut T {
     fn observe(&mut self, event: &Event<'_>) {
         (**self).observe(event);
     }
+
+    fn observe_network(&mut self, lenet: &LeNet) {
+        (**self).observe_network(lenet);
+    }
 }
 
 impl<T: Observer + ?Sized> Observer for Box<T> {
     fn observe(&mut self, event: &Event<'_>) {
         (**self).observe(event);
+    }
+
+    fn observe_network(&mut self, lenet: &LeNet) {
+        (**self).observe_network(lenet);
     }
 }

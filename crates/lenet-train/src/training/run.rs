@@ -152,6 +152,7 @@ impl<'a, 'd> Run<'a, 'd> {
                 steps,
                 loss: self.losses.latest(),
             });
+            self.trainer.observer.observe_network(&lenet);
             if step + 1 < steps {
                 self.after_step(&lenet)?;
             }

@@ -1,7 +1,5 @@
 //! The command line of `lenet`. What its commands compute is tested in the workspace's `tests/`.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::Path;
 
 use assert_cmd::Command;

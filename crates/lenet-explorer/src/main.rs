@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    lenet_cli::main()
+    lenet_cli::main(&[lenet_explorer::subcommand()])
 }

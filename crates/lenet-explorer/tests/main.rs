@@ -1,0 +1,5 @@
+//! The program `lenet`, run as its users run it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod command_line;
