@@ -12,5 +12,6 @@
 //! - `page`: the page, its script modules and its style.
 
 mod command;
+pub(crate) mod engine;
 
 pub use command::subcommand;
