@@ -91,9 +91,9 @@ export function scaleFor(min, max) {
   return { low: min, high: max, table: sequential };
 }
 
-/** @param {number} bound @returns {Scale} */
-export function divergingScale(bound) {
-  return { low: -bound, high: bound, table: diverging[current] };
+/** @param {number} bound @param {"dark" | "light"} [on] what it is laid on @returns {Scale} */
+export function divergingScale(bound, on = current) {
+  return { low: -bound, high: bound, table: diverging[on] };
 }
 
 /** The image itself, from black to white. @type {Scale} */

@@ -36,7 +36,6 @@ async function viewOfFirst(signal) {
 
 function update() {
   element("compare").hidden = !state.pinned;
-  document.body.classList.toggle("comparing", state.pinned !== null);
   if (!state.pinned || !state.view) return;
   comparisons.submit(async (signal) => {
     const b = state.view;

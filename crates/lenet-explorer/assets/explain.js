@@ -15,14 +15,15 @@ function paint() {
   if (!painted) return;
   const { values, seen, height, width, min, max } = painted;
   const bound = Math.max(-min, max, 1e-12);
-  const scale = divergingScale(bound);
+  // The image is black, whatever the theme.
+  const scale = divergingScale(bound, "dark");
   const image = new ImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
   for (let index = 0; index < values.length; index += 1) {
     const colour = pixel(values[index], scale);
     const grey = seen[index];
     // Where the map is silent, the image shows through.
-    const weight = 0.25 + 0.75 * Math.min(1, Math.abs(values[index]) / bound) ** 0.6;
+    const weight = Math.min(1, Math.abs(values[index]) / bound) ** 0.6;
     let mixed = 255 << 24;
     for (const shift of [0, 8, 16]) {
       const part = (colour >>> shift) & 255;
@@ -62,7 +63,7 @@ function update() {
 function fillClasses() {
   const classes = network()?.classes ?? [];
   fillSelect(select("explain-class"), [
-    { value: "", text: "the predicted one" },
+    { value: "", text: "predicted" },
     ...classes.map((name, index) => ({ value: String(index), text: name })),
   ]);
   select("explain-class").value = state.explained === null ? "" : String(state.explained);
@@ -81,4 +82,3 @@ on("explained", () => {
   fillClasses();
   update();
 });
-on("theme", paint);

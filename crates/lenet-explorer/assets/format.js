@@ -20,9 +20,9 @@ export function count(value) {
   return value.toLocaleString("en");
 }
 
-/** `6 × 28 × 28`. @param {number[]} shape */
+/** `6×28×28`. @param {number[]} shape */
 export function shape(shape) {
-  return shape.map(count).join(" × ");
+  return shape.map(count).join("×");
 }
 
 /** A file's size. @param {number} bytes */

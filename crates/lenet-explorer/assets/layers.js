@@ -18,14 +18,25 @@ let built = "";
 /** @type {Unit | null} */
 let hovered = null;
 
-/** Stages of one layer belong together; the probabilities belong to the last. @param {Stage[]} stages */
+/**
+ * The stages of each layer. What has no weights stands with the layer that it feeds, and the probabilities with
+ * the last.
+ * @param {Stage[]} stages
+ */
 function blocks(stages) {
   /** @type {Map<string, Stage[]>} */
   const found = new Map();
+  /** @type {Stage[]} */
+  let waiting = [];
   let layer = "";
   for (const stage of stages) {
+    if (stage.kind === "input" || stage.kind === "flatten") {
+      waiting.push(stage);
+      continue;
+    }
     if (stage.kind !== "probabilities") [layer] = stage.name.split(".");
-    found.set(layer, [...(found.get(layer) ?? []), stage]);
+    found.set(layer, [...(found.get(layer) ?? []), ...waiting, stage]);
+    waiting = [];
   }
   return found;
 }
@@ -33,7 +44,7 @@ function blocks(stages) {
 /** `conv1` as `Convolution 1`. @param {string} layer */
 function title(layer) {
   const [, kind, index] = /^([a-z]+)(\d*)$/.exec(layer) ?? [];
-  const name = { conv: "Convolution", dense: "Dense", input: "Input", flatten: "Flatten" }[kind ?? ""] ?? layer;
+  const name = { conv: "Convolution", dense: "Dense" }[kind ?? ""] ?? layer;
   return index ? `${name} ${index}` : name;
 }
 
@@ -56,7 +67,7 @@ function build({ stages }) {
       row.append(figure.element);
     }
     const heading = create("div", { class: "block-title" }, [create("h3", { text: title(layer) }), create("p", { class: "quiet", text: facts(layer) })]);
-    made.push(create("div", { class: "block card", data: { layer, kind: members[0].kind } }, [heading, row]));
+    made.push(create("div", { class: "block card", data: { layer, first: members[0].kind } }, [heading, row]));
   }
   container.replaceChildren(...made);
 }
@@ -97,8 +108,7 @@ on("hover", (unit) => {
 });
 on("scale", () => {
   const own = state.scale === "own";
-  button("scale").setAttribute("aria-pressed", String(own));
-  button("scale").textContent = own ? "Own scales" : "Shared scale";
+  button("scale").setAttribute("aria-pressed", String(!own));
   repaint();
 });
 button("scale").addEventListener("click", () => {

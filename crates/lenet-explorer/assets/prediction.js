@@ -28,6 +28,8 @@ function build(classes) {
     row.addEventListener("click", () => choose(index));
     return { row, bar, part };
   });
+  const longest = Math.max(...classes.map(({ length }) => length));
+  element("probabilities").style.setProperty("--names", `${Math.min(6, 1.6 + 0.5 * longest)}rem`);
   element("probabilities").replaceChildren(...rows.map(({ row }) => create("li", {}, [row])));
 }
 

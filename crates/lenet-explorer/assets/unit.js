@@ -36,7 +36,6 @@ function paintKernel({ weights }) {
     pixels[y * image.width + x] = pixel(value, scale);
   });
   put(target, image);
-  target.style.setProperty("--ratio", String(image.width / image.height));
   target.setAttribute("aria-label", `Weights of the unit, from ${number(min)} to ${number(max)}`);
   element("unit-range").textContent = `Weights from ${number(min)} to ${number(max)}`;
 }

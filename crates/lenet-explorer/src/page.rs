@@ -30,12 +30,10 @@ pub(crate) fn page() -> Markup {
                 }
                 main {
                     (input())
+                    (compare())
                     (layers())
                     (output())
-                    div.column.wide {
-                        (compare())
-                        (training())
-                    }
+                    (training())
                 }
                 footer {
                     p {
@@ -65,9 +63,9 @@ fn header() -> Markup {
             }
             p #network-facts.quiet {}
             nav aria-label="Sections" {
-                a href="#input" data-section { "Input" }
-                a href="#layers" data-section { "Layers" }
-                a href="#output" data-section { "Output" }
+                a.narrow href="#input" data-section { "Input" }
+                a.narrow href="#prediction-card" data-section { "Output" }
+                a.narrow href="#layers-section" data-section { "Layers" }
                 a href="#training-section" data-section { "Train" }
             }
             div.actions {
@@ -143,13 +141,13 @@ fn draw() -> Markup {
                 p #drawing-hint aria-hidden="true" { "Draw here" }
             }
             div.tools {
-                label.brush { "Brush" input #brush type="range" min="10" max="56" value="26" step="2"; }
                 button #erase type="button" aria-pressed="false" { "Erase" }
                 button #undo type="button" disabled { "Undo" }
                 button #clear type="button" disabled { "Clear" }
+                input #brush type="range" min="10" max="56" value="26" step="2" aria-label="Brush size" title="Brush size";
             }
             p #drawing-help.quiet {
-                "Mouse, pen or finger. By keyboard: arrow keys move, space puts the pen down or lifts it."
+                "By keyboard: arrow keys move the pen, space puts it down or lifts it."
             }
         }
     }
@@ -202,10 +200,10 @@ fn images() -> Markup {
 
 fn layers() -> Markup {
     html! {
-        section #layers-section.column aria-labelledby="layers-title" {
+        section #layers-section.column aria-labelledby="layers-title" tabindex="-1" {
             div.bar {
                 h2 #layers-title { "Layers" }
-                p #layers-help.quiet { "Point at a map to see what it looks at; click it, or focus it and use the arrow keys, to pick a unit." }
+                p #layers-help.quiet { "Point at a unit to see what it looks at. Click it, or use the arrow keys on a map, to pick it." }
                 button #scale type="button" aria-pressed="true" title="Colours: one scale for all maps of a stage, or one for each map" { "Shared scale" }
             }
             div #layers tabindex="-1" role="region" aria-label="Activations of every layer" {}
@@ -215,16 +213,27 @@ fn layers() -> Markup {
 
 fn output() -> Markup {
     html! {
-        section #output.column aria-labelledby="output-title" tabindex="-1" {
+        section #output.column aria-labelledby="output-title" {
             h2 #output-title.visually-hidden { "Output" }
-            div.card {
+            div #prediction-card.card tabindex="-1" {
                 h3 { "Prediction" }
                 p #prediction aria-live="polite" {}
                 p #truth.quiet {}
                 ul #probabilities aria-label="Probability of every class" {}
                 p #entropy.quiet {}
             }
-            div.card {
+            div #unit.card {
+                div.bar { h3 { "Unit" } button #unpick.small type="button" hidden { "Clear" } }
+                p #unit-facts.strong { "No unit picked." }
+                div.seen-row {
+                    canvas #unit-kernel role="img" aria-label="Weights of the unit" width="1" height="1" hidden {}
+                    div {
+                        p #unit-words.quiet { "Click a unit in any map: its kernel, its value and the part of the image that it sees appear here." }
+                        p #unit-range.quiet {}
+                    }
+                }
+            }
+            div #explanation-card.card {
                 h3 { "Which pixels speak for it" }
                 div.fields {
                     label { "Class" select #explain-class {} }
@@ -239,14 +248,6 @@ fn output() -> Markup {
                 }
                 canvas #explanation-legend.legend role="img" aria-label="Colours: from against the class to for the class" width="128" height="1" {}
                 p.ends.quiet aria-hidden="true" { span { "against" } span { "for" } }
-            }
-            div #unit.card {
-                h3 { "Unit" }
-                p #unit-facts.strong { "No unit picked." }
-                p #unit-words.quiet { "Pick a unit in a map to see its kernel, its value and the part of the image it sees." }
-                canvas #unit-kernel role="img" aria-label="Weights of the unit" width="1" height="1" hidden {}
-                p #unit-range.quiet {}
-                button #unpick type="button" hidden { "Clear" }
             }
         }
     }
