@@ -215,14 +215,16 @@ impl Picture {
     /// `grey` is `[height, width]` in row-major order, `size` its height and width, and `image_size` the height and
     /// width of the result. The rule, in this order:
     /// 1. crop to the ink, which is every pixel above 0;
-    /// 2. scale it, without changing its proportions, until its longer side is 20/28 of the image (20 of 28 pixels),
-    ///    averaging over the area that a pixel covers; a small drawing is enlarged in the same way;
+    /// 2. scale it, without changing its proportions, until it just fits a box of 20/28 of the image's height and
+    ///    width (20×20 of 28×28 pixels), averaging over the area that a pixel covers; a small drawing is enlarged in
+    ///    the same way;
     /// 3. brighten it until the brightest pixel is as bright as that of the drawing, so that thin lines stay visible;
-    /// 4. move it, by whole pixels, until the pixel that contains its centre of mass is in the middle of the image
-    ///    (row and column 14 of 28, counted from 0), as far as no ink leaves the image.
+    /// 4. place it, at whole pixels, so that the pixel that contains its centre of mass is in row and column 14 of
+    ///    28×28, counted from 0 (half the height and half the width), or as close as it can be without cutting off
+    ///    ink.
     ///
-    /// A drawing without ink becomes a black image. The images of MNIST themselves do not change: of the 10,000 test
-    /// images, 9,997 stay as they are.
+    /// A drawing without ink becomes a black image. An image that was made by this rule does not change again: this is
+    /// so for 9,997 of the 10,000 test images of MNIST, whose other three are a pixel smaller.
     ///
     /// ```
     /// use lenet_data::Picture;

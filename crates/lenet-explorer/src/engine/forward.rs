@@ -1,15 +1,27 @@
 //! The forward pass of a few images, with the output of every layer in host memory.
 
 use burn::tensor::{Device, Tensor};
-use lenet_core::{LayerTable, LeNet, StageActivation, read_back};
+use lenet_core::{LayerRow, LayerTable, LeNet, StageActivation, read_back};
 use lenet_data::Picture;
 
 use super::EngineError;
 
-/// Every layer's output for one image.
-pub(super) struct Outputs {
-    /// The outputs one after another, in the order of the layer table.
-    pub(super) values: Vec<f32>,
+/// Every layer's output for one image, one after another in the order of the layer table.
+pub(super) struct Outputs(Vec<f32>);
+
+impl Outputs {
+    /// Each layer with its output.
+    pub(super) fn rows<'a>(
+        &'a self,
+        table: &'a LayerTable,
+    ) -> impl Iterator<Item = (&'a LayerRow, &'a [f32])> {
+        let mut rest = self.0.as_slice();
+        table.rows().iter().map(move |row| {
+            let values;
+            (values, rest) = rest.split_at(len(&row.output_shape));
+            (row, values)
+        })
+    }
 }
 
 /// Computes every layer's output for each of the pictures. All values are finite.
@@ -32,20 +44,14 @@ pub(super) fn forward(
     });
     let values = read_back::<f32>(Tensor::cat(rows.collect(), 1))?;
     let total: usize = table.rows().iter().map(|row| len(&row.output_shape)).sum();
-    let images = values.chunks_exact(total);
-    images
-        .map(|values| {
-            let mut rest = values;
-            for row in table.rows() {
-                let stage;
-                (stage, rest) = rest.split_at(len(&row.output_shape));
-                check_finite(&row.name, stage)?;
-            }
-            Ok(Outputs {
-                values: values.to_vec(),
-            })
-        })
-        .collect()
+    let outputs = values.chunks_exact(total).map(|values| {
+        let outputs = Outputs(values.to_vec());
+        for (row, values) in outputs.rows(table) {
+            check_finite(&row.name, values)?;
+        }
+        Ok(outputs)
+    });
+    outputs.collect()
 }
 
 /// The pictures as a batch `[picture, 1, height, width]`, if the network takes such images.
@@ -54,24 +60,36 @@ pub(super) fn images(
     pictures: &[&Picture],
     device: &Device,
 ) -> Result<Tensor<4>, EngineError> {
+    for picture in pictures {
+        check_fit(lenet, picture)?;
+    }
+    match Picture::stack(pictures.iter().copied(), device) {
+        Ok(images) => Ok(images),
+        Err(error) => unreachable!("expected pictures of the same size: {error}"),
+    }
+}
+
+/// Checks that the network takes images like this one.
+pub(super) fn check_fit(lenet: &LeNet, picture: &Picture) -> Result<(), EngineError> {
     let config = lenet.config();
     if config.in_channels != 1 {
         return Err(EngineError::Channels {
             found: config.in_channels,
         });
     }
-    for picture in pictures {
-        if picture.image_size() != config.image_size {
-            return Err(EngineError::ImageSize {
-                expected: config.image_size,
-                found: picture.image_size(),
-            });
-        }
+    if picture.image_size() != config.image_size {
+        return Err(EngineError::ImageSize {
+            expected: config.image_size,
+            found: picture.image_size(),
+        });
     }
-    match Picture::stack(pictures.iter().copied(), device) {
-        Ok(images) => Ok(images),
-        Err(error) => unreachable!("expected pictures of the same size: {error}"),
-    }
+    Ok(())
+}
+
+/// The pixels as the network takes them, from 0 (black) to 1 (white).
+pub(super) fn scaled(picture: &Picture) -> Vec<f32> {
+    let pixels = picture.pixels().iter();
+    pixels.map(|&pixel| f32::from(pixel) / 255.0).collect()
 }
 
 /// Number of values of a shape.

@@ -14,6 +14,8 @@ mod fields;
 mod forward;
 mod gradient;
 mod occlusion;
+#[cfg(test)]
+mod parity;
 mod prediction;
 mod unit;
 mod view;

@@ -6,7 +6,7 @@ use lenet_data::Picture;
 use serde::Serialize;
 
 use super::fields::{Field, fields};
-use super::forward::{Outputs, forward, len, range};
+use super::forward::{Outputs, forward, len, range, scaled};
 use super::{EngineError, Prediction};
 
 /// The image as the network sees it, the output of every layer, and the probabilities.
@@ -95,50 +95,40 @@ impl View {
         &self.prediction
     }
 
-    fn new(picture: &Picture, table: &LayerTable, outputs: Outputs) -> Self {
-        let mut view = Builder::default();
+    fn new(picture: &Picture, table: &LayerTable, outputs: &Outputs) -> Self {
+        let Some((_, logits)) = outputs.rows(table).last() else {
+            unreachable!("expected at least one layer");
+        };
+        let prediction = Prediction::new(logits);
+        let mut view = Self {
+            stages: Vec::new(),
+            values: Vec::new(),
+            prediction: prediction.clone(),
+        };
         let [height, width] = picture.image_size();
-        let pixels = picture
-            .pixels()
-            .iter()
-            .map(|&pixel| f32::from(pixel) / 255.0);
+        let (shape, pixels) = ([1, height, width], scaled(picture));
         view.push(
             "input",
             StageKind::Input,
-            &[1, height, width],
+            &shape,
             Some(Field::INPUT),
-            &pixels.collect::<Vec<_>>(),
+            &pixels,
         );
-        let mut logits = [].as_slice();
-        let mut rest = outputs.values.as_slice();
-        for (row, field) in table.rows().iter().zip(fields(table)) {
-            (logits, rest) = rest.split_at(len(&row.output_shape));
-            view.push(&row.name, row.kind.into(), &row.output_shape, field, logits);
+        for ((row, values), field) in outputs.rows(table).zip(fields(table)) {
+            view.push(&row.name, row.kind.into(), &row.output_shape, field, values);
         }
-        // The last layer's output.
-        let prediction = Prediction::new(logits);
+        let probabilities = prediction.probabilities;
+        let shape = [probabilities.len()];
         view.push(
             "probabilities",
             StageKind::Probabilities,
-            &[prediction.probabilities.len()],
+            &shape,
             None,
-            &prediction.probabilities,
+            &probabilities,
         );
-        Self {
-            stages: view.stages,
-            values: view.values,
-            prediction,
-        }
+        view
     }
-}
 
-#[derive(Default)]
-struct Builder {
-    stages: Vec<Stage>,
-    values: Vec<f32>,
-}
-
-impl Builder {
     fn push(
         &mut self,
         name: &str,
@@ -180,6 +170,6 @@ pub(super) fn views(
     let outputs = forward(lenet, &table, pictures, device)?;
     let views = pictures.iter().zip(outputs);
     Ok(views
-        .map(|(picture, outputs)| View::new(picture, &table, outputs))
+        .map(|(picture, outputs)| View::new(picture, &table, &outputs))
         .collect())
 }
