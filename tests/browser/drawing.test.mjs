@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 import { SEVEN, along, drawWithMouse, drawWithTouch, press, within } from "./gestures.mjs";
-import { eventually, painted, predicts, repaint, suite, views } from "./support.mjs";
+import { eventually, greys, predicts, suite, views } from "./support.mjs";
 
 const DIGITS = { link: "#network=mnist-modern" };
 const LINE = [[0.5, 0.2], [0.5, 0.8]];
@@ -48,62 +48,61 @@ suite("Drawing", (test) => {
   });
 
   test("undo takes back the last stroke", DIGITS, async (page) => {
-    await repaint(page, () => drawWithMouse(page, SEVEN));
-    await predicts(page, "7");
+    await drawWithMouse(page, SEVEN);
     const seven = await settled(page);
-    await repaint(page, () => drawWithMouse(page, LINE));
-    assert.notEqual(await settled(page), seven);
-    await repaint(page, () => page.click("#undo"));
-    assert.equal(await settled(page), seven);
+    await drawWithMouse(page, LINE);
+    assert.ok(difference(await settled(page), seven) > 5);
+    await page.click("#undo");
+    // The edges of a stroke are a little softer when it is drawn at once.
+    assert.ok(difference(await settled(page), seven) < 1);
+    await predicts(page, "7");
   });
 
   test("clear empties the drawing", DIGITS, async (page) => {
-    await repaint(page, () => drawWithMouse(page, SEVEN));
+    await drawWithMouse(page, SEVEN);
+    assert.ok(ink(await settled(page)) > 0);
     await page.click("#clear");
-    await eventually(page, isBlack);
+    assert.equal(ink(await settled(page)), 0);
   });
 
   test("the eraser removes ink", DIGITS, async (page) => {
-    await repaint(page, () => drawWithMouse(page, LINE));
+    await drawWithMouse(page, LINE);
+    assert.ok(ink(await settled(page)) > 0);
     assert.equal(await page.getAttribute("#erase", "aria-pressed"), "false");
     await page.click("#erase");
     assert.equal(await page.getAttribute("#erase", "aria-pressed"), "true");
     await page.fill("#brush", await page.getAttribute("#brush", "max"));
     await drawWithMouse(page, [[0.5, 0.05], [0.5, 0.95]]);
-    await eventually(page, isBlack);
+    assert.equal(ink(await settled(page)), 0);
   });
 
   test("a wider brush draws more ink", DIGITS, async (page) => {
-    const ink = async (end) => {
+    const drawn = [];
+    for (const end of ["min", "max"]) {
       await page.fill("#brush", await page.getAttribute("#brush", end));
-      await repaint(page, () => drawWithMouse(page, LINE));
-      await settled(page);
-      const sum = await page.$eval("#drawing", (canvas) => {
-        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-        return data.reduce((sum, value, index) => (index % 4 === 0 ? sum + value : sum), 0);
-      });
+      await drawWithMouse(page, LINE);
+      drawn.push(ink(await greys(page, "#drawing")));
       await page.click("#clear");
-      await eventually(page, isBlack);
-      return sum;
-    };
-    const [thin, thick] = [await ink("min"), await ink("max")];
-    assert.ok(Math.abs(thick) > 2 * Math.abs(thin), `${thin} and ${thick}`);
+    }
+    assert.ok(drawn[1] > 2 * drawn[0], drawn.join());
   });
 });
 
-/** What `#seen` shows once no view has been painted for a while. */
+/** The grey values of the image as the network sees it, once no view has been painted for a while. */
 async function settled(page) {
   let earlier;
   do {
     earlier = await views(page);
     await page.waitForTimeout(250);
   } while ((await views(page)) !== earlier);
-  return painted(page, "#seen");
+  return greys(page, "#seen");
 }
 
-/** Runs in the page: whether the image as the network sees it is black. */
-function isBlack() {
-  const canvas = document.querySelector("#seen");
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  return data.every((value, index) => index % 4 === 3 || value === 0);
+function ink(greys) {
+  return greys.reduce((sum, grey) => sum + grey, 0);
+}
+
+/** Mean difference of two images, from 0 to 255. */
+function difference(a, b) {
+  return ink(a.map((grey, index) => Math.abs(grey - b[index]))) / a.length;
 }

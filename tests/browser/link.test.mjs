@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 
 import { SEVEN, drawWithMouse } from "./gestures.mjs";
 import { NETWORK, compareCoatAndPullover } from "./scenes.mjs";
-import { GARMENTS, eventually, painted, predicts, ready, repaint, suite } from "./support.mjs";
+import { GARMENTS, becomes, eventually, painted, predicts, ready, repaint, suite } from "./support.mjs";
 
 suite("Link", (test) => {
   test("a reload shows the same test image, network, unit and prediction", {
@@ -27,7 +27,7 @@ suite("Link", (test) => {
     await compareCoatAndPullover(page);
     const words = await page.textContent("#compare-words");
     await reproduces(page);
-    await eventually(page, (words) => document.querySelector("#compare-words").textContent === words, words);
+    await becomes(page, () => document.querySelector("#compare-words").textContent, words);
   });
 
   test("another link in the same tab is followed", {
@@ -52,21 +52,21 @@ suite("Link", (test) => {
 
 /** Reloads the page, and compares everything that can be seen. */
 async function reproduces(page) {
-  const expected = await state(page);
+  const expected = await page.evaluate(state);
   await page.reload();
   await ready(page);
-  await eventually(page, (field) => (document.querySelector("#seen").dataset.field ?? "") === field, expected.field);
-  assert.deepEqual(await state(page), expected);
+  await becomes(page, state, expected);
 }
 
-function state(page) {
-  return page.evaluate(() => ({
+/** Runs in the page. */
+function state() {
+  return {
     hash: location.hash,
     network: document.querySelector("#network").value,
     seen: document.querySelector("#seen").toDataURL(),
-    field: document.querySelector("#seen").dataset.field ?? "",
+    field: document.querySelector("#seen").dataset.field,
     unit: document.querySelector("#unit").textContent,
     prediction: document.querySelector("#prediction").textContent,
     probabilities: document.querySelector("#probabilities").textContent,
-  }));
+  };
 }

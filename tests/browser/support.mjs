@@ -2,12 +2,14 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 
 import { chromium } from "playwright-core";
 
@@ -146,14 +148,20 @@ export async function repaint(page, action) {
   await eventually(page, (count) => Number(document.body.dataset.views ?? 0) > count, earlier);
 }
 
-/** Waits until the predicted class is `expected`. */
-export async function predicts(page, expected) {
-  try {
-    await eventually(page, (text) => document.querySelector("#prediction").textContent.includes(text), expected);
-  } catch (error) {
-    const found = await page.textContent("#prediction");
-    throw new Error(`expected the prediction ${expected}, found "${found}"`, { cause: error });
+/** Waits until `read`, a function that runs in the page, returns `expected`, and says what it returned last if not. */
+export async function becomes(page, read, expected, argument) {
+  const deadline = Date.now() + PATIENCE;
+  for (;;) {
+    const found = await page.evaluate(read, argument);
+    if (isDeepStrictEqual(found, expected)) return;
+    if (Date.now() > deadline) assert.deepEqual(found, expected);
+    await page.waitForTimeout(50);
   }
+}
+
+/** Waits until the predicted class has the given name. */
+export function predicts(page, name) {
+  return becomes(page, () => document.querySelector("#prediction").textContent.split(" · ")[0].trim(), name);
 }
 
 /** Waits for a message and returns it. */
@@ -171,9 +179,31 @@ export async function api(page, resource) {
   return response.json();
 }
 
-/** What a canvas shows, as a string to compare. */
-export function painted(page, selector) {
-  return page.$eval(selector, (canvas) => canvas.toDataURL());
+/** A digest of what a canvas shows. */
+export async function painted(page, selector) {
+  const url = await page.$eval(selector, (canvas) => canvas.toDataURL());
+  return createHash("sha256").update(url).digest("hex");
+}
+
+/** Waits until a canvas shows something else than `earlier`, a digest, and returns the new one. */
+export async function repainted(page, selector, earlier) {
+  const deadline = Date.now() + PATIENCE;
+  for (;;) {
+    const found = await painted(page, selector);
+    if (found !== earlier) return found;
+    assert.ok(Date.now() < deadline, `${selector} shows the same as before`);
+    await page.waitForTimeout(50);
+  }
+}
+
+/** The red of every pixel of a canvas: its grey values, if it is grey. */
+export function greys(page, selector) {
+  return page.$eval(selector, (canvas) => {
+    const context = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+    context.drawImage(canvas, 0, 0);
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    return [...data].filter((_, index) => index % 4 === 0);
+  });
 }
 
 /** The data sets for garments and digits: the real ones if there are any, else generated ones. */

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 
 import { startTraining, trainingIs } from "./scenes.mjs";
-import { api, eventually, painted, predicts, repaint, suite } from "./support.mjs";
+import { api, becomes, eventually, painted, predicts, repaint, repainted, suite } from "./support.mjs";
 
-const IMAGE = { link: `#network=mnist-modern&image=synthetic-digits:7` };
+const IMAGE = { link: "#network=mnist-modern&image=synthetic-digits:7" };
 const MAP = '#layers figure[data-stage="conv1"] canvas[data-channel="0"]';
 
 /** Long enough to be stopped by hand. */
@@ -19,9 +19,8 @@ suite("Training", (test) => {
 
     // The maps change while the network learns.
     await page.click("#explore-training");
-    await eventually(page, ([map, earlier]) => document.querySelector(map).toDataURL() !== earlier, [MAP, pretrained]);
-    const early = await painted(page, MAP);
-    await eventually(page, ([map, earlier]) => document.querySelector(map).toDataURL() !== earlier, [MAP, early]);
+    const early = await repainted(page, MAP, pretrained);
+    await repainted(page, MAP, early);
 
     // The loss falls: the mean of the last losses is below half of the first ones.
     const losses = await eventually(page, async () => {
@@ -49,7 +48,7 @@ suite("Training", (test) => {
     await repaint(page, () =>
       page.setInputFiles("#network-file", { name: "mine.safetensors", mimeType: "application/octet-stream", buffer }));
     await eventually(page, () => document.querySelector("#network").selectedOptions[0].textContent.includes("mine"));
-    await eventually(page, (text) => document.querySelector("#probabilities").textContent === text, probabilities);
+    await becomes(page, () => document.querySelector("#probabilities").textContent, probabilities);
   });
 
   test("a training that ends by itself reports its test accuracy", IMAGE, async (page) => {
