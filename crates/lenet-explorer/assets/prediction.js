@@ -50,7 +50,7 @@ function paint() {
     row.classList.toggle("right", index === label);
   });
   const target = element("prediction");
-  target.textContent = `${prediction.name} · ${percent(prediction.probability)}`;
+  target.textContent = `${prediction.name} · ${(100 * prediction.probability).toFixed(1)} %`;
   target.dataset.class = String(prediction.class);
   const most = Math.log(prediction.probabilities.length);
   element("entropy").textContent = `Entropy ${number(prediction.entropy)} nats, of at most ${number(most)}`;
