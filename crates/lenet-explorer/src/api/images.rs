@@ -74,7 +74,8 @@ pub(super) async fn list(
     let images = app.gallery.test(dataset).await?;
     let class = selection.class.filter(|class| !class.is_empty());
     let class = class.map(|class| find_class(&images, &class)).transpose()?;
-    let predictions = match selection.misclassified {
+    let misclassified = selection.misclassified.filter(|id| !id.is_empty());
+    let predictions = match misclassified {
         Some(network) => Some(predictions(&app, &network, dataset, images.clone()).await?),
         None => None,
     };
