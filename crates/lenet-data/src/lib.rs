@@ -13,7 +13,7 @@
 //! | feed a network | [`ImageDataset::batches`], [`Batch`], [`Order`] |
 //! | augment training images | [`Augmentation`] |
 //! | generate images without any file | [`synthetic`] |
-//! | read any picture file | `Picture` (feature `pictures`) |
+//! | read any picture file or drawing | `Picture` (feature `pictures`) |
 //! | use burn's data loaders | `ImageItem`, `ImageBatcher` (feature `dataset`) |
 
 mod augmentation;
@@ -22,6 +22,8 @@ mod batch;
 mod burn_dataset;
 #[cfg(feature = "download")]
 mod download;
+#[cfg(feature = "pictures")]
+mod drawing;
 mod error;
 mod file;
 mod gzip;

@@ -10,6 +10,7 @@
 mod burn_dataset;
 mod common;
 mod download;
+mod drawing;
 mod idx;
 mod images;
 mod loader;

@@ -1,5 +1,6 @@
 //! The training loop, the configurations it rejects, and its observers.
 
+use burn::module::Module;
 use burn::tensor::Device;
 use lenet_core::{LeNet, LeNetConfig};
 use lenet_data::{ImageDataset, synthetic};
