@@ -15,6 +15,11 @@ export function percent(part) {
   return `${(100 * part).toFixed(1)}\u00a0%`;
 }
 
+/** An entropy. @param {number} value */
+export function nats(value) {
+  return value < 0.001 ? "below 0.001 nats" : `${number(value)} nats`;
+}
+
 /** @param {number} value */
 export function count(value) {
   return value.toLocaleString("en");

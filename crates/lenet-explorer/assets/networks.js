@@ -60,7 +60,7 @@ function describe() {
   const link = byId("download-weights", HTMLAnchorElement);
   if (!chosen) return;
   const facts = [`${count(chosen.parameters)} parameters`];
-  if (chosen.test_accuracy !== null) facts.push(`${percent(chosen.test_accuracy)} of the test images right`);
+  if (chosen.test_accuracy !== null) facts.push(`${percent(chosen.test_accuracy)} test accuracy`);
   if (chosen.step !== null) facts.push("in training");
   element("network-facts").textContent = facts.join(" · ");
   link.href = `/api/networks/${encodeURIComponent(chosen.id)}/weights`;

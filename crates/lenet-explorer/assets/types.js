@@ -71,7 +71,7 @@
  * @property {number} height 0 for a file
  * @property {string} title
  * @property {string | null} reference as in a link, such as `mnist:123`; null: the pixels as seen
- * @property {{index: number, name: string, dataset: string} | null} label the right class, if known
+ * @property {{name: string} | null} label the right class, if known
  */
 
 /**
