@@ -20,6 +20,7 @@ let offset = 0;
 let total = 0;
 const pages = new Latest((error) => {
   element("gallery").replaceChildren();
+  element("gallery-position").textContent = "";
   showError(error);
 });
 
@@ -106,6 +107,7 @@ async function random(misclassified) {
 
 /** Chooses the data set of a network, so that its own test images come first. */
 function follow() {
+  input("gallery-misclassified").checked = false;
   const dataset = network()?.dataset;
   if (dataset && dataset !== select("dataset").value && datasets.some(({ id }) => id === dataset)) {
     select("dataset").value = dataset;

@@ -66,7 +66,7 @@ function words(training) {
     case "idle":
       return "No training has run yet.";
     case "running":
-      return `Training ${name} on ${datasetName(dataset)}, epoch ${Math.max(1, epoch)} of ${epochs}, step ${step} of ${steps}${numbers}.`;
+      return `Training on ${datasetName(dataset)}, epoch ${Math.max(1, epoch)} of ${epochs}, step ${step} of ${steps}${numbers}.`;
     case "finished":
       return sentence(`${name} is trained${numbers}.`);
     case "stopped":
