@@ -148,14 +148,23 @@ export function listen() {
   });
 }
 
+// Sigmoid needs larger steps than ReLU.
+form.addEventListener("change", ({ target }) => {
+  const rate = form.elements.namedItem("learning_rate");
+  if (!(target instanceof HTMLSelectElement) || target.name !== "preset" || !(rate instanceof HTMLInputElement)) return;
+  rate.value = target.value === "classic" ? "0.9" : "0.1";
+});
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   clearMessage();
+  button("start-training").disabled = true;
+  element("training-status").textContent = "Preparing the training images…";
   try {
     await postJson("/api/training", settings());
     await loadNetworks();
   } catch (error) {
     showError(error);
+    paint();
   }
 });
 button("stop-training").addEventListener("click", async () => {
