@@ -3,3 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod command_line;
+mod explore;
+mod hostile;
+mod load;
+mod server;
+mod start;

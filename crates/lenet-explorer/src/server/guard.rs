@@ -36,11 +36,18 @@ impl Hosts {
         } else {
             bare.to_ascii_lowercase()
         };
-        let names = ["127.0.0.1", "localhost", "[::1]", &given];
+        let mut names = vec![
+            "127.0.0.1".to_owned(),
+            "localhost".to_owned(),
+            "[::1]".to_owned(),
+        ];
+        if !names.contains(&given) {
+            names.push(given);
+        }
         let mut allowed: Vec<String> = names.iter().map(|name| format!("{name}:{port}")).collect();
         if port == 80 {
             // Browsers leave the default port out.
-            allowed.extend(names.map(str::to_owned));
+            allowed.extend(names);
         }
         Self {
             allowed: allowed.into(),
