@@ -65,7 +65,7 @@ mod tests {
     use crate::engine::view::{View, view};
 
     #[test]
-    fn the_fields_of_modern_lenet_are_those_of_the_literature() {
+    fn the_fields_of_modern_lenet_are_those_computed_by_hand() {
         let table = LeNetConfig::modern(10).layer_table().unwrap();
         let found: Vec<_> = fields(&table)
             .into_iter()
