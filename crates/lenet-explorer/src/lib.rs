@@ -9,9 +9,18 @@
 //! - `api`: what each request asks for and gets, one file for each kind.
 //! - `networks`, `gallery`, `training`: what the server keeps between requests.
 //! - `engine`: what is computed, without HTTP.
-//! - `page`: the page, its script modules and its style.
+//! - `page`, `assets`: the page, its script modules and its style.
 
+mod api;
+mod assets;
 mod command;
-pub(crate) mod engine;
+mod engine;
+mod error;
+mod gallery;
+mod networks;
+mod page;
+mod server;
+mod shared;
+mod training;
 
 pub use command::subcommand;

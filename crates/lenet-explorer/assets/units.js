@@ -1,0 +1,82 @@
+// Units: where one is in its stage, its value, and the part of the image that it sees.
+
+/** @import { Stage, Unit, View } from "./types.js" */
+
+import { number } from "./format.js";
+import { emit, state } from "./state.js";
+
+/** Channels, rows and columns of a stage: a dense stage has a channel for each unit. @param {Stage} stage */
+export function extent({ shape }) {
+  return shape.length === 3 ? shape : [shape[0], 1, 1];
+}
+
+/** @param {View | null} view @param {string} name */
+export function stageOf(view, name) {
+  return view?.stages.find((stage) => stage.name === name);
+}
+
+/**
+ * The unit, moved to the nearest one that the view contains.
+ * @param {View | null} view
+ * @param {Unit | null} unit
+ * @returns {Unit | null}
+ */
+export function within(view, unit) {
+  if (!unit) return null;
+  const stage = stageOf(view, unit.stage);
+  if (!stage) return null;
+  const [channels, rows, columns] = extent(stage);
+  /** @param {number} value @param {number} count */
+  const clamp = (value, count) => Math.min(count - 1, Math.max(0, value));
+  return {
+    stage: unit.stage,
+    channel: clamp(unit.channel, channels),
+    row: clamp(unit.row, rows),
+    column: clamp(unit.column, columns),
+  };
+}
+
+/** @param {Stage} stage @param {Unit} unit */
+export function valueOf(stage, { channel, row, column }) {
+  const [, rows, columns] = extent(stage);
+  return stage.values[(channel * rows + row) * columns + column];
+}
+
+/**
+ * The part of the image that a unit sees, without what lies in the padding.
+ * @param {View} view
+ * @param {Unit} unit
+ * @returns {{top: number, left: number, height: number, width: number}}
+ */
+export function fieldOf(view, unit) {
+  const [height, width] = view.size;
+  const field = stageOf(view, unit.stage)?.field;
+  if (!field) return { top: 0, left: 0, height, width };
+  const top = field.start[0] + field.stride[0] * unit.row;
+  const left = field.start[1] + field.stride[1] * unit.column;
+  const bottom = Math.min(height, top + field.size[0]);
+  const right = Math.min(width, left + field.size[1]);
+  return { top: Math.max(0, top), left: Math.max(0, left), height: bottom - Math.max(0, top), width: right - Math.max(0, left) };
+}
+
+/** Where a unit is, in words. @param {View} view @param {Unit} unit */
+export function describe(view, unit) {
+  const stage = stageOf(view, unit.stage);
+  if (!stage) return unit.stage;
+  const place =
+    stage.shape.length === 3
+      ? `channel ${unit.channel} · row ${unit.row}, column ${unit.column}`
+      : `unit ${unit.channel}`;
+  return `${stage.name} · ${place} · value ${number(valueOf(stage, unit))}`;
+}
+
+/** Picks a unit, or none. @param {Unit | null} unit */
+export function pick(unit) {
+  state.unit = within(state.view, unit);
+  emit("unit");
+}
+
+/** @param {Unit} a @param {Unit | null} b */
+export function same(a, b) {
+  return b !== null && a.stage === b.stage && a.channel === b.channel && a.row === b.row && a.column === b.column;
+}

@@ -1,0 +1,235 @@
+//! The data sets: each is loaded when it is first asked for, once, and kept.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lenet_data::{ImageDataset, KnownDataset, Loader, Splits, synthetic};
+use serde::{Deserialize, Serialize};
+
+use crate::error::ApiError;
+use crate::shared::Shared;
+
+/// Generated images to look at, and to evaluate on.
+const SYNTHETIC_TEST: usize = 2_000;
+
+/// Generated images to train on, as many as the real data sets have.
+const SYNTHETIC_TRAIN: usize = 60_000;
+
+/// Images unlike those of any data set, of each of their five classes.
+const UNFAMILIAR: usize = 5 * 100;
+
+/// The seed of the unfamiliar images.
+const UNFAMILIAR_SEED: u64 = 0;
+
+/// A data set that the page offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum DatasetId {
+    FashionMnist,
+    Mnist,
+    Kmnist,
+    /// Generated garments.
+    Synthetic,
+    /// Generated digits.
+    SyntheticDigits,
+    /// Generated cats, cars and noise.
+    Unfamiliar,
+}
+
+impl DatasetId {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::FashionMnist,
+        Self::Mnist,
+        Self::Kmnist,
+        Self::Synthetic,
+        Self::SyntheticDigits,
+        Self::Unfamiliar,
+    ];
+
+    /// As in requests and answers.
+    pub(crate) fn id(self) -> &'static str {
+        match self {
+            Self::FashionMnist => "fashion-mnist",
+            Self::Mnist => "mnist",
+            Self::Kmnist => "kmnist",
+            Self::Synthetic => "synthetic",
+            Self::SyntheticDigits => "synthetic-digits",
+            Self::Unfamiliar => "unfamiliar",
+        }
+    }
+
+    /// For people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::FashionMnist => "Fashion-MNIST",
+            Self::Mnist => "MNIST",
+            Self::Kmnist => "KMNIST",
+            Self::Synthetic => "generated garments",
+            Self::SyntheticDigits => "generated digits",
+            Self::Unfamiliar => "unfamiliar images",
+        }
+    }
+
+    /// The published data set, unless the images are generated.
+    pub(crate) fn known(self) -> Option<KnownDataset> {
+        match self {
+            Self::FashionMnist => Some(KnownDataset::FashionMnist),
+            Self::Mnist => Some(KnownDataset::Mnist),
+            Self::Kmnist => Some(KnownDataset::Kmnist),
+            Self::Synthetic | Self::SyntheticDigits | Self::Unfamiliar => None,
+        }
+    }
+
+    pub(crate) fn class_names(self) -> Vec<String> {
+        let known = match self {
+            Self::Synthetic => KnownDataset::FashionMnist,
+            Self::SyntheticDigits => KnownDataset::Mnist,
+            Self::Unfamiliar => {
+                return synthetic::unfamiliar(0, UNFAMILIAR_SEED)
+                    .class_names()
+                    .to_vec();
+            }
+            Self::FashionMnist => KnownDataset::FashionMnist,
+            Self::Mnist => KnownDataset::Mnist,
+            Self::Kmnist => KnownDataset::Kmnist,
+        };
+        known.class_names().map(str::to_owned).to_vec()
+    }
+}
+
+impl FromStr for DatasetId {
+    type Err = ApiError;
+
+    fn from_str(id: &str) -> Result<Self, ApiError> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|dataset| dataset.id() == id).ok_or_else(|| {
+            let ids = Self::ALL.map(Self::id).join(", ");
+            ApiError::not_found(format!(
+                "there is no data set '{}': expected one of {ids}",
+                excerpt(id)
+            ))
+        })
+    }
+}
+
+/// The beginning of a text from a request, for a message.
+pub(crate) fn excerpt(text: &str) -> String {
+    const LENGTH: usize = 40;
+    let mut excerpt: String = text.chars().take(LENGTH).collect();
+    if excerpt.len() < text.len() {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+/// The data sets that were asked for.
+pub(crate) struct Gallery {
+    /// Searched before the usual directories.
+    directory: Option<PathBuf>,
+    loaded: Mutex<HashMap<DatasetId, Arc<Shared<Splits>>>>,
+}
+
+impl Gallery {
+    pub(crate) fn new(directory: Option<PathBuf>) -> Self {
+        Self {
+            directory,
+            loaded: Mutex::default(),
+        }
+    }
+
+    /// The test images. Requests for the same data set share one load.
+    ///
+    /// A data set that is unavailable is an error with the reason; the next request tries again.
+    pub(crate) async fn test(&self, dataset: DatasetId) -> Result<ImageDataset, ApiError> {
+        Ok(self.splits(dataset).await?.test)
+    }
+
+    /// `images` images to train on, or as many as there are, and all test images.
+    pub(crate) async fn training(
+        &self,
+        dataset: DatasetId,
+        images: Option<usize>,
+    ) -> Result<Splits, ApiError> {
+        let mut splits = self.splits(dataset).await?;
+        let available = match dataset.known() {
+            Some(_) => splits.train.len(),
+            None => SYNTHETIC_TRAIN,
+        };
+        let images = images.unwrap_or(available);
+        if images > available {
+            return Err(ApiError::invalid(format!(
+                "images is {images}, but {} has {available} training images",
+                dataset.name()
+            )));
+        }
+        splits.train = match dataset {
+            // Drawn for this training only: there is nothing to look at.
+            DatasetId::Synthetic => generate(move || synthetic::garment_splits(images, 0)).await?,
+            DatasetId::SyntheticDigits => {
+                generate(move || synthetic::digit_splits(images, 0)).await?
+            }
+            DatasetId::Unfamiliar => {
+                return Err(ApiError::invalid(
+                    "the unfamiliar images are there to look at, not to train on: choose another data set",
+                ));
+            }
+            DatasetId::FashionMnist | DatasetId::Mnist | DatasetId::Kmnist => {
+                splits.train.take(images)
+            }
+        };
+        Ok(splits)
+    }
+
+    async fn splits(&self, dataset: DatasetId) -> Result<Splits, ApiError> {
+        let shared = {
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(loaded.entry(dataset).or_default())
+        };
+        let directory = self.directory.clone();
+        shared.get(move || load(dataset, directory)).await
+    }
+}
+
+async fn generate(
+    draw: impl FnOnce() -> Splits + Send + 'static,
+) -> Result<ImageDataset, ApiError> {
+    let splits = tokio::task::spawn_blocking(draw).await;
+    splits
+        .map(|splits| splits.train)
+        .map_err(|error| ApiError::internal(&error))
+}
+
+/// Reads or generates a data set; of a generated one, only the test images.
+fn load(dataset: DatasetId, directory: Option<PathBuf>) -> Result<Splits, ApiError> {
+    let Some(known) = dataset.known() else {
+        return Ok(match dataset {
+            DatasetId::SyntheticDigits => synthetic::digit_splits(0, SYNTHETIC_TEST),
+            DatasetId::Unfamiliar => Splits {
+                train: synthetic::unfamiliar(0, UNFAMILIAR_SEED),
+                test: synthetic::unfamiliar(UNFAMILIAR, UNFAMILIAR_SEED),
+            },
+            _ => synthetic::garment_splits(0, SYNTHETIC_TEST),
+        });
+    };
+    let mut loader = Loader::new(known);
+    if let Some(directory) = directory {
+        loader = loader.with_directory(directory);
+    }
+    Ok(loader.load()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_data_set_is_found_by_its_id() {
+        for dataset in DatasetId::ALL {
+            assert_eq!(dataset.id().parse(), Ok(dataset));
+            assert_eq!(serde_json::json!(dataset), dataset.id());
+        }
+        assert!("../mnist".parse::<DatasetId>().is_err());
+    }
+}

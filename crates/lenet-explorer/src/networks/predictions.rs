@@ -1,0 +1,58 @@
+//! What a network predicts for all test images of a data set: computed when somebody asks, once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::tensor::Device;
+use lenet_core::LeNet;
+use lenet_data::ImageDataset;
+
+use crate::error::ApiError;
+use crate::gallery::DatasetId;
+use crate::shared::Shared;
+
+/// Images per batch.
+const BATCH_SIZE: usize = 500;
+
+/// The predicted classes of the test images, in their order, for each data set.
+#[derive(Default)]
+pub(crate) struct Predictions {
+    of: Mutex<HashMap<DatasetId, Arc<Shared<Arc<[usize]>>>>>,
+}
+
+impl Predictions {
+    /// The predicted classes of `images`, the test images of `dataset`, which fit the network.
+    pub(crate) async fn get(
+        &self,
+        dataset: DatasetId,
+        images: ImageDataset,
+        lenet: LeNet,
+        device: Device,
+    ) -> Result<Arc<[usize]>, ApiError> {
+        let shared = {
+            let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(of.entry(dataset).or_default())
+        };
+        shared.get(move || predict(&lenet, &images, &device)).await
+    }
+}
+
+fn predict(
+    lenet: &LeNet,
+    images: &ImageDataset,
+    device: &Device,
+) -> Result<Arc<[usize]>, ApiError> {
+    let mut classes = Vec::with_capacity(images.len());
+    for batch in images.batches(BATCH_SIZE, lenet_data::Order::Sequential, device)? {
+        match lenet.predict(batch.images) {
+            Ok(predictions) => {
+                classes.extend(predictions.iter().map(lenet_core::Prediction::class))
+            }
+            Err(error @ lenet_core::PredictError::ReadBack(_)) => {
+                return Err(ApiError::internal(&error));
+            }
+            Err(error) => return Err(ApiError::invalid(error.to_string())),
+        }
+    }
+    Ok(classes.into())
+}

@@ -1,0 +1,231 @@
+//! The training in the page: one at a time, on a thread of its own.
+
+mod observer;
+mod plan;
+mod state;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use lenet_core::LeNet;
+use lenet_data::{ImageDataset, Splits};
+use lenet_train::{Trainer, TrainingError, evaluate};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
+
+use crate::api::App;
+use crate::error::{ApiError, chain};
+use crate::networks::{Details, Kind, Network};
+use observer::Progress;
+pub(crate) use plan::{Plan, Request};
+pub(crate) use state::{State, Status};
+
+/// Those who watch a training at once.
+const MAX_WATCHERS: usize = 32;
+
+/// The validation images: this fraction of the training images, up to the number below.
+const VALIDATION_FRACTION: usize = 10;
+const MAX_VALIDATION: usize = 5_000;
+
+/// The training that runs, if there is one, and the state of the last one.
+pub(crate) struct Training {
+    /// Set to stop the training that runs.
+    running: Mutex<Option<Arc<AtomicBool>>>,
+    state: watch::Sender<Arc<State>>,
+    watchers: Arc<Semaphore>,
+}
+
+/// Someone who follows the state; there is a bound on their number.
+pub(crate) struct Watcher {
+    states: watch::Receiver<Arc<State>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Watcher {
+    pub(crate) fn states(&self) -> watch::Receiver<Arc<State>> {
+        self.states.clone()
+    }
+}
+
+impl Training {
+    pub(crate) fn new() -> Self {
+        Self {
+            running: Mutex::default(),
+            state: watch::Sender::new(Arc::new(State::default())),
+            watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        State::clone(&self.state.borrow())
+    }
+
+    pub(crate) fn watcher(&self) -> Result<Watcher, ApiError> {
+        let place = Arc::clone(&self.watchers).try_acquire_owned();
+        let place = place.map_err(|_| {
+            ApiError::unavailable(format!(
+                "{MAX_WATCHERS} pages watch the training already: close one of them"
+            ))
+        })?;
+        Ok(Watcher {
+            states: self.state.subscribe(),
+            _place: place,
+        })
+    }
+
+    pub(crate) fn check_idle(&self) -> Result<(), ApiError> {
+        check_idle(&self.running())
+    }
+
+    /// Adds a network with its initial weights and begins to train it.
+    pub(crate) fn start(
+        &self,
+        app: &Arc<App>,
+        plan: Plan,
+        splits: Splits,
+    ) -> Result<Arc<Network>, ApiError> {
+        let mut running = self.running();
+        check_idle(&running)?;
+        let lenet = plan
+            .network
+            .init(app.networks.device(), plan.training.seed)?;
+        let details = Details {
+            name: plan.name(),
+            kind: Kind::Trained,
+            dataset: Some(plan.dataset),
+            classes: plan.dataset.class_names(),
+        };
+        let network = app.networks.add("trained", details, lenet, Some(0))?;
+        network.set_in_training(true);
+        let stop = Arc::new(AtomicBool::new(false));
+        self.state
+            .send_replace(Arc::new(State::started(&network, &plan)));
+
+        let run = Run {
+            app: Arc::clone(app),
+            network: Arc::clone(&network),
+            plan,
+            stop: Arc::clone(&stop),
+        };
+        let spawned = thread::Builder::new()
+            .name("training".to_owned())
+            .spawn(move || run.run(splits));
+        if let Err(error) = spawned {
+            network.set_in_training(false);
+            self.state.send_modify(|state| {
+                Arc::make_mut(state).end(
+                    Status::Failed,
+                    Some("the training could not start".to_owned()),
+                );
+            });
+            return Err(ApiError::internal(&error));
+        }
+        *running = Some(stop);
+        Ok(network)
+    }
+
+    /// Asks the training that runs to stop after its current step.
+    pub(crate) fn stop(&self) -> Result<(), ApiError> {
+        match &*self.running() {
+            Some(stop) => {
+                stop.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            None => Err(ApiError::conflict("no training is running")),
+        }
+    }
+
+    /// Waits until no training runs, but not longer than this.
+    pub(crate) async fn wait(&self, time: Duration) {
+        let mut states = self.state.subscribe();
+        let idle = states.wait_for(|state| state.status() != Status::Running);
+        let _ = timeout(time, idle).await;
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Arc<AtomicBool>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn check_idle(running: &Option<Arc<AtomicBool>>) -> Result<(), ApiError> {
+    match running {
+        None => Ok(()),
+        Some(_) => Err(ApiError::conflict(
+            "a training is running already: stop it first, or wait until it is finished",
+        )),
+    }
+}
+
+/// What the thread of a training needs.
+struct Run {
+    app: Arc<App>,
+    network: Arc<Network>,
+    plan: Plan,
+    stop: Arc<AtomicBool>,
+}
+
+impl Run {
+    /// Trains to the end, or until it is stopped or fails, and says so.
+    fn run(self, splits: Splits) {
+        let trained = catch_unwind(AssertUnwindSafe(|| self.train(&splits)));
+        let (status, message) = trained.unwrap_or_else(|_| {
+            // The panic itself was printed when it happened.
+            let message = "the training ended with an error, which is printed in the terminal";
+            (Status::Failed, Some(message.to_owned()))
+        });
+        let training = &self.app.training;
+        // Before anybody hears of the end, so that the network can be deleted then.
+        self.network.set_in_training(false);
+        *training.running() = None;
+        training
+            .state
+            .send_modify(|state| Arc::make_mut(state).end(status, message));
+    }
+
+    fn train(&self, splits: &Splits) -> (Status, Option<String>) {
+        let validation = (splits.train.len() / VALIDATION_FRACTION).clamp(1, MAX_VALIDATION);
+        let (train, validation) = splits
+            .train
+            .split_validation(validation, self.plan.training.seed);
+        let stop = AtomicBool::new(false);
+        let training = &self.app.training;
+        let mut progress = Progress::new(&training.state, &self.network, &self.stop, &stop);
+        let result = Trainer::new(&self.plan.network, &self.plan.training)
+            .with_validation(&validation)
+            .with_observer(&mut progress)
+            .with_stop(&stop)
+            .fit(&train, self.app.networks.device());
+        let steps = progress.total_step();
+        let status = match result {
+            Ok(run) => {
+                self.network.update(run.lenet, steps);
+                Status::Finished
+            }
+            Err(TrainingError::Interrupted { .. }) => Status::Stopped,
+            Err(error) => return (Status::Failed, Some(chain(&error))),
+        };
+        if *self.app.shutdown.borrow() {
+            return (status, None);
+        }
+        match self.test(&self.network.look().lenet, &splits.test) {
+            Ok(()) => (status, None),
+            Err(error) => (
+                status,
+                Some(format!("there is no test accuracy: {}", chain(&error))),
+            ),
+        }
+    }
+
+    /// Evaluates the network on the test images, once.
+    fn test(&self, lenet: &LeNet, images: &ImageDataset) -> Result<(), TrainingError> {
+        let evaluation = evaluate(lenet, images, self.app.networks.device())?;
+        self.network.set_test_accuracy(evaluation.accuracy);
+        self.app.training.state.send_modify(|state| {
+            Arc::make_mut(state).set_test_accuracy(evaluation.accuracy);
+        });
+        Ok(())
+    }
+}
