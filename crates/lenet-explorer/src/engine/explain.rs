@@ -96,7 +96,7 @@ fn words(method: Method, range: [f32; 2]) -> &'static str {
              lower it."
         }
         (Method::Occlusion, [0.0, 0.0]) => {
-            "No part of the image can be made black so that the logit of this class changes."
+            "Making a small part of the image black leaves the logit of this class as it is, wherever the part is."
         }
         (Method::Occlusion, _) => {
             "Positive where the logit of this class falls if the image is made black there, negative where it rises."
@@ -143,7 +143,10 @@ mod tests {
                 Method::Gradient,
                 "A small change of any single pixel leaves",
             ),
-            (Method::Occlusion, "No part of the image"),
+            (
+                Method::Occlusion,
+                "Making a small part of the image black leaves",
+            ),
         ] {
             let map = explain(&lenet, &white, 1, method, &device).unwrap();
             assert_eq!(map.values(), [0.0; 784]);
