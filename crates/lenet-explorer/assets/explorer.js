@@ -59,7 +59,7 @@ export function show(image, replace = true) {
 }
 
 /** @param {import("./types.js").TestImage} image @returns {Image} */
-export function fromTestImage({ dataset, index, label, class: name, width, height, pixels }) {
+export function fromTestImage({ dataset, index, class: name, width, height, pixels }) {
   return {
     source: "pixels",
     body: decode(pixels),
@@ -67,7 +67,7 @@ export function fromTestImage({ dataset, index, label, class: name, width, heigh
     height,
     title: `${datasetName(dataset)} ${index}: ${name}`,
     reference: `${dataset}:${index}`,
-    label: { index: label, name, dataset },
+    label: { name },
   };
 }
 

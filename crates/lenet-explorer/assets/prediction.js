@@ -1,7 +1,7 @@
 // What the network reads, and how sure it is.
 
 import { create, element } from "./dom.js";
-import { number, percent } from "./format.js";
+import { nats, number, percent } from "./format.js";
 import { announce } from "./message.js";
 import { emit, network, on, state } from "./state.js";
 
@@ -41,7 +41,7 @@ function paint() {
   if (key !== built) build(classes);
   built = key;
   const { prediction, image } = view;
-  const label = image.label && image.label.dataset === network()?.dataset ? image.label.index : null;
+  const label = image.label ? classes.indexOf(image.label.name) : -1;
   rows.forEach(({ row, bar, part }, index) => {
     const probability = prediction.probabilities[index] ?? 0;
     bar.style.setProperty("--part", String(probability));
@@ -50,10 +50,10 @@ function paint() {
     row.classList.toggle("right", index === label);
   });
   const target = element("prediction");
-  target.textContent = `${prediction.name} · ${percent(prediction.probability)}`;
+  target.textContent = `${prediction.name} · ${(100 * prediction.probability).toFixed(1)} %`;
   target.dataset.class = String(prediction.class);
   const most = Math.log(prediction.probabilities.length);
-  element("entropy").textContent = `Entropy ${number(prediction.entropy)} nats, of at most ${number(most)}`;
+  element("entropy").textContent = `Entropy ${nats(prediction.entropy)}, of at most ${number(most)}`;
   truth();
   mark();
 }
@@ -66,10 +66,9 @@ function truth() {
     target.textContent = "";
     return;
   }
-  const { name, dataset } = view.image.label;
-  if (dataset !== network()?.dataset) {
-    target.textContent = `Labelled “${name}”, which this network was not trained to tell.`;
-    if (network()?.classes.includes(name)) target.textContent = `Labelled “${name}”.`;
+  const { name } = view.image.label;
+  if (!network()?.classes.includes(name)) {
+    target.textContent = `Labelled “${name}”, which is not a class of this network.`;
     return;
   }
   const right = name === view.prediction.name;

@@ -47,6 +47,11 @@ function settings() {
   };
 }
 
+/** A sentence begins with a capital letter. @param {string} text */
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** The progress in words. @param {Training} training */
 function words(training) {
   const { status, name, dataset, epoch, epochs, step, steps, losses, validation, test_accuracy, message } = training;
@@ -55,17 +60,17 @@ function words(training) {
   const parts = [];
   if (loss !== undefined) parts.push(`loss ${number(loss)}`);
   if (accuracy !== undefined) parts.push(`validation accuracy ${percent(accuracy)}`);
-  if (test_accuracy !== null) parts.push(`${percent(test_accuracy)} of the test images right`);
+  if (test_accuracy !== null) parts.push(`test accuracy ${percent(test_accuracy)}`);
   const numbers = parts.length > 0 ? `: ${parts.join(", ")}` : "";
   switch (status) {
     case "idle":
       return "No training has run yet.";
     case "running":
-      return `Training ${name} on ${datasetName(dataset)}, epoch ${Math.max(1, epoch)} of ${epochs}, step ${step} of ${steps}${numbers}.`;
+      return `Training on ${datasetName(dataset)}, epoch ${Math.max(1, epoch)} of ${epochs}, step ${step} of ${steps}${numbers}.`;
     case "finished":
-      return `${name} is trained${numbers}.`;
+      return sentence(`${name} is trained${numbers}.`);
     case "stopped":
-      return `${name} was stopped in epoch ${Math.max(1, epoch)} of ${epochs}${numbers}.`;
+      return sentence(`${name} was stopped in epoch ${Math.max(1, epoch)} of ${epochs}${numbers}.`);
     default:
       return message ?? `The training of ${name} failed.`;
   }

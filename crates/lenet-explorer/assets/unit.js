@@ -37,7 +37,6 @@ function paintKernel({ weights }) {
   });
   put(target, image);
   target.setAttribute("aria-label", `Weights of the unit, from ${number(min)} to ${number(max)}`);
-  element("unit-range").textContent = `Weights from ${number(min)} to ${number(max)}`;
 }
 
 /** Rows and columns of weights that have no place in an image. @param {number} count */
@@ -52,7 +51,6 @@ function paint() {
   if (!unit || !view) {
     element("unit-facts").textContent = "No unit picked.";
     element("unit-words").textContent = HELP;
-    element("unit-range").textContent = "";
     target.hidden = true;
     kernel = null;
     known = "";
@@ -68,7 +66,6 @@ function paint() {
       probabilities: "The softmax of the last layer's values: they add up to 1.",
     };
     element("unit-words").textContent = words[stage.kind];
-    element("unit-range").textContent = "";
     target.hidden = true;
     known = "";
     return;
