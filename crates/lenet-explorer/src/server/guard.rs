@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{HOST, HeaderName, ORIGIN};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -77,7 +78,7 @@ impl Hosts {
         };
         let host = only(request.headers(), &HOST)?.ok_or_else(foreign)?;
         // A proxy's form of request names the host a second time.
-        let authority = request.uri().authority().map(|host| host.as_str());
+        let authority = request.uri().authority().map(Authority::as_str);
         if ![Some(host), authority]
             .into_iter()
             .flatten()
