@@ -192,8 +192,8 @@ fn image(
         "height": height,
         "pixels": BASE64_STANDARD.encode(pixels),
     });
-    if let Some(predicted) = predicted {
-        image["predicted"] = predicted.into();
+    if let (Some(predicted), Some(fields)) = (predicted, image.as_object_mut()) {
+        fields.insert("predicted".to_owned(), predicted.into());
     }
     Ok(image)
 }
