@@ -26,7 +26,6 @@ pub(crate) fn normalise(grey: &[u8], width: usize, image_size: [usize; 2]) -> Ve
 }
 
 /// The smallest box around all pixels above 0: first and last row, first and last column.
-#[derive(Clone, Copy)]
 struct Ink {
     rows: [usize; 2],
     columns: [usize; 2],
@@ -77,10 +76,8 @@ impl Patch {
                 let pixels = grey.chunks_exact(width).skip(row.first);
                 let rows = pixels.zip(&row.weights).map(|(pixels, weight)| {
                     let pixels = pixels.iter().skip(column.first).zip(&column.weights);
-                    weight
-                        * pixels
-                            .map(|(&pixel, weight)| weight * f64::from(pixel))
-                            .sum::<f64>()
+                    let pixels = pixels.map(|(&pixel, weight)| weight * f64::from(pixel));
+                    weight * pixels.sum::<f64>()
                 });
                 values.push(rows.sum());
             }

@@ -223,8 +223,8 @@ impl Picture {
     ///    28×28, counted from 0 (half the height and half the width), or as close as it can be without cutting off
     ///    ink.
     ///
-    /// A drawing without ink becomes a black image. An image that was made by this rule does not change again: this is
-    /// so for 9,997 of the 10,000 test images of MNIST, whose other three are a pixel smaller.
+    /// A drawing without ink becomes a black image. MNIST's own images were made in this way: the rule leaves 9,997 of
+    /// its 10,000 test images as they are, and enlarges the other three, which are smaller than the box.
     ///
     /// ```
     /// use lenet_data::Picture;

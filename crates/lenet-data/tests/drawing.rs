@@ -136,7 +136,8 @@ fn a_heavy_end_does_not_push_ink_out_of_the_image() {
 
 #[test]
 fn lines_of_a_single_pixel_stay_visible() {
-    let lines: [(&str, fn(usize, usize) -> bool); 3] = [
+    type Line = fn(usize, usize) -> bool;
+    let lines: [(&str, Line); 3] = [
         ("vertical", |_, x| x == 100),
         ("horizontal", |y, _| y == 20),
         ("diagonal", |y, x| y == x),
@@ -218,9 +219,8 @@ proptest! {
         }
     }
 
-    /// Once an image is made by the rule, the rule keeps it.
     #[test]
-    fn the_middle_is_where_the_mass_is(
+    fn every_drawing_fills_the_box_and_has_its_mass_in_the_middle(
         points in prop::collection::vec((0.1..0.9, 0.1..0.9), 2..6),
         radius in 0.01..0.1,
         side in 30_usize..200,
@@ -236,7 +236,7 @@ proptest! {
     }
 }
 
-/// If the real files are available: the rule reproduces what MNIST's authors made.
+/// If the real files are available. The other three are 19 pixels high or wide.
 #[test]
 fn the_digits_of_mnist_stay_as_they_are() {
     let Some(directory) = std::env::var_os("LENET_DATA_DIR") else {

@@ -7,7 +7,7 @@ import { number, percent } from "./format.js";
 const SPACE = "http://www.w3.org/2000/svg";
 const WIDTH = 480;
 const HEIGHT = 220;
-const FRAME = { left: 40, right: 440, top: 12, bottom: 190 };
+const FRAME = { left: 40, right: 440, top: 26, bottom: 190 };
 /** Points that the curve has at most. */
 const POINTS = 400;
 
@@ -36,12 +36,12 @@ function thin(losses) {
   return thinned;
 }
 
-/** Exponentially weighted means: the trend without the noise of the batches. @param {[number, number][]} losses */
-function smooth(losses) {
-  let mean = losses[0]?.[1] ?? 0;
-  return losses.map(([step, loss]) => {
-    mean += 0.08 * (loss - mean);
-    return /** @type {[number, number]} */ ([step, mean]);
+/** Means around every point: the trend without the noise of the batches. @param {[number, number][]} points */
+function smooth(points) {
+  const reach = Math.ceil(points.length / 40);
+  return points.map(([step], index) => {
+    const around = points.slice(Math.max(0, index - reach), index + reach + 1);
+    return /** @type {[number, number]} */ ([step, around.reduce((sum, [, loss]) => sum + loss, 0) / around.length]);
   });
 }
 
@@ -52,8 +52,9 @@ function smooth(losses) {
  */
 export function drawChart(target, training) {
   const losses = training.losses.filter(([, loss]) => Number.isFinite(loss));
+  const thinned = thin(losses);
   const total = Math.max(1, training.epochs * training.steps, losses.at(-1)?.[0] ?? 0);
-  const top = niceTop(Math.max(0.1, ...thin(losses).map(([, loss]) => loss)));
+  const top = niceTop(Math.max(0.1, ...thinned.map(([, loss]) => loss)));
   const x = /** @param {number} step */ (step) => FRAME.left + (step / total) * (FRAME.right - FRAME.left);
   const y = /** @param {number} part */ (part) => FRAME.bottom - Math.min(1, Math.max(0, part)) * (FRAME.bottom - FRAME.top);
   const line = /** @param {[number, number][]} points */ (points) => points.map(([step, part]) => `${x(step).toFixed(1)},${y(part).toFixed(1)}`).join(" ");
@@ -67,14 +68,16 @@ export function drawChart(target, training) {
     svg.append(make("text", { class: "tick accuracy-text", x: FRAME.right + 6, y: y(part) + 4 }, `${100 * part} %`));
   }
   for (let epoch = 0; epoch <= training.epochs && training.steps > 0; epoch += Math.max(1, Math.ceil(training.epochs / 10))) {
-    svg.append(make("text", { class: "tick", x: x(epoch * training.steps), y: HEIGHT - 12, "text-anchor": "middle" }, String(epoch)));
+    svg.append(make("text", { class: "tick", x: x(epoch * training.steps), y: HEIGHT - 15, "text-anchor": "middle" }, String(epoch)));
   }
-  svg.append(make("polyline", { class: "loss-raw", points: scaled(thin(losses)) }));
-  svg.append(make("polyline", { class: "loss", points: scaled(thin(smooth(losses))) }));
+  svg.append(make("polyline", { class: "loss-raw", points: scaled(thinned) }));
+  svg.append(make("polyline", { class: "loss", points: scaled(smooth(thinned)) }));
   const validation = training.validation.map(({ epoch, accuracy }) => /** @type {[number, number]} */ ([epoch * training.steps, accuracy]));
   svg.append(make("polyline", { class: "accuracy", points: line(validation) }));
   for (const [step, accuracy] of validation) svg.append(make("circle", { class: "accuracy-dot", cx: x(step), cy: y(accuracy), r: 3.5 }));
-  svg.append(make("text", { class: "tick", x: (FRAME.left + FRAME.right) / 2, y: HEIGHT, "text-anchor": "middle" }, "epoch"));
+  svg.append(make("text", { class: "tick", x: (FRAME.left + FRAME.right) / 2, y: HEIGHT - 3, "text-anchor": "middle" }, "epoch"));
+  svg.append(make("text", { class: "tick loss-text", x: FRAME.left, y: 13 }, "— loss of the batches"));
+  svg.append(make("text", { class: "tick accuracy-text", x: FRAME.right, y: 13, "text-anchor": "end" }, "validation accuracy ┅"));
   target.replaceChildren(svg);
   target.setAttribute("aria-label", describe(losses, training));
 }

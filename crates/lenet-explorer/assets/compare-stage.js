@@ -8,6 +8,8 @@ import { number } from "./format.js";
 
 /** Channels shown until all are asked for. */
 const FIRST = 6;
+/** Kinds of stages that are open at first: what the next layer reads. */
+const OPEN = ["activation", "probabilities"];
 const SIDES = ["A", "B", "B − A"];
 
 /** @param {string} label */
@@ -35,9 +37,10 @@ export class CompareStage {
       this.#slots.push({ element: made, canvases, label });
       grid.append(made);
     }
-    const heading = create("div", { class: "block-title" }, [create("h3", { text: stage.name }), this.#range]);
-    this.element = create("div", { class: "compare-stage", data: { stage: stage.name } }, [heading, grid]);
-    if (channels > FIRST) heading.append(this.#allButton(channels));
+    const summary = create("summary", {}, [stage.name, this.#range]);
+    this.element = create("details", { class: "compare-stage", data: { stage: stage.name } }, [summary, grid]);
+    this.element.open = OPEN.includes(stage.kind);
+    if (channels > FIRST) this.element.append(this.#allButton(channels));
   }
 
   /** @param {number} channels */

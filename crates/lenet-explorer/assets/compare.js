@@ -3,14 +3,13 @@
 /** @import { Prediction, View } from "./types.js" */
 
 import { Latest, post, url } from "./api.js";
-import { GREY, paint } from "./colour.js";
+import { GREY, divergingScale, paint } from "./colour.js";
 import { CompareStage } from "./compare-stage.js";
 import { button, canvas, create, element } from "./dom.js";
 import { asSeen, request } from "./explorer.js";
-import { number, percent } from "./format.js";
+import { nats, percent } from "./format.js";
 import { announce, showError } from "./message.js";
 import { emit, on, state } from "./state.js";
-import { divergingScale } from "./colour.js";
 
 /** @typedef {{stages: {name: string, distance: number[], order: number[]}[], a: Prediction, b: Prediction, words: string[]}} Comparison */
 
@@ -54,7 +53,7 @@ function update() {
 /** @param {string} side @param {View} view @param {Prediction} prediction */
 function caption(side, view, prediction) {
   const { title } = view.image;
-  const read = `${prediction.name || view.prediction.name}, ${percent(prediction.probability)}, entropy ${number(prediction.entropy)} nats`;
+  const read = `${prediction.name || view.prediction.name}, ${percent(prediction.probability)}, entropy ${nats(prediction.entropy)}`;
   element(`compare-${side}-text`).replaceChildren(`${title} · `, create("strong", { text: read }));
 }
 

@@ -8,7 +8,7 @@ import { emit, network, on, state } from "./state.js";
 
 const target = canvas("explanation");
 const explanations = new Latest(showError);
-/** @type {{values: Float32Array, seen: Uint8Array, height: number, width: number, min: number, max: number} | null} */
+/** @type {{values: Float32Array, seen: Uint8Array<ArrayBuffer>, height: number, width: number, min: number, max: number} | null} */
 let painted = null;
 
 function paint() {

@@ -5,6 +5,7 @@
 import { Latest, postForValues, url } from "./api.js";
 import { decode } from "./base64.js";
 import { select } from "./dom.js";
+import { sentence } from "./format.js";
 import { clearMessage, showError } from "./message.js";
 import { emit, state } from "./state.js";
 
@@ -59,15 +60,15 @@ export function show(image, replace = true) {
 }
 
 /** @param {import("./types.js").TestImage} image @returns {Image} */
-export function fromTestImage({ dataset, index, label, class: name, width, height, pixels }) {
+export function fromTestImage({ dataset, index, class: name, width, height, pixels }) {
   return {
     source: "pixels",
     body: decode(pixels),
     width,
     height,
-    title: `${datasetName(dataset)} ${index}: ${name}`,
+    title: sentence(`${datasetName(dataset)} ${index}: ${name}`),
     reference: `${dataset}:${index}`,
-    label: { index: label, name, dataset },
+    label: { name },
   };
 }
 

@@ -10,8 +10,11 @@ import { pick } from "./units.js";
 
 /** The smallest side of a unit in a strip, in rem. */
 const CELL = 0.62;
-/** @type {Record<string, string>} */
-const KINDS = { pooling: "pooled", probabilities: "softmax" };
+/**
+ * What a stage is called over its maps, by its kind or by what the network says of it.
+ * @type {Record<string, string>}
+ */
+const NAMES = { relu: "ReLU", probabilities: "softmax" };
 
 /** @typedef {{canvas: HTMLCanvasElement, box: HTMLElement, image: ImageData, pixels: Uint32Array}} Cell */
 
@@ -28,8 +31,11 @@ export class StageFigure {
   #stage;
   #legendKey = "";
 
-  /** @param {Stage} stage */
-  constructor(stage) {
+  /**
+   * @param {Stage} stage
+   * @param {string} kind such as `max pooling 2×2`
+   */
+  constructor(stage, kind) {
     this.#stage = stage;
     const strip = stage.shape.length === 1;
     const channels = strip ? 1 : stage.shape[0];
@@ -38,7 +44,7 @@ export class StageFigure {
     this.#grid.style.setProperty("--wide-columns", String(channels <= 8 ? channels : Math.min(16, Math.ceil(channels / Math.ceil(channels / 8)))));
     for (let channel = 0; channel < channels; channel += 1) this.#addCell(channel, strip);
     const caption = create("figcaption", {}, [
-      create("span", { class: "name", text: KINDS[stage.kind] ?? stage.kind, attributes: { title: stage.name } }),
+      create("span", { class: "name", text: NAMES[kind] ?? kind.replace(/ \d.*/, ""), attributes: { title: `${stage.name}: ${kind}` } }),
       create("span", { class: "quiet", text: shape(stage.shape) }),
       create("span", { class: "scale" }, [this.#low, this.#legend, this.#high]),
     ]);

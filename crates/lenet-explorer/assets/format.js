@@ -10,9 +10,14 @@ export function number(value) {
   return value < 0 ? MINUS + text : text;
 }
 
-/** @param {number} part */
+/** A part of one. The space keeps number and sign on one line. @param {number} part */
 export function percent(part) {
-  return `${(100 * part).toFixed(1)} %`;
+  return `${(100 * part).toFixed(1)}\u00a0%`;
+}
+
+/** An entropy. @param {number} value */
+export function nats(value) {
+  return value < 0.001 ? "below 0.001 nats" : `${number(value)} nats`;
 }
 
 /** @param {number} value */
@@ -28,4 +33,9 @@ export function shape(shape) {
 /** A file's size. @param {number} bytes */
 export function bytes(bytes) {
   return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** What stands at the beginning has a capital letter. @param {string} text */
+export function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -7,8 +7,8 @@ import { decode } from "./base64.js";
 import { GREY, paint } from "./colour.js";
 import { button, create, element, fillSelect, input, select } from "./dom.js";
 import { fromTestImage, rememberDatasets, show } from "./explorer.js";
-import { count } from "./format.js";
-import { announce, showError } from "./message.js";
+import { count, sentence } from "./format.js";
+import { showError } from "./message.js";
 import { network, on, state } from "./state.js";
 import { onImagesOpened } from "./tabs.js";
 
@@ -20,13 +20,14 @@ let offset = 0;
 let total = 0;
 const pages = new Latest((error) => {
   element("gallery").replaceChildren();
+  element("gallery-position").textContent = "";
   showError(error);
 });
 
 export async function loadDatasets() {
   ({ datasets } = await getJson("/api/datasets"));
   rememberDatasets(datasets);
-  fillSelect(select("dataset"), datasets.map(({ id, name }) => ({ value: id, text: name })));
+  fillSelect(select("dataset"), datasets.map(({ id, name }) => ({ value: id, text: sentence(name) })));
   fillClasses();
   return datasets;
 }
@@ -97,9 +98,8 @@ async function random(misclassified) {
     const seed = Math.floor(Math.random() * 2 ** 31);
     const { images } = await list({ misclassified, order: "random", seed, count: 1 });
     const [image] = images;
-    if (image) show(fromTestImage(image));
-    else announce("There is no such image.");
-    if (!image) showError(new Error("There is no such image: choose another class or data set."));
+    if (!image) throw new Error("There is no such image: choose another class or data set.");
+    show(fromTestImage(image));
   } catch (error) {
     showError(error);
   }
@@ -107,8 +107,12 @@ async function random(misclassified) {
 
 /** Chooses the data set of a network, so that its own test images come first. */
 function follow() {
+  input("gallery-misclassified").checked = false;
   const dataset = network()?.dataset;
-  if (dataset && datasets.some(({ id }) => id === dataset)) select("dataset").value = dataset;
+  if (dataset && dataset !== select("dataset").value && datasets.some(({ id }) => id === dataset)) {
+    select("dataset").value = dataset;
+    select("class-filter").value = "";
+  }
   fillClasses();
   fromStart();
 }

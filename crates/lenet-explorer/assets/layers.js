@@ -52,7 +52,8 @@ function title(layer) {
 function facts(layer) {
   const known = network()?.layers.find(({ name }) => name === layer);
   if (!known || known.parameters === 0) return "";
-  return `${count(known.parameters)} parameters · ${count(known.multiply_adds)} multiply-adds`;
+  const detail = known.kind.replace(/^\D*/, "");
+  return `${detail ? `${detail} · ` : ""}${count(known.parameters)} parameters · ${count(known.multiply_adds)} multiply-adds`;
 }
 
 /** @param {View} view */
@@ -62,7 +63,8 @@ function build({ stages }) {
   for (const [layer, members] of blocks(stages)) {
     const row = create("div", { class: "stages" });
     for (const stage of members) {
-      const figure = new StageFigure(stage);
+      const known = network()?.layers.find(({ name }) => name === stage.name);
+      const figure = new StageFigure(stage, known?.kind ?? stage.kind);
       figures.set(stage.name, figure);
       row.append(figure.element);
     }

@@ -60,8 +60,8 @@ function describe() {
   const link = byId("download-weights", HTMLAnchorElement);
   if (!chosen) return;
   const facts = [`${count(chosen.parameters)} parameters`];
-  if (chosen.test_accuracy !== null) facts.push(`${percent(chosen.test_accuracy)} of the test images right`);
-  if (chosen.step !== null) facts.push("in training");
+  if (chosen.test_accuracy !== null) facts.push(`${percent(chosen.test_accuracy)} test accuracy`);
+  if (state.training?.status === "running" && state.training.network === chosen.id) facts.push("in training");
   element("network-facts").textContent = facts.join(" · ");
   link.href = `/api/networks/${encodeURIComponent(chosen.id)}/weights`;
   link.setAttribute("aria-label", `Download the weights of ${chosen.name}`);

@@ -1,13 +1,15 @@
 // What the network reads, and how sure it is.
 
-import { create, element } from "./dom.js";
-import { number, percent } from "./format.js";
-import { announce } from "./message.js";
+import { create, debounced, element } from "./dom.js";
+import { nats, number, percent } from "./format.js";
 import { emit, network, on, state } from "./state.js";
 
 /** @type {{row: HTMLButtonElement, bar: HTMLElement, part: HTMLElement}[]} */
 let rows = [];
 let built = "";
+
+// While it changes with every stroke, screen readers need not hear of it.
+const atRest = debounced(600, () => element("prediction").setAttribute("aria-busy", "false"));
 
 /** Explains a class; the class that is explained already: the predicted one again. @param {number} index */
 function choose(index) {
@@ -41,7 +43,7 @@ function paint() {
   if (key !== built) build(classes);
   built = key;
   const { prediction, image } = view;
-  const label = image.label && image.label.dataset === network()?.dataset ? image.label.index : null;
+  const label = image.label ? classes.indexOf(image.label.name) : -1;
   rows.forEach(({ row, bar, part }, index) => {
     const probability = prediction.probabilities[index] ?? 0;
     bar.style.setProperty("--part", String(probability));
@@ -50,10 +52,12 @@ function paint() {
     row.classList.toggle("right", index === label);
   });
   const target = element("prediction");
-  target.textContent = `${prediction.name} · ${percent(prediction.probability)}`;
+  target.setAttribute("aria-busy", "true");
+  atRest();
+  target.textContent = `${prediction.name} · ${(100 * prediction.probability).toFixed(1)} %`;
   target.dataset.class = String(prediction.class);
   const most = Math.log(prediction.probabilities.length);
-  element("entropy").textContent = `Entropy ${number(prediction.entropy)} nats, of at most ${number(most)}`;
+  element("entropy").textContent = `Entropy ${nats(prediction.entropy)}, of at most ${number(most)}`;
   truth();
   mark();
 }
@@ -66,10 +70,9 @@ function truth() {
     target.textContent = "";
     return;
   }
-  const { name, dataset } = view.image.label;
-  if (dataset !== network()?.dataset) {
-    target.textContent = `Labelled “${name}”, which this network was not trained to tell.`;
-    if (network()?.classes.includes(name)) target.textContent = `Labelled “${name}”.`;
+  const { name } = view.image.label;
+  if (!network()?.classes.includes(name)) {
+    target.textContent = `Labelled “${name}”, which is not a class of this network.`;
     return;
   }
   const right = name === view.prediction.name;

@@ -2,17 +2,19 @@
 (() => {
   const NAMES = { auto: "as the system", light: "light", dark: "dark" };
   const ICONS = { auto: "◐", light: "☀", dark: "☾" };
-  const ORDER = ["auto", "light", "dark"];
+  const ORDER = /** @type {(keyof typeof NAMES)[]} */ (["auto", "light", "dark"]);
 
+  /** @returns {keyof typeof NAMES} */
   function stored() {
     try {
       const theme = localStorage.getItem("theme");
-      return theme !== null && ORDER.includes(theme) ? theme : "auto";
+      return ORDER.find((known) => known === theme) ?? "auto";
     } catch {
       return "auto";
     }
   }
 
+  /** @param {keyof typeof NAMES} theme */
   function apply(theme) {
     document.documentElement.dataset.theme = theme;
     const button = document.getElementById("theme");
@@ -28,7 +30,8 @@
   document.addEventListener("DOMContentLoaded", () => {
     apply(stored());
     document.getElementById("theme")?.addEventListener("click", () => {
-      const theme = ORDER[(ORDER.indexOf(document.documentElement.dataset.theme ?? "auto") + 1) % ORDER.length];
+      const now = ORDER.findIndex((known) => known === document.documentElement.dataset.theme);
+      const theme = ORDER[(now + 1) % ORDER.length];
       try {
         localStorage.setItem("theme", theme);
       } catch {

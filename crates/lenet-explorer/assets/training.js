@@ -6,7 +6,7 @@ import { getJson, post, postJson, serverLost } from "./api.js";
 import { drawChart } from "./chart.js";
 import { button, byId, element, fillSelect } from "./dom.js";
 import { datasetName, refresh } from "./explorer.js";
-import { number, percent } from "./format.js";
+import { number, percent, sentence } from "./format.js";
 import { announce, clearMessage, showError } from "./message.js";
 import { chooseNetwork, loadNetworks } from "./networks.js";
 import { emit, on, state } from "./state.js";
@@ -26,7 +26,7 @@ export function offerDatasets(datasets) {
   const target = form.elements.namedItem("dataset");
   if (!(target instanceof HTMLSelectElement)) return;
   const trainable = datasets.filter(({ id }) => id !== "unfamiliar");
-  fillSelect(target, trainable.map(({ id, name }) => ({ value: id, text: name })));
+  fillSelect(target, trainable.map(({ id, name }) => ({ value: id, text: sentence(name) })));
 }
 
 /** @param {string} text @returns {number[]} */
@@ -55,17 +55,17 @@ function words(training) {
   const parts = [];
   if (loss !== undefined) parts.push(`loss ${number(loss)}`);
   if (accuracy !== undefined) parts.push(`validation accuracy ${percent(accuracy)}`);
-  if (test_accuracy !== null) parts.push(`${percent(test_accuracy)} of the test images right`);
+  if (test_accuracy !== null) parts.push(`test accuracy ${percent(test_accuracy)}`);
   const numbers = parts.length > 0 ? `: ${parts.join(", ")}` : "";
   switch (status) {
     case "idle":
       return "No training has run yet.";
     case "running":
-      return `Training ${name} on ${datasetName(dataset)}, epoch ${Math.max(1, epoch)} of ${epochs}, step ${step} of ${steps}${numbers}.`;
+      return `Training on ${datasetName(dataset)}, epoch ${Math.max(1, epoch)} of ${epochs}, step ${step} of ${steps}${numbers}.`;
     case "finished":
-      return `${name} is trained${numbers}.`;
+      return sentence(`${name} is trained${numbers}.`);
     case "stopped":
-      return `${name} was stopped in epoch ${Math.max(1, epoch)} of ${epochs}${numbers}.`;
+      return sentence(`${name} was stopped in epoch ${Math.max(1, epoch)} of ${epochs}${numbers}.`);
     default:
       return message ?? `The training of ${name} failed.`;
   }
@@ -143,14 +143,23 @@ export function listen() {
   });
 }
 
+// Sigmoid needs larger steps than ReLU.
+form.addEventListener("change", ({ target }) => {
+  const rate = form.elements.namedItem("learning_rate");
+  if (!(target instanceof HTMLSelectElement) || target.name !== "preset" || !(rate instanceof HTMLInputElement)) return;
+  rate.value = target.value === "classic" ? "0.9" : "0.1";
+});
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   clearMessage();
+  button("start-training").disabled = true;
+  element("training-status").textContent = "Preparing the training images…";
   try {
     await postJson("/api/training", settings());
     await loadNetworks();
   } catch (error) {
     showError(error);
+    paint();
   }
 });
 button("stop-training").addEventListener("click", async () => {

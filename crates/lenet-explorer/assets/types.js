@@ -57,7 +57,7 @@
  * @property {string} rule
  * @property {Stage[]} stages
  * @property {Prediction} prediction
- * @property {Uint8Array} seen the image as the network sees it
+ * @property {Uint8Array<ArrayBuffer>} seen the image as the network sees it
  * @property {[number, number]} size of `seen`: height and width
  * @property {Image} image
  */
@@ -66,12 +66,12 @@
  * An image to look at: what is sent to the server, and what is written beside it.
  * @typedef {object} Image
  * @property {"drawing" | "picture" | "pixels"} source
- * @property {Uint8Array | Blob} body grey values, or a picture file
+ * @property {Uint8Array<ArrayBuffer> | Blob} body grey values, or a picture file
  * @property {number} width 0 for a file
  * @property {number} height 0 for a file
  * @property {string} title
  * @property {string | null} reference as in a link, such as `mnist:123`; null: the pixels as seen
- * @property {{index: number, name: string, dataset: string} | null} label the right class, if known
+ * @property {{name: string} | null} label the right class, if known
  */
 
 /**

@@ -146,7 +146,7 @@ impl From<TrainingConfigError> for ApiError {
 
 impl From<DataError> for ApiError {
     fn from(error: DataError) -> Self {
-        Self::not_found(chain(&error))
+        Self::not_found(format!("the data set is unavailable: {}", chain(&error)))
     }
 }
 

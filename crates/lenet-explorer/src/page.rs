@@ -120,12 +120,12 @@ fn input() -> Markup {
                 h3 { "What the network sees" }
                 div.seen-row {
                     canvas #seen role="img" aria-label="The image as the network sees it" width="280" height="280" {}
-                    div {
+                    div.beside {
                         p #image-title.strong {}
-                        p #rule.quiet {}
+                        button #pin type="button" { "Compare with this" }
                     }
                 }
-                button #pin type="button" { "Compare with this" }
+                p #rule.quiet {}
             }
         }
     }
@@ -225,13 +225,17 @@ fn output() -> Markup {
             div #unit.card {
                 div.bar { h3 { "Unit" } button #unpick.small type="button" hidden { "Clear" } }
                 p #unit-facts.strong { "No unit picked." }
-                div.seen-row {
-                    canvas #unit-kernel role="img" aria-label="Weights of the unit" width="1" height="1" hidden {}
-                    div {
-                        p #unit-words.quiet { "Click a unit in any map: its kernel, its value and the part of the image that it sees appear here." }
-                        p #unit-range.quiet {}
+                div #unit-maps hidden {
+                    figure {
+                        canvas #unit-kernel role="img" aria-label="Weights of the unit" width="1" height="1" {}
+                        figcaption.quiet { "its weights" }
+                    }
+                    figure {
+                        canvas #unit-patch role="img" aria-label="The part of the image that the unit sees" width="1" height="1" {}
+                        figcaption.quiet { "what it sees" }
                     }
                 }
+                p #unit-words.quiet { "Click a unit in any map: its kernel, its value and the part of the image that it sees appear here." }
             }
             div #explanation-card.card {
                 h3 { "Which pixels speak for it" }

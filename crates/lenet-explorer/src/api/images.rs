@@ -74,7 +74,8 @@ pub(super) async fn list(
     let images = app.gallery.test(dataset).await?;
     let class = selection.class.filter(|class| !class.is_empty());
     let class = class.map(|class| find_class(&images, &class)).transpose()?;
-    let predictions = match selection.misclassified {
+    let misclassified = selection.misclassified.filter(|id| !id.is_empty());
+    let predictions = match misclassified {
         Some(network) => Some(predictions(&app, &network, dataset, images.clone()).await?),
         None => None,
     };
@@ -191,8 +192,8 @@ fn image(
         "height": height,
         "pixels": BASE64_STANDARD.encode(pixels),
     });
-    if let Some(predicted) = predicted {
-        image["predicted"] = predicted.into();
+    if let (Some(predicted), Some(fields)) = (predicted, image.as_object_mut()) {
+        fields.insert("predicted".to_owned(), predicted.into());
     }
     Ok(image)
 }

@@ -55,7 +55,7 @@ pub(super) async fn upload(
     };
     if dataset.is_some_and(|dataset| dataset.known().is_none()) {
         return Err(ApiError::invalid(format!(
-            "{} does not name the classes of a network: expected mnist, fashion-mnist or kmnist",
+            "'{}' does not name the classes of a network: expected mnist, fashion-mnist or kmnist",
             excerpt(upload.dataset.as_deref().unwrap_or_default())
         )));
     }

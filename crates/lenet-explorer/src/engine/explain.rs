@@ -96,10 +96,75 @@ fn words(method: Method, range: [f32; 2]) -> &'static str {
              lower it."
         }
         (Method::Occlusion, [0.0, 0.0]) => {
-            "No part of the image can be made black so that the logit of this class changes."
+            "Making a small part of the image black leaves the logit of this class as it is, wherever the part is."
         }
         (Method::Occlusion, _) => {
             "Positive where the logit of this class falls if the image is made black there, negative where it rises."
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lenet_core::LeNetConfig;
+
+    use super::*;
+
+    #[test]
+    fn classes_and_images_that_the_network_does_not_have_are_refused() {
+        let device = Device::flex();
+        let lenet = LeNetConfig::modern(10).init(&device, 0).unwrap();
+        let fits = Picture::from_pixels(&[0; 784], [28, 28], [28, 28]).unwrap();
+        let small = Picture::from_pixels(&[0; 64], [8, 8], [8, 8]).unwrap();
+        for method in [Method::Gradient, Method::Occlusion] {
+            let error = explain(&lenet, &fits, 10, method, &device).unwrap_err();
+            let expected = "unknown class 10: the network has 10 classes, counted from 0";
+            assert_eq!(error.to_string(), expected);
+            let error = explain(&lenet, &small, 0, method, &device).unwrap_err();
+            let expected = "the image has 8×8 pixels, but the network takes 28×28 (height × width)";
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    /// A class whose weights are zero depends on nothing.
+    #[test]
+    fn words_say_when_no_pixel_matters() {
+        let device = Device::flex();
+        let lenet = LeNetConfig::modern(2).init(&device, 0).unwrap();
+        let mut state = lenet.state_dict().unwrap();
+        let weights = state
+            .iter_mut()
+            .find(|tensor| tensor.name == "net.11.weight");
+        weights.unwrap().values.fill(0.0);
+        let lenet = lenet.load_state_dict(state).unwrap();
+        let white = Picture::from_pixels(&[255; 784], [28, 28], [28, 28]).unwrap();
+        for (method, words) in [
+            (
+                Method::Gradient,
+                "A small change of any single pixel leaves",
+            ),
+            (
+                Method::Occlusion,
+                "Making a small part of the image black leaves",
+            ),
+        ] {
+            let map = explain(&lenet, &white, 1, method, &device).unwrap();
+            assert_eq!(map.values(), [0.0; 784]);
+            assert!(map.header().words.starts_with(words));
+        }
+    }
+
+    #[test]
+    fn a_header_is_json_with_lowercase_methods() {
+        let device = Device::flex();
+        let lenet = LeNetConfig::modern(10).init(&device, 0).unwrap();
+        let white = Picture::from_pixels(&[255; 784], [28, 28], [28, 28]).unwrap();
+        let map = explain(&lenet, &white, 3, Method::Occlusion, &device).unwrap();
+        let header = serde_json::to_value(map.header()).unwrap();
+        assert_eq!(header["method"], "occlusion");
+        assert_eq!(header["class"], 3);
+        assert_eq!(header["shape"], serde_json::json!([28, 28]));
+        let method: Method = serde_json::from_str("\"gradient\"").unwrap();
+        assert_eq!(method, Method::Gradient);
     }
 }

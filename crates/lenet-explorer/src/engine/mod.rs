@@ -1,12 +1,6 @@
 //! What is computed about one network and one or two images. There is no HTTP here, and nothing is kept between
 //! calls. All functions block: the server calls them outside its async threads.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the server is not built on it yet"
-)]
-
 mod compare;
 mod error;
 mod explain;
@@ -23,8 +17,8 @@ mod wire;
 
 pub(crate) use compare::{Comparison, compare};
 pub(crate) use error::EngineError;
-pub(crate) use explain::{Heatmap, HeatmapHeader, Method, explain};
+pub(crate) use explain::{Method, explain};
 pub(crate) use prediction::Prediction;
 pub(crate) use unit::{Unit, unit};
-pub(crate) use view::{View, ViewHeader, view};
+pub(crate) use view::{ViewHeader, view};
 pub(crate) use wire::message;

@@ -173,3 +173,87 @@ pub(super) fn views(
         .map(|(picture, outputs)| View::new(picture, &table, &outputs))
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use lenet_core::LeNetConfig;
+
+    use super::*;
+
+    fn black(size: [usize; 2]) -> Picture {
+        let pixels = vec![0; size.iter().product()];
+        Picture::from_pixels(&pixels, size, size).unwrap()
+    }
+
+    #[test]
+    fn stages_are_named_and_described_for_the_page() {
+        let device = Device::flex();
+        let lenet = LeNetConfig::modern(10).init(&device, 0).unwrap();
+        let view = view(&lenet, &black([28, 28]), &device).unwrap();
+        let header = serde_json::to_value(view.header()).unwrap();
+        let stages = header["stages"].as_array().unwrap();
+        let of = |name: &str| stages.iter().find(|stage| stage["name"] == name).unwrap();
+        assert_eq!(stages.first(), Some(of("input")));
+        assert_eq!(stages.last(), Some(of("probabilities")));
+        for (name, kind) in [
+            ("input", "input"),
+            ("conv1", "convolution"),
+            ("conv1.activation", "activation"),
+            ("conv2.pool", "pooling"),
+            ("flatten", "flatten"),
+            ("dense1", "dense"),
+            ("dense1.activation", "activation"),
+            ("probabilities", "probabilities"),
+        ] {
+            assert_eq!(of(name)["kind"], kind);
+        }
+        let field = serde_json::json!({"size": [5, 5], "stride": [1, 1], "start": [-2, -2]});
+        assert_eq!(of("conv1")["field"], field);
+        assert!(of("flatten")["field"].is_null());
+        assert_eq!(
+            header["prediction"]["probabilities"]
+                .as_array()
+                .unwrap()
+                .len(),
+            10
+        );
+    }
+
+    #[test]
+    fn other_images_and_networks_of_colours_are_refused() {
+        let device = Device::flex();
+        let lenet = LeNetConfig::modern(10).init(&device, 0).unwrap();
+        let error = view(&lenet, &black([28, 27]), &device).unwrap_err();
+        assert!(matches!(error, EngineError::ImageSize { .. }), "{error}");
+        let lenet = LeNetConfig::modern(10)
+            .with_in_channels(3)
+            .init(&device, 0)
+            .unwrap();
+        let error = view(&lenet, &black([28, 28]), &device).unwrap_err();
+        assert!(
+            matches!(error, EngineError::Channels { found: 3 }),
+            "{error}"
+        );
+        assert!(!error.is_internal());
+    }
+
+    /// Weights of a diverging training overflow.
+    #[test]
+    fn outputs_that_are_not_finite_are_an_error() {
+        let device = Device::flex();
+        let lenet = LeNetConfig::modern(10).init(&device, 0).unwrap();
+        let mut state = lenet.state_dict().unwrap();
+        for tensor in &mut state {
+            tensor.values.fill(1e30);
+        }
+        let lenet = lenet.load_state_dict(state).unwrap();
+        let error = view(&lenet, &black([28, 28]), &device).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("conv2 of the network is not finite"),
+            "{error}"
+        );
+        assert!(!error.is_internal());
+    }
+}

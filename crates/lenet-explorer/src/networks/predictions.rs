@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Device;
-use lenet_core::LeNet;
-use lenet_data::ImageDataset;
+use lenet_core::{LeNet, PredictError, Prediction};
+use lenet_data::{ImageDataset, Order};
 
 use crate::error::ApiError;
 use crate::gallery::DatasetId;
@@ -14,10 +14,13 @@ use crate::shared::Shared;
 /// Images per batch.
 const BATCH_SIZE: usize = 500;
 
+/// The predicted class of each test image.
+type Classes = Arc<[usize]>;
+
 /// The predicted classes of the test images, in their order, for each data set.
 #[derive(Default)]
 pub(crate) struct Predictions {
-    of: Mutex<HashMap<DatasetId, Arc<Shared<Arc<[usize]>>>>>,
+    of: Mutex<HashMap<DatasetId, Arc<Shared<Classes>>>>,
 }
 
 impl Predictions {
@@ -28,7 +31,7 @@ impl Predictions {
         images: ImageDataset,
         lenet: LeNet,
         device: Device,
-    ) -> Result<Arc<[usize]>, ApiError> {
+    ) -> Result<Classes, ApiError> {
         let shared = {
             let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(of.entry(dataset).or_default())
@@ -37,18 +40,14 @@ impl Predictions {
     }
 }
 
-fn predict(
-    lenet: &LeNet,
-    images: &ImageDataset,
-    device: &Device,
-) -> Result<Arc<[usize]>, ApiError> {
+fn predict(lenet: &LeNet, images: &ImageDataset, device: &Device) -> Result<Classes, ApiError> {
     let mut classes = Vec::with_capacity(images.len());
-    for batch in images.batches(BATCH_SIZE, lenet_data::Order::Sequential, device)? {
+    for batch in images.batches(BATCH_SIZE, Order::Sequential, device)? {
         match lenet.predict(batch.images) {
             Ok(predictions) => {
-                classes.extend(predictions.iter().map(lenet_core::Prediction::class))
+                classes.extend(predictions.iter().map(Prediction::class));
             }
-            Err(error @ lenet_core::PredictError::ReadBack(_)) => {
+            Err(error @ PredictError::ReadBack(_)) => {
                 return Err(ApiError::internal(&error));
             }
             Err(error) => return Err(ApiError::invalid(error.to_string())),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{HOST, HeaderName, ORIGIN};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -36,11 +37,18 @@ impl Hosts {
         } else {
             bare.to_ascii_lowercase()
         };
-        let names = ["127.0.0.1", "localhost", "[::1]", &given];
+        let mut names = vec![
+            "127.0.0.1".to_owned(),
+            "localhost".to_owned(),
+            "[::1]".to_owned(),
+        ];
+        if !names.contains(&given) {
+            names.push(given);
+        }
         let mut allowed: Vec<String> = names.iter().map(|name| format!("{name}:{port}")).collect();
         if port == 80 {
             // Browsers leave the default port out.
-            allowed.extend(names.map(str::to_owned));
+            allowed.extend(names);
         }
         Self {
             allowed: allowed.into(),
@@ -70,7 +78,7 @@ impl Hosts {
         };
         let host = only(request.headers(), &HOST)?.ok_or_else(foreign)?;
         // A proxy's form of request names the host a second time.
-        let authority = request.uri().authority().map(|host| host.as_str());
+        let authority = request.uri().authority().map(Authority::as_str);
         if ![Some(host), authority]
             .into_iter()
             .flatten()

@@ -26,10 +26,8 @@ use crate::page::page;
 /// Time for an answer, such as while a data set is downloaded.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 
-/// No script, style, font or request of another origin, nothing inline, and no frame around the page. `blob:` is for
-/// pictures that the user chooses or takes with the camera.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; \
-     object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// No script, style, font or request of another origin, nothing inline, and no frame around the page.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Headers of every answer.
 const HEADERS: [(HeaderName, &str); 7] = [

@@ -13,7 +13,10 @@ use crate::networks::{Cost, check_cost};
 
 /// What to train. Only the data set is required.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object such as {\"dataset\": \"mnist\"}"
+)]
 pub(crate) struct Request {
     dataset: String,
     #[serde(default)]

@@ -1,10 +1,13 @@
-//! Two images side by side: how far apart each channel is, and what that supports in words.
+//! Two images side by side: how far apart each channel is. `words` says what the numbers support.
+
+mod words;
 
 use burn::tensor::Device;
 use lenet_core::LeNet;
 use lenet_data::Picture;
 use serde::Serialize;
 
+use self::words::words;
 use super::forward::range;
 use super::view::{Stage, StageKind, View, views};
 use super::{EngineError, Prediction};
@@ -107,89 +110,79 @@ impl StageDistance {
     }
 }
 
-fn words(stages: &[StageDistance], a: &Prediction, b: &Prediction) -> Vec<String> {
-    let mut words = vec![classes(a, b), certainty(a, b)];
-    let activations = stages
-        .iter()
-        .enumerate()
-        .filter(|(_, stage)| stage.kind == StageKind::Activation && stage.name.starts_with("conv"));
-    words.extend(activations.map(|(_, stage)| channels(stage)));
-    words
-}
+#[cfg(test)]
+mod tests {
+    use lenet_core::Pretrained;
 
-fn classes(a: &Prediction, b: &Prediction) -> String {
-    let [percent_a, percent_b] = [a, b].map(|prediction| percent(prediction.probability));
-    if a.class == b.class {
-        return format!(
-            "The network takes both for “{}”: A with a probability of {percent_a}, B with {percent_b}.",
-            a.name
+    use super::*;
+    use crate::engine::parity::seven;
+    use crate::engine::view::view;
+
+    fn names() -> Vec<String> {
+        (0..10).map(|digit| digit.to_string()).collect()
+    }
+
+    fn picture(pixel: impl Fn(usize) -> u8) -> Picture {
+        let pixels: Vec<u8> = (0..784).map(pixel).collect();
+        Picture::from_pixels(&pixels, [28, 28], [28, 28]).unwrap()
+    }
+
+    #[test]
+    fn distances_are_mean_absolute_differences_of_the_scale() {
+        let device = Device::flex();
+        let lenet = LeNet::pretrained(Pretrained::MnistModern, &device).unwrap();
+        let (a, b) = (seven(), picture(|at| (at % 256) as u8));
+        let found = compare(&lenet, &a, &b, &names(), &device).unwrap();
+        let [view_a, view_b] = [&a, &b].map(|picture| view(&lenet, picture, &device).unwrap());
+        assert_eq!(found.a, view_a.prediction().clone().with_names(&names()));
+        assert_eq!(found.b.probabilities, view_b.prediction().probabilities);
+
+        for ((distances, (stage, a)), (_, b)) in found
+            .stages
+            .iter()
+            .zip(view_a.stages())
+            .zip(view_b.stages())
+        {
+            assert_eq!(distances.name, stage.name);
+            let (channels, units) = (stage.shape[0], a.len() / stage.shape[0]);
+            let all = || a.iter().chain(b).copied();
+            let range = all().fold(f32::MIN, f32::max) - all().fold(f32::MAX, f32::min);
+            let scale = match stage.name.as_str() {
+                "input" | "probabilities" => 1.0,
+                _ => range,
+            };
+            assert_eq!(distances.distance.len(), channels);
+            for (channel, distance) in distances.distance.iter().enumerate() {
+                let units = channel * units..(channel + 1) * units;
+                let len = units.len() as f32;
+                let mean = units.map(|unit| (a[unit] - b[unit]).abs()).sum::<f32>() / len;
+                assert!((distance - mean / scale).abs() < 1e-5, "{}", stage.name);
+                assert!((0.0..=1.0).contains(distance));
+            }
+            let mut order = distances.order.clone();
+            assert!(order.is_sorted_by(|&x, &y| distances.distance[x] >= distances.distance[y]));
+            order.sort_unstable();
+            assert_eq!(order, (0..channels).collect::<Vec<_>>());
+        }
+
+        let swapped = compare(&lenet, &b, &a, &names(), &device).unwrap();
+        for (found, swapped) in found.stages.iter().zip(&swapped.stages) {
+            assert_eq!(found.distance, swapped.distance);
+        }
+    }
+
+    #[test]
+    fn an_image_does_not_differ_from_itself() {
+        let device = Device::flex();
+        let lenet = LeNet::pretrained(Pretrained::MnistClassic, &device).unwrap();
+        let found = compare(&lenet, &seven(), &seven(), &names(), &device).unwrap();
+        assert_eq!(found.words, ["A and B are the same image."]);
+        assert!(
+            found
+                .stages
+                .iter()
+                .all(|stage| stage.distance.iter().all(|&d| d == 0.0))
         );
-    }
-    format!(
-        "The network takes A for “{}” with a probability of {percent_a}, and B for “{}” with {percent_b}.",
-        a.name, b.name
-    )
-}
-
-/// A difference of the entropies that is not worth a word, in nats.
-const SAME_ENTROPY: f32 = 0.05;
-
-fn certainty(a: &Prediction, b: &Prediction) -> String {
-    let numbers = format!(
-        "the entropy of the probabilities is {:.2} nats for A and {:.2} for B, where 0 is certain and {:.2} a guess",
-        a.entropy,
-        b.entropy,
-        (a.probabilities.len() as f32).ln()
-    );
-    if (a.entropy - b.entropy).abs() < SAME_ENTROPY {
-        return format!("It is about as certain of one as of the other: {numbers}.");
-    }
-    let surer = if a.entropy < b.entropy { "A" } else { "B" };
-    format!("It is more certain of {surer}: {numbers}.")
-}
-
-/// Which channel of a stage differs most.
-fn channels(stage: &StageDistance) -> String {
-    let first = stage.order.first().copied();
-    let at = |values: &[f32]| first.and_then(|channel| values.get(channel)).copied();
-    let (Some(channel), Some(distance), Some(shift)) =
-        (first, at(&stage.distance), at(&stage.shift))
-    else {
-        unreachable!("expected at least one channel of {}", stage.name);
-    };
-    if distance == 0.0 {
-        return format!("{} is the same for both.", stage.name);
-    }
-    // As far as the mean of the differences goes in one direction.
-    let direction = if shift.abs() < distance / 2.0 {
-        "with a similar mean, so the difference is in where it responds"
-    } else if shift > 0.0 {
-        "and its mean is higher for A"
-    } else {
-        "and its mean is higher for B"
-    };
-    if stage.distance.len() == 1 {
-        return format!(
-            "In {}, a unit differs by {} of the layer's range on average, {direction}.",
-            stage.name,
-            percent(distance)
-        );
-    }
-    let mean = stage.distance.iter().sum::<f32>() / stage.distance.len() as f32;
-    format!(
-        "In {}, channel {channel} differs most, by {} of the layer's range on average ({} over all channels), \
-         {direction}.",
-        stage.name,
-        percent(distance),
-        percent(mean)
-    )
-}
-
-/// `0.998` as `99.8 %`. What is not quite all or nothing is not rounded to it.
-fn percent(fraction: f32) -> String {
-    match 100.0 * fraction {
-        percent if percent > 0.0 && percent < 0.1 => "less than 0.1 %".to_owned(),
-        percent if percent < 100.0 && percent > 99.9 => "more than 99.9 %".to_owned(),
-        percent => format!("{percent:.1} %"),
+        assert_eq!(found.stages[1].order, [0, 1, 2, 3, 4, 5]);
     }
 }

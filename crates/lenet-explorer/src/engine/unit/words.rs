@@ -1,0 +1,109 @@
+//! How a unit is computed, in a sentence.
+
+use lenet_core::{LayerKind, LayerRow, LeNetConfig};
+
+use crate::engine::forward::range;
+
+/// What the layer does for one of its channels, with the unit's weights.
+pub(super) fn words(layer: &LayerRow, channel: usize, weights: &[f32], bias: f32) -> String {
+    let name = &layer.name;
+    let unit = match layer.kind {
+        LayerKind::Convolution {
+            in_channels,
+            kernel_size,
+            ..
+        } => {
+            let over = match (name.as_str(), in_channels) {
+                ("conv1", _) => "over the image".to_owned(),
+                (_, 1) => "over the map before it".to_owned(),
+                _ => format!("over each of the {in_channels} maps before it"),
+            };
+            format!("Channel {channel} of {name}: a {kernel_size}×{kernel_size} kernel {over}")
+        }
+        LayerKind::Dense { inputs, .. } => {
+            format!("Unit {channel} of {name}: a weighted sum of {inputs} inputs")
+        }
+        _ => unreachable!("expected a layer with parameters, found {}", layer.kind),
+    };
+    let [min, max] = range(weights);
+    let weights = match weights.len() {
+        1 => format!("one weight of {min:.3}"),
+        count => format!("{count} weights from {min:.3} to {max:.3}"),
+    };
+    format!("{unit}, {weights} and a bias of {bias:.3}")
+}
+
+/// What follows between the layer and the stage.
+pub(super) fn after(config: &LeNetConfig, stage: &str, kind: LayerKind) -> String {
+    let LeNetConfig {
+        activation,
+        pooling,
+        ..
+    } = config;
+    match kind {
+        _ if stage == "probabilities" => ", then the softmax over all classes".to_owned(),
+        LayerKind::Activation(_) => format!(", then {activation}"),
+        LayerKind::Pooling(_) | LayerKind::Flatten => {
+            format!(", then {activation} and 2×2 {pooling}")
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use lenet_core::{LeNet, LeNetConfig, Pretrained};
+
+    use crate::engine::unit;
+
+    #[test]
+    fn words_say_how_a_unit_is_computed() {
+        let device = Device::flex();
+        let lenet = LeNet::pretrained(Pretrained::MnistModern, &device).unwrap();
+        for (stage, channel, start, end) in [
+            (
+                "conv1",
+                2,
+                "Channel 2 of conv1: a 5×5 kernel over the image, 25 weights from -",
+                ".",
+            ),
+            (
+                "conv2.activation",
+                0,
+                "Channel 0 of conv2: a 5×5 kernel over each of the 6 maps before it, 150 weights",
+                ", then relu.",
+            ),
+            (
+                "flatten",
+                399,
+                "Channel 15 of conv2: ",
+                ", then relu and 2×2 max pooling.",
+            ),
+            (
+                "dense1",
+                3,
+                "Unit 3 of dense1: a weighted sum of 400 inputs, 400 weights from -",
+                ".",
+            ),
+            (
+                "probabilities",
+                1,
+                "Unit 1 of dense3: ",
+                ", then the softmax over all classes.",
+            ),
+        ] {
+            let words = unit(&lenet, stage, channel).unwrap().words;
+            assert!(words.starts_with(start) && words.ends_with(end), "{words}");
+        }
+        let tiny = LeNetConfig::modern(2)
+            .with_kernel_size(1)
+            .with_out_channels([1, 1]);
+        let tiny = tiny.init(&device, 0).unwrap();
+        let words = unit(&tiny, "conv2", 0).unwrap().words;
+        assert!(
+            words.contains("a 1×1 kernel over the map before it, one weight of "),
+            "{words}"
+        );
+    }
+}
