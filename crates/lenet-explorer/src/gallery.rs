@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 use crate::shared::Shared;
+use crate::training::Preparation;
 
 /// Generated images to look at, and to evaluate on.
 const SYNTHETIC_TEST: usize = 2_000;
@@ -151,6 +152,7 @@ impl Gallery {
         &self,
         dataset: DatasetId,
         images: Option<usize>,
+        preparation: Preparation,
     ) -> Result<Splits, ApiError> {
         let mut splits = self.splits(dataset).await?;
         let available = match dataset.known() {
@@ -166,9 +168,11 @@ impl Gallery {
         }
         splits.train = match dataset {
             // Drawn for this training only: there is nothing to look at.
-            DatasetId::Synthetic => generate(move || synthetic::garment_splits(images, 0)).await?,
+            DatasetId::Synthetic => {
+                generate(move || synthetic::garment_splits(images, 0), preparation).await?
+            }
             DatasetId::SyntheticDigits => {
-                generate(move || synthetic::digit_splits(images, 0)).await?
+                generate(move || synthetic::digit_splits(images, 0), preparation).await?
             }
             DatasetId::Unfamiliar => {
                 return Err(ApiError::invalid(
@@ -192,9 +196,15 @@ impl Gallery {
     }
 }
 
+/// Draws images to train on. The preparation lasts as long as the drawing, even if nobody waits for it any more.
 async fn generate(
     draw: impl FnOnce() -> Splits + Send + 'static,
+    preparation: Preparation,
 ) -> Result<ImageDataset, ApiError> {
+    let draw = move || {
+        let _preparation = preparation;
+        draw()
+    };
     let splits = tokio::task::spawn_blocking(draw).await;
     splits
         .map(|splits| splits.train)

@@ -169,7 +169,8 @@ async fn predictions(
     }
     let predictions = network.predictions();
     let (lenet, device) = (network.look().lenet, app.networks.device().clone());
-    predictions.get(dataset, images, lenet, device).await
+    let work = app.work.clone();
+    predictions.get(dataset, images, lenet, device, work).await
 }
 
 fn image(

@@ -45,9 +45,10 @@ pub(super) async fn start(
 ) -> Result<(StatusCode, axum::Json<Value>), ApiError> {
     let plan = Plan::new(request)?;
     // Before a data set is loaded in vain; starting checks it again.
-    app.training.check_idle()?;
     app.networks.check_room()?;
-    let splits = app.gallery.training(plan.dataset, plan.images).await?;
+    let preparation = app.training.prepare()?;
+    let splits = app.gallery.training(plan.dataset, plan.images, preparation);
+    let splits = splits.await?;
     let network = app.training.start(&app, plan, splits)?;
     Ok((
         StatusCode::ACCEPTED,
