@@ -172,7 +172,9 @@ fn weights_come_back_as_they_were_sent() {
     let network = upload("mine.safetensors");
     assert_eq!(network["id"], "mine");
     assert_eq!(network["classes"][9], "9");
-    assert_eq!(upload("mine.safetensors")["id"], "mine-2");
+    let second = upload("mine.safetensors");
+    assert_eq!(second["id"], "mine-2");
+    assert_eq!(second["name"], "mine.safetensors (2)");
     assert_eq!(server.get("/api/networks/mine/weights").body, weights);
     let views = ["mine", "mnist-classic"].map(|id| view_seven(&server, id).binary().1);
     assert_eq!(views[0], views[1]);
