@@ -5,6 +5,7 @@
 import { Latest, postForValues, url } from "./api.js";
 import { decode } from "./base64.js";
 import { select } from "./dom.js";
+import { sentence } from "./format.js";
 import { clearMessage, showError } from "./message.js";
 import { emit, state } from "./state.js";
 
@@ -65,7 +66,7 @@ export function fromTestImage({ dataset, index, class: name, width, height, pixe
     body: decode(pixels),
     width,
     height,
-    title: `${datasetName(dataset)} ${index}: ${name}`,
+    title: sentence(`${datasetName(dataset)} ${index}: ${name}`),
     reference: `${dataset}:${index}`,
     label: { name },
   };

@@ -34,3 +34,8 @@ export function shape(shape) {
 export function bytes(bytes) {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
+
+/** What stands at the beginning has a capital letter. @param {string} text */
+export function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

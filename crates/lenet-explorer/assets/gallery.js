@@ -7,7 +7,7 @@ import { decode } from "./base64.js";
 import { GREY, paint } from "./colour.js";
 import { button, create, element, fillSelect, input, select } from "./dom.js";
 import { fromTestImage, rememberDatasets, show } from "./explorer.js";
-import { count } from "./format.js";
+import { count, sentence } from "./format.js";
 import { showError } from "./message.js";
 import { network, on, state } from "./state.js";
 import { onImagesOpened } from "./tabs.js";
@@ -27,7 +27,7 @@ const pages = new Latest((error) => {
 export async function loadDatasets() {
   ({ datasets } = await getJson("/api/datasets"));
   rememberDatasets(datasets);
-  fillSelect(select("dataset"), datasets.map(({ id, name }) => ({ value: id, text: name })));
+  fillSelect(select("dataset"), datasets.map(({ id, name }) => ({ value: id, text: sentence(name) })));
   fillClasses();
   return datasets;
 }

@@ -1,13 +1,15 @@
 // What the network reads, and how sure it is.
 
-import { create, element } from "./dom.js";
+import { create, debounced, element } from "./dom.js";
 import { nats, number, percent } from "./format.js";
-import { announce } from "./message.js";
 import { emit, network, on, state } from "./state.js";
 
 /** @type {{row: HTMLButtonElement, bar: HTMLElement, part: HTMLElement}[]} */
 let rows = [];
 let built = "";
+
+// While it changes with every stroke, screen readers need not hear of it.
+const atRest = debounced(600, () => element("prediction").setAttribute("aria-busy", "false"));
 
 /** Explains a class; the class that is explained already: the predicted one again. @param {number} index */
 function choose(index) {
@@ -50,6 +52,8 @@ function paint() {
     row.classList.toggle("right", index === label);
   });
   const target = element("prediction");
+  target.setAttribute("aria-busy", "true");
+  atRest();
   target.textContent = `${prediction.name} · ${(100 * prediction.probability).toFixed(1)} %`;
   target.dataset.class = String(prediction.class);
   const most = Math.log(prediction.probabilities.length);

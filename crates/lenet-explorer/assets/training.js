@@ -6,7 +6,7 @@ import { getJson, post, postJson, serverLost } from "./api.js";
 import { drawChart } from "./chart.js";
 import { button, byId, element, fillSelect } from "./dom.js";
 import { datasetName, refresh } from "./explorer.js";
-import { number, percent } from "./format.js";
+import { number, percent, sentence } from "./format.js";
 import { announce, clearMessage, showError } from "./message.js";
 import { chooseNetwork, loadNetworks } from "./networks.js";
 import { emit, on, state } from "./state.js";
@@ -26,7 +26,7 @@ export function offerDatasets(datasets) {
   const target = form.elements.namedItem("dataset");
   if (!(target instanceof HTMLSelectElement)) return;
   const trainable = datasets.filter(({ id }) => id !== "unfamiliar");
-  fillSelect(target, trainable.map(({ id, name }) => ({ value: id, text: name })));
+  fillSelect(target, trainable.map(({ id, name }) => ({ value: id, text: sentence(name) })));
 }
 
 /** @param {string} text @returns {number[]} */
@@ -45,11 +45,6 @@ function settings() {
     hidden_dims: list(text("hidden_dims")),
     ...Object.fromEntries(numbers.map((name) => [name, Number(text(name))])),
   };
-}
-
-/** A sentence begins with a capital letter. @param {string} text */
-function sentence(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** The progress in words. @param {Training} training */
@@ -148,14 +143,23 @@ export function listen() {
   });
 }
 
+// Sigmoid needs larger steps than ReLU.
+form.addEventListener("change", ({ target }) => {
+  const rate = form.elements.namedItem("learning_rate");
+  if (!(target instanceof HTMLSelectElement) || target.name !== "preset" || !(rate instanceof HTMLInputElement)) return;
+  rate.value = target.value === "classic" ? "0.9" : "0.1";
+});
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   clearMessage();
+  button("start-training").disabled = true;
+  element("training-status").textContent = "Preparing the training images…";
   try {
     await postJson("/api/training", settings());
     await loadNetworks();
   } catch (error) {
     showError(error);
+    paint();
   }
 });
 button("stop-training").addEventListener("click", async () => {

@@ -1,12 +1,14 @@
 // The picked unit: where it is, what it computes, and what it looks for.
 
+/** @import { Unit, View } from "./types.js" */
+
 import { Latest, getJson, url } from "./api.js";
-import { bounds, divergingScale, pixel, put } from "./colour.js";
+import { GREY, bounds, divergingScale, paint as paintMap, pixel, put } from "./colour.js";
 import { button, canvas, debounced, element } from "./dom.js";
 import { number } from "./format.js";
 import { showError } from "./message.js";
 import { on, state } from "./state.js";
-import { describe, pick, stageOf } from "./units.js";
+import { describe, fieldOf, pick, stageOf } from "./units.js";
 
 /** @typedef {{stage: string, channel: number, layer: string, kind: string, weights: {shape: number[], values: number[]} | null, bias: number | null, words: string}} Kernel */
 
@@ -19,8 +21,8 @@ let known = "";
 
 /** Paints maps of weights beside each other, with a gap between them. @param {Kernel} kernel */
 function paintKernel({ weights }) {
-  target.hidden = !weights || weights.values.length === 0;
-  if (!weights || target.hidden) return;
+  element("unit-maps").hidden = !weights || weights.values.length === 0;
+  if (!weights || element("unit-maps").hidden) return;
   const [count, height, width] = weights.shape.length === 3 ? weights.shape : [1, ...stripShape(weights.values.length)];
   const columns = Math.ceil(Math.sqrt(count));
   const rows = Math.ceil(count / columns);
@@ -39,6 +41,15 @@ function paintKernel({ weights }) {
   target.setAttribute("aria-label", `Weights of the unit, from ${number(min)} to ${number(max)}`);
 }
 
+/** Paints the part of the image that the unit sees. @param {View} view @param {Unit} unit */
+function paintPatch(view, unit) {
+  const { top, left, height, width } = fieldOf(view, unit);
+  const [, columns] = view.size;
+  const [{ values }] = view.stages;
+  const rows = Array.from({ length: height }, (_, row) => values.subarray((top + row) * columns + left, (top + row) * columns + left + width));
+  paintMap(canvas("unit-patch"), rows.flatMap((row) => [...row]), width, height, GREY);
+}
+
 /** Rows and columns of weights that have no place in an image. @param {number} count */
 function stripShape(count) {
   const rows = Math.ceil(count / 24);
@@ -51,12 +62,13 @@ function paint() {
   if (!unit || !view) {
     element("unit-facts").textContent = "No unit picked.";
     element("unit-words").textContent = HELP;
-    target.hidden = true;
+    element("unit-maps").hidden = true;
     kernel = null;
     known = "";
     return;
   }
   element("unit-facts").textContent = describe(view, unit);
+  paintPatch(view, unit);
   const stage = stageOf(view, unit.stage);
   const name = stage?.name ?? "";
   if (stage?.kind === "input" || stage?.kind === "flatten" || stage?.kind === "probabilities") {
@@ -66,7 +78,7 @@ function paint() {
       probabilities: "The softmax of the last layer's values: they add up to 1.",
     };
     element("unit-words").textContent = words[stage.kind];
-    target.hidden = true;
+    element("unit-maps").hidden = true;
     known = "";
     return;
   }

@@ -3,7 +3,7 @@
 /** @import { Stage, Unit, View } from "./types.js" */
 
 import { number } from "./format.js";
-import { emit, state } from "./state.js";
+import { emit, network, state } from "./state.js";
 
 /** Channels, rows and columns of a stage: a dense stage has a channel for each unit. @param {Stage} stage */
 export function extent({ shape }) {
@@ -59,6 +59,13 @@ export function fieldOf(view, unit) {
   return { top: Math.max(0, top), left: Math.max(0, left), height: bottom - Math.max(0, top), width: right - Math.max(0, left) };
 }
 
+/** The last layer has a unit for each class. @param {Stage} stage @param {number} unit */
+function className({ name, kind }, unit) {
+  const { layers, classes } = network() ?? { layers: [], classes: [] };
+  const last = kind === "probabilities" || name === layers.at(-1)?.name;
+  return last && classes[unit] ? ` (class ${classes[unit]})` : "";
+}
+
 /** Where a unit is, in words. @param {View} view @param {Unit} unit */
 export function describe(view, unit) {
   const stage = stageOf(view, unit.stage);
@@ -66,7 +73,7 @@ export function describe(view, unit) {
   const place =
     stage.shape.length === 3
       ? `channel ${unit.channel} · row ${unit.row}, column ${unit.column}`
-      : `unit ${unit.channel}`;
+      : `unit ${unit.channel}${className(stage, unit.channel)}`;
   return `${stage.name} · ${place} · value ${number(valueOf(stage, unit))}`;
 }
 

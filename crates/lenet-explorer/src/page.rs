@@ -225,10 +225,17 @@ fn output() -> Markup {
             div #unit.card {
                 div.bar { h3 { "Unit" } button #unpick.small type="button" hidden { "Clear" } }
                 p #unit-facts.strong { "No unit picked." }
-                div.seen-row {
-                    canvas #unit-kernel role="img" aria-label="Weights of the unit" width="1" height="1" hidden {}
-                    p #unit-words.quiet { "Click a unit in any map: its kernel, its value and the part of the image that it sees appear here." }
+                div #unit-maps hidden {
+                    figure {
+                        canvas #unit-kernel role="img" aria-label="Weights of the unit" width="1" height="1" {}
+                        figcaption.quiet { "its weights" }
+                    }
+                    figure {
+                        canvas #unit-patch role="img" aria-label="The part of the image that the unit sees" width="1" height="1" {}
+                        figcaption.quiet { "what it sees" }
+                    }
                 }
+                p #unit-words.quiet { "Click a unit in any map: its kernel, its value and the part of the image that it sees appear here." }
             }
             div #explanation-card.card {
                 h3 { "Which pixels speak for it" }
