@@ -1,8 +1,11 @@
 //! What the page asks of the server, from a drawing to a trained network.
 
 use std::io::Cursor;
+use std::path::Path;
 
+use burn::tensor::Device;
 use image::{GrayImage, ImageFormat, Luma};
+use lenet_core::{LeNet, Pretrained};
 use serde_json::{Value, json};
 
 use crate::server::{Answer, Server, drawn_seven};
@@ -21,6 +24,52 @@ fn seen(view: &Answer) -> Vec<u8> {
         .iter()
         .map(|value| (value * 255.0).round() as u8)
         .collect()
+}
+
+/// The quoted texts of a file that begin with `prefix`.
+fn quoted<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
+    let parts = text.split('"').skip(1).step_by(2);
+    parts.filter(|part| part.starts_with(prefix)).collect()
+}
+
+#[test]
+fn the_page_is_complete_and_asks_no_other_server() {
+    let server = Server::start();
+    let page = server.get("/");
+    assert_eq!(
+        (page.status, &*page.content_type),
+        (200, "text/html; charset=utf-8")
+    );
+    let page = String::from_utf8(page.body).unwrap();
+    let mut assets: Vec<String> = quoted(&page, "/assets/")
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    assert!(
+        assets.iter().any(|asset| asset.ends_with(".js")),
+        "{assets:?}"
+    );
+    let mut next = 0;
+    while let Some(asset) = assets.get(next).cloned() {
+        let answer = server.get(&asset);
+        assert_eq!(answer.status, 200, "{asset}");
+        let text = String::from_utf8(answer.body).unwrap();
+        if answer.content_type.starts_with("text/javascript") {
+            let modules = quoted(&text, "./")
+                .into_iter()
+                .filter(|name| name.ends_with(".js"));
+            for module in modules.map(|name| name.replace("./", "/assets/")) {
+                if !assets.contains(&module) {
+                    assets.push(module);
+                }
+            }
+        }
+        next += 1;
+    }
+    for text in quoted(&page, "http") {
+        // Links are followed only if the user wants to.
+        assert!(page.contains(&format!("href=\"{text}\"")), "{text}");
+    }
 }
 
 #[test]
@@ -190,6 +239,31 @@ fn weights_come_back_as_they_were_sent() {
         message.as_str().unwrap().contains("delete one first"),
         "{message}"
     );
+}
+
+#[test]
+fn weights_of_every_format_are_read() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.bpk");
+    let lenet = LeNet::pretrained(Pretrained::MnistModern, &Device::flex()).unwrap();
+    lenet.save_record(&record).unwrap();
+    let record = std::fs::read(record).unwrap();
+    let network = server
+        .post("/api/networks?name=record.bpk", &record)
+        .expect(201);
+    assert_eq!(network["classes"][9], "class 9");
+    let [own, original] = ["record", "mnist-modern"].map(|id| view_seven(&server, id).binary().1);
+    assert_eq!(own, original);
+
+    let core = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lenet-core");
+    let classic = std::fs::read(core.join("tests/fixtures/classic.pt")).unwrap();
+    for (preset, activation) in [("classic", "sigmoid"), ("modern", "relu")] {
+        let path = format!("/api/networks?name=classic.pt&preset={preset}&dataset=fashion-mnist");
+        let network = server.post(&path, &classic).expect(201);
+        assert_eq!(network["layers"][1]["kind"], activation);
+        assert_eq!(network["classes"][4], "coat");
+    }
 }
 
 #[test]
