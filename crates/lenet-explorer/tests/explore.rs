@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 use std::path::Path;
+use std::time::Instant;
 
 use burn::tensor::Device;
 use image::{GrayImage, ImageFormat, Luma};
@@ -282,7 +283,14 @@ fn a_training_is_watched_explored_and_stopped() {
         .get("/api/images/synthetic-digits?misclassified=trained")
         .expect(409);
 
+    let start = Instant::now();
     let states = server.watch(|state| state["validation"].as_array().unwrap().len() >= 3);
+    let tenths = start.elapsed().as_secs_f64() * 10.0;
+    assert!(
+        states.len() as f64 <= tenths + 2.0,
+        "{} events",
+        states.len()
+    );
     let first = &states[0];
     assert_eq!(
         (&first["status"], &first["synthetic"]),
