@@ -49,7 +49,9 @@ pub(super) async fn start(
     let preparation = app.training.prepare()?;
     let splits = app.gallery.training(plan.dataset, plan.images, preparation);
     let splits = splits.await?;
-    let network = app.training.start(&app, plan, splits)?;
+    let work = app.work.clone();
+    let start = move || app.training.start(&app, plan, splits);
+    let network = work.infer(start).await?;
     Ok((
         StatusCode::ACCEPTED,
         axum::Json(json!({"network": network.id()})),
