@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[cfg(unix)]
+mod cluster;
 mod device_parity;
 mod endings;
 mod exercises;
