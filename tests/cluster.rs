@@ -14,7 +14,7 @@ use crate::support::{files, lenet_process};
 const KILLED_PARTS: usize = 20;
 
 /// Eight trials of four different costs.
-pub(crate) const COMPARISON: [&str; 14] = [
+pub(crate) const COMPARISON: [&str; 12] = [
     "exercise",
     "q2-channels",
     "--dataset",
@@ -22,8 +22,6 @@ pub(crate) const COMPARISON: [&str; 14] = [
     "--quick",
     "--device",
     "flex",
-    "--epochs",
-    "2",
     "--seeds",
     "2",
     "--jobs",

@@ -19,6 +19,8 @@ mod predict;
 mod pretrained;
 mod pytorch_parity;
 mod report;
+#[cfg(target_os = "linux")]
+mod slurm;
 mod stranger;
 mod support;
 mod tutorials;
