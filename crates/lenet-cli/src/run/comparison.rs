@@ -151,7 +151,12 @@ impl Session {
         self.write(&format!("{name}.csv"), to_csv(result)?.as_bytes())?;
         self.write(&format!("{name}.json"), &serde_json::to_vec_pretty(result)?)?;
         self.wrote("table", format!("{name}.md, .csv and .json"));
-        self.wrote("trials", format!("{name}-trials.jsonl"));
+        let trials = format!("{name}-trials.jsonl");
+        if self.path(&trials).exists() {
+            self.wrote("trials", trials);
+        } else {
+            self.wrote("trials", format!("{name}-trials.*.jsonl"));
+        }
         self.add(Block::Sweep(result.clone()));
         Ok(())
     }
