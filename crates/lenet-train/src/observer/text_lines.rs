@@ -127,7 +127,10 @@ pub fn line(event: &Event<'_>) -> Option<String> {
     Some(text)
 }
 
-/// What all parts have, and a line for each part that misses something.
+/// Parts that are listed, if more have missing trials.
+const LISTED_PARTS: usize = 20;
+
+/// What all parts have, and a line for each part with missing trials.
 fn parts_read(parts: &[PartStatus]) -> String {
     let found = parts.iter().filter(|part| part.found).count();
     let done: usize = parts.iter().map(|part| part.done).sum();
@@ -136,7 +139,8 @@ fn parts_read(parts: &[PartStatus]) -> String {
         "{found} of {} parts have a results file; {done} of {trials} trials are complete",
         parts.len()
     );
-    for part in parts.iter().filter(|part| part.done < part.trials) {
+    let incomplete = || parts.iter().filter(|part| part.done < part.trials);
+    for part in incomplete().take(LISTED_PARTS) {
         let missing = part.trials - part.done;
         let path = part.path.display();
         let file = if part.found { "" } else { " does not exist" };
@@ -144,6 +148,10 @@ fn parts_read(parts: &[PartStatus]) -> String {
             "\npart {}: {missing} of {} trials missing ({path}{file})",
             part.partition, part.trials
         );
+    }
+    let more = incomplete().count().saturating_sub(LISTED_PARTS);
+    if more > 0 {
+        text += &format!("\nand {more} more parts");
     }
     text
 }

@@ -33,9 +33,14 @@ pub struct Partition {
     count: usize,
 }
 
+/// A larger number of parts is a typing error.
+const MAX_PARTS: usize = 100_000;
+
 /// Something that does not name a part of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("invalid part '{found}': expected I/N, such as 3/50, with I from 1 to N")]
+#[error(
+    "invalid part '{found}': expected I/N, such as 3/50, with I from 1 to N and N at most {MAX_PARTS}"
+)]
 pub struct InvalidPartition {
     /// What was found.
     pub found: String,
@@ -46,9 +51,9 @@ impl Partition {
     ///
     /// # Errors
     ///
-    /// [`InvalidPartition`] if `index` is 0 or above `count`.
+    /// [`InvalidPartition`] if `index` is 0 or above `count`, or `count` is above 100,000.
     pub fn new(index: usize, count: usize) -> Result<Self, InvalidPartition> {
-        if (1..=count).contains(&index) {
+        if (1..=count).contains(&index) && count <= MAX_PARTS {
             Ok(Self { index, count })
         } else {
             Err(InvalidPartition {
@@ -235,7 +240,7 @@ mod tests {
     #[test]
     fn what_is_not_a_part_is_refused() {
         for text in [
-            "", "3", "0/3", "4/3", "3/", "/3", "1/0", "-1/3", "a/b", "1/2/3",
+            "1/100001", "", "3", "0/3", "4/3", "3/", "/3", "1/0", "-1/3", "a/b", "1/2/3",
         ] {
             let error = text.parse::<Partition>().unwrap_err().to_string();
             assert!(error.contains(&format!("'{text}'")), "{error}");
