@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[cfg(unix)]
+mod cluster;
 mod device_parity;
 mod endings;
 mod exercises;
@@ -17,6 +19,8 @@ mod predict;
 mod pretrained;
 mod pytorch_parity;
 mod report;
+#[cfg(target_os = "linux")]
+mod slurm;
 mod stranger;
 mod support;
 mod tutorials;

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use lenet_core::DeviceChoice;
+use lenet_train::sweep::Partition;
 use lenet_train::{Interval, TrainingConfig};
+
+use crate::partition::{self, partition};
 
 // Flags of a command that trains one network.
 #[derive(Clone, Debug, Args)]
@@ -114,6 +117,13 @@ pub(crate) struct SweepArgs {
     /// Allow trials from different kinds of devices, whose numbers differ in the last digits
     #[arg(long)]
     pub(crate) mixed_devices: bool,
+
+    #[arg(long, value_name = "I/N", value_parser = partition, help = partition::HELP)]
+    pub(crate) partition: Option<Partition>,
+
+    /// Only report what is on disk, of all parts; trials that are missing stay missing
+    #[arg(long, conflicts_with = "partition")]
+    pub(crate) no_train: bool,
 }
 
 /// The images to train on.
