@@ -140,6 +140,13 @@ impl Gallery {
         }
     }
 
+    /// Whether the images are part of the program or on this computer, so that nothing is downloaded.
+    pub(crate) fn is_available(&self, dataset: DatasetId) -> bool {
+        let directory = self.directory.clone();
+        let known = dataset.known();
+        known.is_none_or(|known| loader(known, directory).is_on_disk())
+    }
+
     /// The test images. Requests for the same data set share one load.
     ///
     /// A data set that is unavailable is an error with the reason; the next request tries again.
@@ -223,11 +230,15 @@ fn load(dataset: DatasetId, directory: Option<PathBuf>) -> Result<Splits, ApiErr
             _ => synthetic::garment_splits(0, SYNTHETIC_TEST),
         });
     };
-    let mut loader = Loader::new(known);
-    if let Some(directory) = directory {
-        loader = loader.with_directory(directory);
+    Ok(loader(known, directory).load()?)
+}
+
+fn loader(dataset: KnownDataset, directory: Option<PathBuf>) -> Loader<'static> {
+    let loader = Loader::new(dataset);
+    match directory {
+        Some(directory) => loader.with_directory(directory),
+        None => loader,
     }
-    Ok(loader.load()?)
 }
 
 #[cfg(test)]

@@ -179,6 +179,10 @@ fn test_images_are_chosen_by_class_order_and_mistake() {
     let server = Server::start();
     let datasets = server.get("/api/datasets").expect(200);
     assert_eq!(datasets["datasets"].as_array().unwrap().len(), 6);
+    // Only what needs no download is offered as available.
+    for dataset in datasets["datasets"].as_array().unwrap() {
+        assert_eq!(dataset["available"], dataset["synthetic"], "{dataset}");
+    }
 
     let fives = "/api/images/synthetic-digits?class=5&count=3";
     let first = server.get(fives).expect(200);
