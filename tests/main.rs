@@ -18,6 +18,8 @@ mod interruption;
 mod predict;
 mod pretrained;
 mod pytorch_parity;
+#[cfg(feature = "remote")]
+mod remote;
 mod report;
 #[cfg(target_os = "linux")]
 mod slurm;

@@ -189,18 +189,26 @@ fn device_help() -> String {
 
 /// The devices in this build, and those left out of it.
 pub(crate) fn devices() -> String {
-    let names = |choices: Vec<DeviceChoice>| {
-        let names: Vec<&str> = choices.iter().map(|choice| choice.name()).collect();
-        names.join(", ")
+    let names = |choices: Vec<DeviceChoice>| -> Vec<&str> {
+        choices.iter().map(|choice| choice.name()).collect()
     };
-    let unavailable = DeviceChoice::unavailable();
+    let (mut available, mut unavailable) = (
+        names(DeviceChoice::available()),
+        names(DeviceChoice::unavailable()),
+    );
+    let remote = "remote:ID@ADDRESS:PORT";
+    if cfg!(feature = "remote") {
+        available.push(remote);
+    } else {
+        unavailable.push(remote);
+    }
     if unavailable.is_empty() {
-        return format!("one of: {}", names(DeviceChoice::available()));
+        return format!("one of: {}", available.join(", "));
     }
     format!(
         "one of: {}; not in this build: {}",
-        names(DeviceChoice::available()),
-        names(unavailable)
+        available.join(", "),
+        unavailable.join(", ")
     )
 }
 
