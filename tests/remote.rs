@@ -30,7 +30,9 @@ impl Server {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut lines = lines.map_while(Result::ok);
         let device = lines.find_map(|line| Some(line.split_once("--device ")?.1.to_owned()));
-        let device = device.expect("the server prints its device");
+        let Some(device) = device else {
+            panic!("the server printed no device")
+        };
         Self { child, device }
     }
 }
