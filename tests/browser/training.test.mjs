@@ -1,0 +1,90 @@
+// A training in the page: start, watch, explore while it runs, stop, and take the weights along.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+
+import { startTraining, trainingIs } from "./scenes.mjs";
+import { api, becomes, eventually, painted, predicts, repaint, repainted, suite } from "./support.mjs";
+
+const IMAGE = { link: "#network=mnist-modern&image=synthetic-digits:7" };
+const MAP = '#layers figure[data-stage="conv1"] canvas[data-channel="0"]';
+
+/** Long enough to be stopped by hand. */
+const LONG = { epochs: 100, images: 2000, batch_size: 64 };
+
+suite("Training", (test) => {
+  test("start, see the loss fall, explore it meanwhile, stop, download, upload", IMAGE, async (page) => {
+    const pretrained = await painted(page, MAP);
+    await startTraining(page, LONG);
+
+    // The maps change while the network learns.
+    await page.click("#explore-training");
+    const early = await repainted(page, MAP, pretrained);
+    await repainted(page, MAP, early);
+
+    // The loss falls: the mean of the last losses is below half of the first ones.
+    const losses = await eventually(page, async () => {
+      const { losses } = await (await fetch("/api/training")).json();
+      return losses.length >= 60 && losses.map(([, loss]) => loss);
+    });
+    const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    assert.ok(mean(losses.slice(-10)) < mean(losses.slice(0, 10)) / 2, losses.join(" "));
+    await page.waitForSelector("#loss-chart svg, #loss-chart canvas");
+
+    await page.click("#stop-training");
+    await trainingIs(page, "stopped");
+
+    // The trained network is explored, also after the training.
+    const { network } = await api(page, "training");
+    assert.equal(await page.inputValue("#network"), network);
+    await predicts(page, await label(page));
+    const probabilities = await page.textContent("#probabilities");
+
+    // Its weights are downloaded and give the same probabilities when they are opened again.
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click("#download-weights")]);
+    assert.match(download.suggestedFilename(), /\.safetensors$/);
+    const buffer = await readFile(await download.path());
+    await page.selectOption("#network", "mnist-classic");
+    await repaint(page, () =>
+      page.setInputFiles("#network-file", { name: "mine.safetensors", mimeType: "application/octet-stream", buffer }));
+    await eventually(page, () => document.querySelector("#network").selectedOptions[0].textContent.includes("mine"));
+    await becomes(page, () => document.querySelector("#probabilities").textContent, probabilities);
+  });
+
+  test("a training that ends by itself reports its test accuracy", IMAGE, async (page) => {
+    await startTraining(page, { epochs: 1, images: 1000, batch_size: 64, seed: 3 });
+    await trainingIs(page, "finished", 60_000);
+    const { test_accuracy: accuracy, validation } = await api(page, "training");
+    assert.equal(validation.length, 1);
+    assert.ok(accuracy > 0.2, String(accuracy));
+    assert.match(await page.textContent("#training"), /./);
+  });
+
+  test("a second training is refused with a sentence", { ...IMAGE, allow: /status of 409/ }, async (page) => {
+    await startTraining(page, LONG);
+    const other = await page.context().newPage();
+    await other.goto(page.url());
+    await trainingIs(other, "running");
+    await other.close();
+    const answer = await page.request.post(new URL("/api/training", page.url()).href, {
+      data: { dataset: "synthetic-digits" },
+    });
+    assert.equal(answer.status(), 409);
+    assert.match((await answer.json()).error, /\.$/);
+    await page.click("#stop-training");
+    await trainingIs(page, "stopped");
+  });
+
+  test("settings that give no network get a sentence", { ...IMAGE, allow: /status of 422/ }, async (page) => {
+    await page.selectOption('#training [name="dataset"]', "synthetic-digits");
+    await page.fill('#training [name="kernel_size"]', "15");
+    await page.click("#start-training");
+    await eventually(page, () => /kernel/i.test(document.querySelector("#message").textContent));
+  });
+});
+
+/** The name of the class of the image in the link. */
+async function label(page) {
+  const image = await api(page, "images/synthetic-digits/7");
+  return image.class;
+}
