@@ -11,7 +11,7 @@
 //! | [`train`] | training, evaluation and sweeps |
 //! | [`plot`] | figures |
 //!
-//! The [`tutorial`] leads from an IDX file to a sweep of your own.
+//! The [`tutorial`] leads from an IDX file to a sweep of your own; [`clusters`] is about sweeps on several machines.
 
 pub use lenet_core as core;
 pub use lenet_data as data;
@@ -20,3 +20,6 @@ pub use lenet_train as train;
 
 #[doc = include_str!("../docs/tutorial.md")]
 pub mod tutorial {}
+
+#[doc = include_str!("../docs/clusters.md")]
+pub mod clusters {}

@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[cfg(unix)]
+mod cluster;
 mod device_parity;
 mod endings;
 mod exercises;
@@ -16,7 +18,11 @@ mod interruption;
 mod predict;
 mod pretrained;
 mod pytorch_parity;
+#[cfg(feature = "remote")]
+mod remote;
 mod report;
+#[cfg(target_os = "linux")]
+mod slurm;
 mod stranger;
 mod support;
 mod tutorials;

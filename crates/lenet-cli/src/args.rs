@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use lenet_core::DeviceChoice;
+use lenet_train::sweep::Partition;
 use lenet_train::{Interval, TrainingConfig};
+
+use crate::partition::{self, partition};
 
 // Flags of a command that trains one network.
 #[derive(Clone, Debug, Args)]
@@ -114,6 +117,13 @@ pub(crate) struct SweepArgs {
     /// Allow trials from different kinds of devices, whose numbers differ in the last digits
     #[arg(long)]
     pub(crate) mixed_devices: bool,
+
+    #[arg(long, value_name = "I/N", value_parser = partition, help = partition::HELP)]
+    pub(crate) partition: Option<Partition>,
+
+    /// Only report what is on disk, of all parts; trials that are missing stay missing
+    #[arg(long, conflicts_with = "partition")]
+    pub(crate) no_train: bool,
 }
 
 /// The images to train on.
@@ -179,18 +189,26 @@ fn device_help() -> String {
 
 /// The devices in this build, and those left out of it.
 pub(crate) fn devices() -> String {
-    let names = |choices: Vec<DeviceChoice>| {
-        let names: Vec<&str> = choices.iter().map(|choice| choice.name()).collect();
-        names.join(", ")
+    let names = |choices: Vec<DeviceChoice>| -> Vec<&str> {
+        choices.iter().map(|choice| choice.name()).collect()
     };
-    let unavailable = DeviceChoice::unavailable();
+    let (mut available, mut unavailable) = (
+        names(DeviceChoice::available()),
+        names(DeviceChoice::unavailable()),
+    );
+    let remote = "remote:ID@ADDRESS:PORT";
+    if cfg!(feature = "remote") {
+        available.push(remote);
+    } else {
+        unavailable.push(remote);
+    }
     if unavailable.is_empty() {
-        return format!("one of: {}", names(DeviceChoice::available()));
+        return format!("one of: {}", available.join(", "));
     }
     format!(
         "one of: {}; not in this build: {}",
-        names(DeviceChoice::available()),
-        names(unavailable)
+        available.join(", "),
+        unavailable.join(", ")
     )
 }
 

@@ -106,8 +106,9 @@ impl Exercise {
             Run::Comparison(comparison) => {
                 let args = ComparisonArgs::from_arg_matches(matches)?;
                 self.in_session(&args.session, command, |session| {
-                    let result = session.compare(comparison, &args)?;
-                    session.say(result.conclusion());
+                    if let Some(result) = session.compare(comparison, &args)? {
+                        session.say(result.conclusion());
+                    }
                     Ok(())
                 })
             }

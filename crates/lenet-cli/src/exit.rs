@@ -8,7 +8,8 @@ use lenet_train::sweep::SweepError;
 use crate::command_line::{command_line, command_line_with};
 use crate::session::interrupt;
 
-/// Runs a command. An error is printed with its causes and gives exit code 1; an interruption gives 130.
+/// Runs a command. An error is printed with its causes and gives exit code 1; an interruption gives 130, or
+/// 143 if it was SIGTERM.
 pub(crate) fn exit_code(run: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     let Err(error) = run() else {
         return ExitCode::SUCCESS;
@@ -18,7 +19,7 @@ pub(crate) fn exit_code(run: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     }
     if let Some(hint) = after_interruption(&error) {
         eprintln!("{error:#}\n{hint}");
-        return ExitCode::from(interrupt::EXIT_CODE);
+        return ExitCode::from(interrupt::exit_code());
     }
     eprintln!("error: {error:#}");
     ExitCode::FAILURE

@@ -25,6 +25,7 @@ mod exercise;
 pub mod exercises;
 mod exit;
 mod output;
+mod partition;
 mod report;
 mod run;
 mod session;

@@ -13,6 +13,8 @@ use burn::tensor::{
 };
 use thiserror::Error;
 
+use crate::{InvalidRemoteAddress, RemoteAddress};
+
 /// A device by name, such as the value of a `--device` option.
 ///
 /// All variants exist in every build. [`available`](Self::available) lists those that are compiled in, each
@@ -44,6 +46,9 @@ pub enum DeviceChoice {
     Cuda,
     /// The CPU, through burn's NdArray backend, which burn has deprecated.
     NdArray,
+    /// A device of another machine, served by `lenet serve-device` there. Both programs must be built with the same
+    /// release of burn. The token that the server asks for is read from [`REMOTE_TOKEN`](crate::REMOTE_TOKEN).
+    Remote(RemoteAddress),
 }
 
 /// A device ready for tensors.
@@ -72,8 +77,9 @@ pub enum DeviceError {
     },
     /// The device is not compiled in.
     #[error(
-        "device '{requested}' is not compiled in: this build has {}; rebuild with `--features {requested}`",
-        names(available)
+        "device '{requested}' is not compiled in: this build has {}; rebuild with `--features {}`",
+        names(available),
+        requested.name()
     )]
     NotCompiled {
         /// The requested device.
@@ -87,6 +93,17 @@ pub enum DeviceError {
         /// The requested device.
         requested: DeviceChoice,
         /// What the driver reports.
+        reason: String,
+    },
+    /// The text behind `remote:` is not an address.
+    #[error(transparent)]
+    RemoteAddress(#[from] InvalidRemoteAddress),
+    /// The device of another machine could not be opened.
+    #[error("cannot open the remote device {address}: {reason}")]
+    Remote {
+        /// The device.
+        address: RemoteAddress,
+        /// What happened, and what to do about it.
         reason: String,
     },
 }
@@ -107,7 +124,8 @@ impl DeviceChoice {
         Self::NdArray,
     ];
 
-    /// The name, as parsed by `FromStr` and printed by `Display`.
+    /// The name, as parsed by `FromStr` and printed by `Display`; for a remote device they have its address as well,
+    /// as in `remote:ID@ADDRESS:PORT`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -117,10 +135,11 @@ impl DeviceChoice {
             Self::Metal => "metal",
             Self::Cuda => "cuda",
             Self::NdArray => "ndarray",
+            Self::Remote(_) => "remote",
         }
     }
 
-    /// The devices compiled into this build.
+    /// The devices of this machine that are compiled into this build.
     pub fn available() -> Vec<Self> {
         Self::ALL
             .into_iter()
@@ -128,7 +147,7 @@ impl DeviceChoice {
             .collect()
     }
 
-    /// The devices not compiled into this build. Each needs the Cargo feature of the same name.
+    /// The devices of this machine that are not compiled into this build. Each needs the Cargo feature of the same name.
     ///
     /// ```
     /// use lenet_core::DeviceChoice;
@@ -156,6 +175,7 @@ impl DeviceChoice {
             Self::Metal => cfg!(feature = "metal"),
             Self::Cuda => cfg!(feature = "cuda"),
             Self::NdArray => cfg!(feature = "ndarray"),
+            Self::Remote(_) => cfg!(feature = "remote"),
         }
     }
 
@@ -188,6 +208,15 @@ impl DeviceChoice {
                 description: "NdArray (CPU)".to_owned(),
                 is_cpu: true,
             }),
+            #[cfg(feature = "remote")]
+            Self::Remote(address) => match address.connect() {
+                Ok(device) => Ok(SelectedDevice {
+                    device,
+                    description: format!("remote device {address}"),
+                    is_cpu: false,
+                }),
+                Err(reason) => Err(DeviceError::Remote { address, reason }),
+            },
             #[allow(
                 unreachable_patterns,
                 reason = "unreachable only with every backend compiled in"
@@ -213,7 +242,7 @@ pub fn uses_rayon_pool(device: &Device) -> bool {
     device_kind(device) == "flex"
 }
 
-/// The kind of a device: `flex`, `ndarray`, `wgpu`, `cuda`, `metal`, `rocm`, `cpu` (CubeCL's CPU backend), or
+/// The kind of a device: `flex`, `ndarray`, `wgpu`, `cuda`, `metal`, `rocm`, `cpu` (CubeCL's CPU backend), `remote`, or
 /// `other` for a backend without a feature in this crate.
 ///
 /// Devices of the same kind produce the same results, or nearly so. Devices of different kinds round
@@ -233,6 +262,8 @@ pub fn device_kind(device: &Device) -> &'static str {
         burn::backend::DispatchDevice::NdArray(_) => "ndarray",
         #[cfg(any(feature = "wgpu", feature = "cuda"))]
         burn::backend::DispatchDevice::Cube(device) => cube_kind(device),
+        #[cfg(feature = "remote")]
+        burn::backend::DispatchDevice::Remote(_) => "remote",
         #[allow(
             unreachable_patterns,
             reason = "unreachable only if burn has no other backend"
@@ -350,7 +381,10 @@ fn select_cuda() -> Result<SelectedDevice, DeviceError> {
 
 impl fmt::Display for DeviceChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        match self {
+            Self::Remote(address) => write!(f, "remote:{address}"),
+            _ => f.write_str(self.name()),
+        }
     }
 }
 
@@ -358,7 +392,10 @@ impl FromStr for DeviceChoice {
     type Err = DeviceError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let choice = Self::ALL.into_iter().find(|choice| choice.name() == name);
+        let choice = match name.strip_prefix("remote:") {
+            Some(address) => Some(Self::Remote(address.parse()?)),
+            None => Self::ALL.into_iter().find(|choice| choice.name() == name),
+        };
         let choice = choice.ok_or_else(|| DeviceError::Unknown {
             found: name.to_owned(),
             available: Self::available(),

@@ -39,6 +39,7 @@ mod prediction;
 #[cfg(feature = "pretrained")]
 mod pretrained;
 mod read_back;
+mod remote;
 mod state_dict;
 mod weights;
 
@@ -56,5 +57,6 @@ pub use prediction::{ClassProbability, PredictError, Prediction};
 #[cfg(feature = "pretrained")]
 pub use pretrained::{Pretrained, UnknownPretrained};
 pub use read_back::{ReadBackError, read_back};
+pub use remote::{InvalidRemoteAddress, REMOTE_TOKEN, RemoteAddress};
 pub use state_dict::NamedTensor;
 pub use weights::Weights;

@@ -180,6 +180,24 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// Whether all files are in one of the directories searched, so that [`load`](Self::load) would not download
+    /// anything. Nothing is read or verified.
+    ///
+    /// ```
+    /// use lenet_data::{KnownDataset, Loader};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let loader = Loader::new(KnownDataset::Mnist).with_directory(folder.path());
+    /// if !loader.is_on_disk() {
+    ///     println!("MNIST would be downloaded");
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn is_on_disk(&self) -> bool {
+        let mut folders = self.folders().into_iter();
+        folders.any(|(folder, reason)| self.search(folder, reason).missing.is_empty())
+    }
+
     /// Downloads the files and returns their folder, or the reason why not.
     #[cfg(feature = "download")]
     fn download(&self) -> Result<PathBuf, String> {

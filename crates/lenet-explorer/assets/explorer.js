@@ -1,10 +1,10 @@
 // The heart of the page: an image and a network make a view, and everything else shows that view.
 
-/** @import { Image, View } from "./types.js" */
+/** @import { Dataset, Image, View } from "./types.js" */
 
 import { Latest, postForValues, url } from "./api.js";
 import { decode } from "./base64.js";
-import { select } from "./dom.js";
+import { fillSelect, select } from "./dom.js";
 import { sentence } from "./format.js";
 import { clearMessage, showError } from "./message.js";
 import { emit, state } from "./state.js";
@@ -88,4 +88,19 @@ export function rememberDatasets(datasets) {
 /** @param {string} id */
 export function datasetName(id) {
   return datasetNames.get(id) ?? id;
+}
+
+/**
+ * Offers data sets; the first one chosen is on this computer.
+ * @param {HTMLSelectElement} target
+ * @param {Dataset[]} datasets
+ */
+export function fillDatasets(target, datasets) {
+  const isNew = target.options.length === 0;
+  fillSelect(target, datasets.map(({ id, name, available }) => ({
+    value: id,
+    text: available ? sentence(name) : `${sentence(name)} (to download)`,
+  })));
+  const present = datasets.find(({ available }) => available);
+  if (isNew && present) target.value = present.id;
 }

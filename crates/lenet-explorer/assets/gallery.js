@@ -1,20 +1,20 @@
 // The test images: by class, at random, misclassified, or page by page.
 
-/** @import { TestImage } from "./types.js" */
+/** @import { Dataset, TestImage } from "./types.js" */
 
 import { Latest, getJson, url } from "./api.js";
 import { decode } from "./base64.js";
 import { GREY, paint } from "./colour.js";
 import { button, create, element, fillSelect, input, select } from "./dom.js";
-import { fromTestImage, rememberDatasets, show } from "./explorer.js";
-import { count, sentence } from "./format.js";
+import { fillDatasets, fromTestImage, rememberDatasets, show } from "./explorer.js";
+import { count } from "./format.js";
 import { showError } from "./message.js";
 import { network, on, state } from "./state.js";
 import { onImagesOpened } from "./tabs.js";
 
 const PAGE = 24;
 
-/** @type {{id: string, name: string, classes: string[], synthetic: boolean}[]} */
+/** @type {Dataset[]} */
 let datasets = [];
 let offset = 0;
 let total = 0;
@@ -27,7 +27,7 @@ const pages = new Latest((error) => {
 export async function loadDatasets() {
   ({ datasets } = await getJson("/api/datasets"));
   rememberDatasets(datasets);
-  fillSelect(select("dataset"), datasets.map(({ id, name }) => ({ value: id, text: sentence(name) })));
+  fillDatasets(select("dataset"), datasets);
   fillClasses();
   return datasets;
 }
@@ -36,6 +36,11 @@ function fillClasses() {
   const classes = datasets.find(({ id }) => id === select("dataset").value)?.classes ?? [];
   const options = classes.map((name, index) => ({ value: String(index), text: name }));
   fillSelect(select("class-filter"), [{ value: "", text: "all" }, ...options]);
+}
+
+/** @param {string} dataset whether it can be shown without a download */
+export function isAvailable(dataset) {
+  return datasets.some(({ id, available }) => id === dataset && available);
 }
 
 /** @param {string} dataset @param {number} index @returns {Promise<TestImage>} */
@@ -109,7 +114,7 @@ async function random(misclassified) {
 function follow() {
   input("gallery-misclassified").checked = false;
   const dataset = network()?.dataset;
-  if (dataset && dataset !== select("dataset").value && datasets.some(({ id }) => id === dataset)) {
+  if (dataset && dataset !== select("dataset").value && isAvailable(dataset)) {
     select("dataset").value = dataset;
     select("class-filter").value = "";
   }

@@ -4,11 +4,11 @@
 import { onReconnect } from "./api.js";
 import { element } from "./dom.js";
 import { fromTestImage, refresh, show } from "./explorer.js";
-import { loadDatasets, loadTestImage } from "./gallery.js";
+import { isAvailable, loadDatasets, loadTestImage } from "./gallery.js";
 import { keep, restore } from "./link.js";
 import { showError } from "./message.js";
 import { chooseNetwork, firstNetwork, loadNetworks } from "./networks.js";
-import { state } from "./state.js";
+import { network, state } from "./state.js";
 import { listen, offerDatasets } from "./training.js";
 import "./compare.js";
 import "./drawing.js";
@@ -19,17 +19,11 @@ import "./prediction.js";
 import "./seen.js";
 import "./unit.js";
 
-/** The first test image that is available, or else an empty one. */
+/** The first test image of the network's data set if that is on this computer, else one that is part of the program. */
 async function first() {
-  for (const dataset of ["mnist", "synthetic-digits"]) {
-    try {
-      return fromTestImage(await loadTestImage(dataset, 0));
-    } catch {
-      // The data set is not on this computer: the next one is part of the program.
-    }
-  }
-  const body = new Uint8Array(28 * 28);
-  return { source: /** @type {const} */ ("pixels"), body, width: 28, height: 28, title: "An empty image", reference: null, label: null };
+  const dataset = network()?.dataset ?? "mnist";
+  const generated = dataset === "fashion-mnist" ? "synthetic" : "synthetic-digits";
+  return fromTestImage(await loadTestImage(isAvailable(dataset) ? dataset : generated, 0));
 }
 
 /** Links inside the page move the focus and leave the address as it is. */

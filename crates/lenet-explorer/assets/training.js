@@ -1,11 +1,11 @@
 // Training a network: the form, the progress over server-sent events, and exploring while it learns.
 
-/** @import { Training } from "./types.js" */
+/** @import { Dataset, Training } from "./types.js" */
 
 import { getJson, post, postJson, serverLost } from "./api.js";
 import { drawChart } from "./chart.js";
-import { button, byId, element, fillSelect } from "./dom.js";
-import { datasetName, refresh } from "./explorer.js";
+import { button, byId, element } from "./dom.js";
+import { datasetName, fillDatasets, refresh } from "./explorer.js";
 import { number, percent, sentence } from "./format.js";
 import { announce, clearMessage, showError } from "./message.js";
 import { chooseNetwork, loadNetworks } from "./networks.js";
@@ -21,12 +21,11 @@ let seenStep = -1;
 let lastView = 0;
 let frame = 0;
 
-/** @param {{id: string, name: string}[]} datasets */
+/** @param {Dataset[]} datasets */
 export function offerDatasets(datasets) {
   const target = form.elements.namedItem("dataset");
   if (!(target instanceof HTMLSelectElement)) return;
-  const trainable = datasets.filter(({ id }) => id !== "unfamiliar");
-  fillSelect(target, trainable.map(({ id, name }) => ({ value: id, text: sentence(name) })));
+  fillDatasets(target, datasets.filter(({ id }) => id !== "unfamiliar"));
 }
 
 /** @param {string} text @returns {number[]} */

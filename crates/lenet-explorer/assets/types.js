@@ -24,6 +24,15 @@
  */
 
 /**
+ * @typedef {object} Dataset
+ * @property {string} id
+ * @property {string} name
+ * @property {string[]} classes
+ * @property {boolean} synthetic
+ * @property {boolean} available without a download
+ */
+
+/**
  * @typedef {object} Stage
  * @property {string} name
  * @property {"input" | "convolution" | "activation" | "pooling" | "flatten" | "dense" | "probabilities"} kind

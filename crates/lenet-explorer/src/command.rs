@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::api::App;
+use crate::error::report;
 use crate::gallery::Gallery;
 use crate::networks::Networks;
 use crate::server::work::Work;
@@ -114,11 +115,11 @@ fn run(args: &ExploreArgs) -> Result<()> {
 
         announce(&url)?;
         if !address.ip().is_loopback() {
-            eprintln!(
+            report(&format!(
                 "warning: everyone who reaches {} over the network can use this server; there is no password and no \
                  encryption",
                 args.host
-            );
+            ));
         }
         if !args.no_open {
             open_browser(format!("{url}{fragment}"));
@@ -208,7 +209,9 @@ fn announce(url: &str) -> Result<()> {
 fn open_browser(url: String) {
     tokio::task::spawn_blocking(move || {
         if let Err(error) = open::that_detached(&url) {
-            eprintln!("note: no browser could be opened ({error}); open {url} yourself");
+            report(&format!(
+                "note: no browser could be opened ({error}); open {url} yourself"
+            ));
         }
     });
 }

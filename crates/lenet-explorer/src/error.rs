@@ -1,6 +1,7 @@
 //! The one error of requests: a status and a sentence, sent as JSON.
 
 use std::error::Error;
+use std::io::{Write, stderr};
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -58,7 +59,7 @@ impl ApiError {
 
     /// A failure that is not the user's mistake: its causes are printed where the server runs.
     pub(crate) fn internal(error: &dyn Error) -> Self {
-        eprintln!("error: {}", chain(error));
+        report(&format!("error: {}", chain(error)));
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "The server failed at this request; the reason is printed in the terminal in which it runs.",
@@ -90,6 +91,11 @@ fn sentence(message: &str) -> String {
         sentence.push('.');
     }
     sentence
+}
+
+/// Prints a line where the server runs. If standard error is closed, the server goes on without it.
+pub(crate) fn report(line: &str) {
+    let _ = writeln!(stderr(), "{line}");
 }
 
 /// An error and its causes in one line.

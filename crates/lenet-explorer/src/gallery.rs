@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 use crate::shared::Shared;
+use crate::training::Preparation;
 
 /// Generated images to look at, and to evaluate on.
 const SYNTHETIC_TEST: usize = 2_000;
@@ -139,6 +140,13 @@ impl Gallery {
         }
     }
 
+    /// Whether the images are part of the program or on this computer, so that nothing is downloaded.
+    pub(crate) fn is_available(&self, dataset: DatasetId) -> bool {
+        let directory = self.directory.clone();
+        let known = dataset.known();
+        known.is_none_or(|known| loader(known, directory).is_on_disk())
+    }
+
     /// The test images. Requests for the same data set share one load.
     ///
     /// A data set that is unavailable is an error with the reason; the next request tries again.
@@ -151,6 +159,7 @@ impl Gallery {
         &self,
         dataset: DatasetId,
         images: Option<usize>,
+        preparation: Preparation,
     ) -> Result<Splits, ApiError> {
         let mut splits = self.splits(dataset).await?;
         let available = match dataset.known() {
@@ -166,9 +175,11 @@ impl Gallery {
         }
         splits.train = match dataset {
             // Drawn for this training only: there is nothing to look at.
-            DatasetId::Synthetic => generate(move || synthetic::garment_splits(images, 0)).await?,
+            DatasetId::Synthetic => {
+                generate(move || synthetic::garment_splits(images, 0), preparation).await?
+            }
             DatasetId::SyntheticDigits => {
-                generate(move || synthetic::digit_splits(images, 0)).await?
+                generate(move || synthetic::digit_splits(images, 0), preparation).await?
             }
             DatasetId::Unfamiliar => {
                 return Err(ApiError::invalid(
@@ -192,9 +203,15 @@ impl Gallery {
     }
 }
 
+/// Draws images to train on. The preparation lasts as long as the drawing, even if nobody waits for it any more.
 async fn generate(
     draw: impl FnOnce() -> Splits + Send + 'static,
+    preparation: Preparation,
 ) -> Result<ImageDataset, ApiError> {
+    let draw = move || {
+        let _preparation = preparation;
+        draw()
+    };
     let splits = tokio::task::spawn_blocking(draw).await;
     splits
         .map(|splits| splits.train)
@@ -213,11 +230,15 @@ fn load(dataset: DatasetId, directory: Option<PathBuf>) -> Result<Splits, ApiErr
             _ => synthetic::garment_splits(0, SYNTHETIC_TEST),
         });
     };
-    let mut loader = Loader::new(known);
-    if let Some(directory) = directory {
-        loader = loader.with_directory(directory);
+    Ok(loader(known, directory).load()?)
+}
+
+fn loader(dataset: KnownDataset, directory: Option<PathBuf>) -> Loader<'static> {
+    let loader = Loader::new(dataset);
+    match directory {
+        Some(directory) => loader.with_directory(directory),
+        None => loader,
     }
-    Ok(loader.load()?)
 }
 
 #[cfg(test)]

@@ -104,24 +104,29 @@ impl Networks {
         self.add(&slug(&stem.to_string_lossy()), details, lenet, None)
     }
 
-    /// Adds a network under `id`, or under `id-2` and so on if there is such a network.
+    /// Adds a network under `id`, or under `id-2` and so on if there is such a network; its name is numbered likewise.
     pub(crate) fn add(
         &self,
         id: &str,
-        details: Details,
+        mut details: Details,
         lenet: LeNet,
         step: Option<usize>,
     ) -> Result<Arc<Network>, ApiError> {
         let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
         room(&list)?;
-        let is_free = |id: &str| list.iter().all(|network| network.id() != id);
-        let mut ids = (1..).map(|number| match number {
+        let numbered = |number: usize| match number {
             1 => id.to_owned(),
             _ => format!("{id}-{number}"),
-        });
-        let Some(id) = ids.find(|id| is_free(id)) else {
+        };
+        let is_free = |id: &str| list.iter().all(|network| network.id() != id);
+        let mut numbers = (1..).filter(|&number| is_free(&numbered(number)));
+        let Some(number) = numbers.next() else {
             unreachable!("expected a free number among more than there are networks")
         };
+        if number > 1 {
+            details.name = format!("{} ({number})", details.name);
+        }
+        let id = numbered(number);
         let network = Arc::new(Network::new(id, details, lenet, step));
         list.push(Arc::clone(&network));
         Ok(network)

@@ -36,7 +36,11 @@ pub(crate) struct Training {
     running: Mutex<Option<Arc<AtomicBool>>>,
     state: watch::Sender<Arc<State>>,
     watchers: Arc<Semaphore>,
+    preparation: Arc<Semaphore>,
 }
+
+/// The right to prepare a training, which takes much memory: one at a time.
+pub(crate) type Preparation = OwnedSemaphorePermit;
 
 /// Someone who follows the state; there is a bound on their number.
 pub(crate) struct Watcher {
@@ -56,6 +60,7 @@ impl Training {
             running: Mutex::default(),
             state: watch::Sender::new(Arc::new(State::default())),
             watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
+            preparation: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -76,8 +81,15 @@ impl Training {
         })
     }
 
-    pub(crate) fn check_idle(&self) -> Result<(), ApiError> {
-        check_idle(&self.running())
+    /// Begins to prepare a training, unless one runs or is being prepared.
+    pub(crate) fn prepare(&self) -> Result<Preparation, ApiError> {
+        check_idle(&self.running())?;
+        let preparation = Arc::clone(&self.preparation).try_acquire_owned();
+        preparation.map_err(|_| {
+            ApiError::conflict(
+                "another training is being prepared already: wait until it has begun",
+            )
+        })
     }
 
     /// Adds a network with its initial weights and begins to train it.

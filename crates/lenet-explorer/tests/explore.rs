@@ -1,8 +1,12 @@
 //! What the page asks of the server, from a drawing to a trained network.
 
 use std::io::Cursor;
+use std::path::Path;
+use std::time::Instant;
 
+use burn::tensor::Device;
 use image::{GrayImage, ImageFormat, Luma};
+use lenet_core::{LeNet, Pretrained};
 use serde_json::{Value, json};
 
 use crate::server::{Answer, Server, drawn_seven};
@@ -21,6 +25,52 @@ fn seen(view: &Answer) -> Vec<u8> {
         .iter()
         .map(|value| (value * 255.0).round() as u8)
         .collect()
+}
+
+/// The quoted texts of a file that begin with `prefix`.
+fn quoted<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
+    let parts = text.split('"').skip(1).step_by(2);
+    parts.filter(|part| part.starts_with(prefix)).collect()
+}
+
+#[test]
+fn the_page_is_complete_and_asks_no_other_server() {
+    let server = Server::start();
+    let page = server.get("/");
+    assert_eq!(
+        (page.status, &*page.content_type),
+        (200, "text/html; charset=utf-8")
+    );
+    let page = String::from_utf8(page.body).unwrap();
+    let mut assets: Vec<String> = quoted(&page, "/assets/")
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    assert!(
+        assets.iter().any(|asset| asset.ends_with(".js")),
+        "{assets:?}"
+    );
+    let mut next = 0;
+    while let Some(asset) = assets.get(next).cloned() {
+        let answer = server.get(&asset);
+        assert_eq!(answer.status, 200, "{asset}");
+        let text = String::from_utf8(answer.body).unwrap();
+        if answer.content_type.starts_with("text/javascript") {
+            let modules = quoted(&text, "./")
+                .into_iter()
+                .filter(|name| name.ends_with(".js"));
+            for module in modules.map(|name| name.replace("./", "/assets/")) {
+                if !assets.contains(&module) {
+                    assets.push(module);
+                }
+            }
+        }
+        next += 1;
+    }
+    for text in quoted(&page, "http") {
+        // Links are followed only if the user wants to.
+        assert!(page.contains(&format!("href=\"{text}\"")), "{text}");
+    }
 }
 
 #[test]
@@ -129,6 +179,10 @@ fn test_images_are_chosen_by_class_order_and_mistake() {
     let server = Server::start();
     let datasets = server.get("/api/datasets").expect(200);
     assert_eq!(datasets["datasets"].as_array().unwrap().len(), 6);
+    // Only what needs no download is offered as available.
+    for dataset in datasets["datasets"].as_array().unwrap() {
+        assert_eq!(dataset["available"], dataset["synthetic"], "{dataset}");
+    }
 
     let fives = "/api/images/synthetic-digits?class=5&count=3";
     let first = server.get(fives).expect(200);
@@ -172,7 +226,9 @@ fn weights_come_back_as_they_were_sent() {
     let network = upload("mine.safetensors");
     assert_eq!(network["id"], "mine");
     assert_eq!(network["classes"][9], "9");
-    assert_eq!(upload("mine.safetensors")["id"], "mine-2");
+    let second = upload("mine.safetensors");
+    assert_eq!(second["id"], "mine-2");
+    assert_eq!(second["name"], "mine.safetensors (2)");
     assert_eq!(server.get("/api/networks/mine/weights").body, weights);
     let views = ["mine", "mnist-classic"].map(|id| view_seven(&server, id).binary().1);
     assert_eq!(views[0], views[1]);
@@ -191,6 +247,31 @@ fn weights_come_back_as_they_were_sent() {
 }
 
 #[test]
+fn weights_of_every_format_are_read() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.bpk");
+    let lenet = LeNet::pretrained(Pretrained::MnistModern, &Device::flex()).unwrap();
+    lenet.save_record(&record).unwrap();
+    let record = std::fs::read(record).unwrap();
+    let network = server
+        .post("/api/networks?name=record.bpk", &record)
+        .expect(201);
+    assert_eq!(network["classes"][9], "class 9");
+    let [own, original] = ["record", "mnist-modern"].map(|id| view_seven(&server, id).binary().1);
+    assert_eq!(own, original);
+
+    let core = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lenet-core");
+    let classic = std::fs::read(core.join("tests/fixtures/classic.pt")).unwrap();
+    for (preset, activation) in [("classic", "sigmoid"), ("modern", "relu")] {
+        let path = format!("/api/networks?name=classic.pt&preset={preset}&dataset=fashion-mnist");
+        let network = server.post(&path, &classic).expect(201);
+        assert_eq!(network["layers"][1]["kind"], activation);
+        assert_eq!(network["classes"][4], "coat");
+    }
+}
+
+#[test]
 fn a_training_is_watched_explored_and_stopped() {
     let server = Server::start();
     assert_eq!(server.get("/api/training").expect(200)["status"], "idle");
@@ -206,7 +287,14 @@ fn a_training_is_watched_explored_and_stopped() {
         .get("/api/images/synthetic-digits?misclassified=trained")
         .expect(409);
 
+    let start = Instant::now();
     let states = server.watch(|state| state["validation"].as_array().unwrap().len() >= 3);
+    let tenths = start.elapsed().as_secs_f64() * 10.0;
+    assert!(
+        states.len() as f64 <= tenths + 2.0,
+        "{} events",
+        states.len()
+    );
     let first = &states[0];
     assert_eq!(
         (&first["status"], &first["synthetic"]),

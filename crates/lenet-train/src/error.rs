@@ -1,5 +1,6 @@
 //! Errors of training and evaluation. Those of checkpoints and sweeps are in their own modules.
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 
@@ -144,6 +145,15 @@ pub enum TrainingError {
         /// The error of the device.
         source: Box<dyn StdError + Send + Sync>,
     },
+    /// The server of a remote device is gone, or failed. Burn does not reconnect, so the program must be started again.
+    #[error(
+        "the remote device failed, and burn does not reconnect: see that its server runs, then run the same command \
+         again ({message})"
+    )]
+    RemoteLost {
+        /// What burn says.
+        message: String,
+    },
     /// The threads that compute could not be started.
     #[error("cannot start threads")]
     Threads {
@@ -198,6 +208,13 @@ fn what_is_saved(checkpoint: Option<&Path>, unsaved: Option<&CheckpointError>) -
             )
         }
     }
+}
+
+/// The message of a panic.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
 }
 
 /// An error and its causes in one line, for messages that outlive the error.

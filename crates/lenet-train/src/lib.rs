@@ -23,6 +23,7 @@ mod evaluation;
 mod metrics;
 pub mod observer;
 mod pool;
+mod remote;
 pub mod sweep;
 mod training;
 

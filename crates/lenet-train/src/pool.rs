@@ -16,6 +16,7 @@ use lenet_core::uses_rayon_pool;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::TrainingError;
+use crate::remote::catch_loss;
 
 /// Unsuccessful searches for work after which a thread stops helping: some tenths of a millisecond, longer than the
 /// single-threaded parts between two kernels.
@@ -42,7 +43,7 @@ pub(crate) fn run<R: Send>(
     work: impl FnOnce(&Helpers) -> Result<R, TrainingError> + Send,
 ) -> Result<R, TrainingError> {
     if !uses_rayon_pool(device) {
-        return work(&Helpers::none());
+        return catch_loss(device, || work(&Helpers::none()));
     }
     keep_freed_memory();
     // First, because on a platform without threads this call makes the current thread the pool.

@@ -9,6 +9,7 @@
 
 mod checkpoints;
 mod faults;
+mod parts;
 mod pool;
 mod sweep;
 mod training;

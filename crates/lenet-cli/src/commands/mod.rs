@@ -3,6 +3,8 @@
 mod predict;
 mod pretrain;
 mod report;
+#[cfg(feature = "remote")]
+mod serve_device;
 mod train;
 
 use std::io::{Write, stdout};
@@ -29,7 +31,7 @@ pub struct Subcommand {
 ///
 /// `extra` are the subcommands that this crate does not have.
 ///
-/// The exit code is 0 on success, 1 after an error, 2 for an invalid command line, and 130 after Ctrl-C.
+/// The exit code is 0 on success, 1 after an error, 2 for an invalid command line, 130 after Ctrl-C, and 143 after SIGTERM.
 pub fn main(extra: &[Subcommand]) -> ExitCode {
     let matches = command(extra).get_matches();
     exit_code(|| run(&matches, extra))
@@ -41,7 +43,7 @@ fn command(extra: &[Subcommand]) -> Command {
         exercise.command(hyphenated(underscored)).alias(underscored)
     });
     let shell = clap::arg!(<SHELL> "The shell").value_parser(value_parser!(Shell));
-    Command::new("lenet")
+    let program = Command::new("lenet")
         .version(env!("CARGO_PKG_VERSION"))
         .about("LeNet, its training, and the exercises of Dive into Deep Learning, section 7.6")
         .subcommand_required(true)
@@ -62,7 +64,14 @@ fn command(extra: &[Subcommand]) -> Command {
             Command::new("completions")
                 .about("Print the completions of a shell")
                 .arg(shell),
-        ])
+        ]);
+    #[cfg(feature = "remote")]
+    let program = program.subcommand(serve_device::ServeDeviceArgs::augment_args(
+        Command::new("serve-device")
+            .about(serve_device::ABOUT)
+            .long_about(serve_device::LONG_ABOUT),
+    ));
+    program
 }
 
 fn run(matches: &ArgMatches, extra: &[Subcommand]) -> Result<()> {
@@ -84,6 +93,10 @@ fn run(matches: &ArgMatches, extra: &[Subcommand]) -> Result<()> {
         Some(("train", matches)) => train::run(&train::TrainArgs::from_arg_matches(matches)?),
         Some(("predict", matches)) => {
             predict::run(&predict::PredictArgs::from_arg_matches(matches)?)
+        }
+        #[cfg(feature = "remote")]
+        Some(("serve-device", matches)) => {
+            serve_device::run(&serve_device::ServeDeviceArgs::from_arg_matches(matches)?)
         }
         Some(("report", matches)) => report::run(&report::ReportArgs::from_arg_matches(matches)?),
         Some(("pretrain", matches)) => {

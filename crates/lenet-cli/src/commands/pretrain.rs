@@ -65,7 +65,9 @@ pub(crate) fn run(args: &PretrainArgs) -> Result<()> {
                 Network::Classic => &CLASSIC,
                 Network::Modern => &MODERN,
             };
-            let best = session.choose_best(comparison, &args.comparison)?;
+            let Some(best) = session.choose_best(comparison, &args.comparison)? else {
+                return Ok(());
+            };
             let card = model_card(session, args.network, &best);
             session.write("model-card.md", card.as_bytes())?;
             session.wrote("model card", "model-card.md");

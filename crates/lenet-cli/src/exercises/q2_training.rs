@@ -46,17 +46,20 @@ const LISTED_EPOCHS: [usize; 7] = [1, 2, 5, 10, 15, 20, 30];
 
 fn run(session: &mut Session, args: &ComparisonArgs) -> Result<()> {
     session.heading(INITIALIZATION.title);
-    let result = session.compare(&INITIALIZATION, args)?;
-    session.say(result.conclusion());
+    if let Some(result) = session.compare(&INITIALIZATION, args)? {
+        session.say(result.conclusion());
+    }
 
     session.heading(EPOCHS.title);
     let result = session.compare(&EPOCHS, args)?;
-    for setting in &result.settings {
+    for setting in result.iter().flat_map(|result| &result.settings) {
         report_epochs(session, setting);
     }
 
     session.heading(SCHEDULE.title);
-    let result = session.compare(&SCHEDULE, args)?;
+    let Some(result) = session.compare(&SCHEDULE, args)? else {
+        return Ok(());
+    };
     session.say("The step schedule multiplies the rate by 0.3 after each third of the epochs; linear and cosine end at 0.");
     session.say(result.conclusion());
     Ok(())

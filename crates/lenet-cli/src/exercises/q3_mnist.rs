@@ -39,9 +39,10 @@ fn learning_rates(recipe: &Recipe) -> Sweep {
 }
 
 fn run(session: &mut Session, args: &ComparisonArgs) -> Result<()> {
-    let result = session.compare(&RATES, args)?;
-    session.table(by_epoch(&result));
-    session.say(result.conclusion());
+    if let Some(result) = session.compare(&RATES, args)? {
+        session.table(by_epoch(&result));
+        session.say(result.conclusion());
+    }
     Ok(())
 }
 

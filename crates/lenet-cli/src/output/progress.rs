@@ -41,11 +41,10 @@ impl Observer for Bars {
         self.remaining.observe(event);
         match event {
             Event::SweepStarted {
-                sweep, finished, ..
+                trials, finished, ..
             } => {
                 let bar = styled(ProgressBar::new(SWEEP_STEPS), "{prefix} {wide_bar} {msg}");
-                let trials = sweep.trials().len();
-                self.sweep = Some(self.bars.add(bar.with_prefix(done(*finished, trials))));
+                self.sweep = Some(self.bars.add(bar.with_prefix(done(*finished, *trials))));
             }
             Event::Trial { trial, event } => self.run(Some(key(trial)), event),
             Event::TrialFinished {

@@ -21,12 +21,13 @@ pub(crate) struct Best {
 
 impl Session {
     /// Compares candidates on validation images, trains the best one on all training images, and evaluates it once
-    /// on the test images.
+    /// on the test images. `None` if this run does not train the best one: because it is only a part of the
+    /// comparison, or because of `--no-train`.
     pub(crate) fn choose_best(
         &mut self,
         comparison: &Comparison,
         args: &ComparisonArgs,
-    ) -> Result<Best> {
+    ) -> Result<Option<Best>> {
         self.heading("Choosing by the validation images");
         let splits = self.split_validation();
         say!(
@@ -36,7 +37,13 @@ impl Session {
         );
         let sweep = self.sweep(comparison, args);
         let candidates = self.run_sweep(comparison.title, &sweep, args, &splits)?;
+        let Some(candidates) = candidates else {
+            return Ok(None);
+        };
         self.say(candidates.conclusion());
+        if args.sweep.no_train {
+            return Ok(None);
+        }
 
         let best = candidates.best().map(|setting| setting.label.as_str());
         let mut settings = sweep.settings.iter();
@@ -49,11 +56,11 @@ impl Session {
         ));
         let training = chosen.training.clone().with_seed(args.recipe.seed);
         match self.train_chosen(args, chosen, &training) {
-            Ok(evaluation) => Ok(Best {
+            Ok(evaluation) => Ok(Some(Best {
                 candidates,
                 training,
                 evaluation,
-            }),
+            })),
             Err(error) => Err(match error.downcast_ref() {
                 // The same command resumes this, too, because all trials of the sweep are on disk.
                 Some(TrainingError::Interrupted {

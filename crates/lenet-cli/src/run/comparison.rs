@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use lenet_data::Splits;
 use lenet_plot::{AccuracyCurves, Figure, SweepChart};
 use lenet_train::sweep::{Sweep, SweepError, SweepResult, SweepRunner, Worker};
-use lenet_train::{Event, Observer, TrainingConfig};
+use lenet_train::{Event, Interval, Observer, TrainingConfig};
 
 use crate::args::ComparisonArgs;
 use crate::output::{console, to_csv, to_markdown};
@@ -44,12 +44,12 @@ impl Recipe {
 }
 
 impl Session {
-    /// Runs a comparison with the test images held out, and reports it.
+    /// Runs a comparison with the test images held out, and reports it. `None` if it was only a part.
     pub(crate) fn compare(
         &mut self,
         comparison: &Comparison,
         args: &ComparisonArgs,
-    ) -> Result<SweepResult> {
+    ) -> Result<Option<SweepResult>> {
         let splits = self.splits.clone();
         let sweep = self.sweep(comparison, args);
         self.run_sweep(comparison.title, &sweep, args, &splits)
@@ -77,35 +77,57 @@ impl Session {
 
     /// Trains on `splits.train` with `splits.test` held out, writes results and charts, and prints the table.
     ///
-    /// If the sweep is interrupted or trials fail, the tables and charts of an earlier run stay as they are.
+    /// If the sweep is interrupted or trials fail, the tables and charts of an earlier run stay as they are. With
+    /// `--partition` there are none, since several parts would write the same files, and the result is `None`.
     pub(crate) fn run_sweep(
         &mut self,
         title: &str,
         sweep: &Sweep,
         args: &ComparisonArgs,
         splits: &Splits,
-    ) -> Result<SweepResult> {
-        let trials = sweep.trials().len();
-        let workers = self.workers(trials, args.sweep.jobs);
-        say!("trials    {trials}, {} at a time", workers.len());
+    ) -> Result<Option<SweepResult>> {
+        let part = args.sweep.partition;
+        let trials = match part {
+            Some(part) => part.trials(sweep, splits.train.len()).len(),
+            None => sweep.trials().len(),
+        };
+        let workers = self.workers(trials.max(1), args.sweep.jobs);
+        let of_part = part.map_or(String::new(), |part| format!(" of part {part}"));
+        say!("trials    {trials}{of_part}, {} at a time", workers.len());
         say!("training  {}, seeds {:?}\n", recipes(sweep), sweep.seeds);
         let mut observer = (console(), EarlierTrials(0));
         let mut runner = SweepRunner::new(sweep, &workers)
             .with_observer(&mut observer)
             .with_stop(&self.stop)
             .with_mixed_devices(args.sweep.mixed_devices);
-        if let Some(interval) = args.checkpoints.checkpoint_every {
+        // A scheduler stops and restarts parts as it likes.
+        let of_part = part.map(|_| Interval::Epochs(1));
+        if let Some(interval) = args.checkpoints.checkpoint_every.or(of_part) {
             runner = runner.with_checkpoint_interval(interval);
         }
+        if let Some(part) = part {
+            runner = runner.with_partition(part);
+        }
         let file = self.path(&format!("{}-trials.jsonl", sweep.name));
-        let result = runner.run(&splits.train, &splits.test, file)?;
+        let result = if args.sweep.no_train {
+            runner.read(&splits.train, &splits.test, file)?
+        } else {
+            runner.run(&splits.train, &splits.test, file)?
+        };
         self.check_stop(&result)?;
-        if !result.is_complete() {
+        let failed = result
+            .trials()
+            .filter(|trial| trial.result().is_some() && !trial.is_done());
+        let failed = failed.count();
+        if !args.sweep.no_train && failed > 0 {
             say!("\n{result}");
-            let failed = result.trials().filter(|trial| !trial.is_done()).count();
             bail!("{failed} trials failed; rerun the same command to repeat them");
         }
 
+        if let Some(part) = part {
+            self.part = Some(part);
+            return Ok(None);
+        }
         self.remove_old_section()?;
         self.write_results(&result)?;
         self.draw(title, &result)?;
@@ -113,7 +135,7 @@ impl Session {
         let (_, EarlierTrials(earlier)) = observer;
         self.add_fact("trials", describe(&result, workers.len(), earlier));
         self.check_stop(&result)?;
-        Ok(result)
+        Ok(Some(result))
     }
 
     /// The workers that run the trials: one per core on a CPU, one on a GPU.
@@ -129,7 +151,12 @@ impl Session {
         self.write(&format!("{name}.csv"), to_csv(result)?.as_bytes())?;
         self.write(&format!("{name}.json"), &serde_json::to_vec_pretty(result)?)?;
         self.wrote("table", format!("{name}.md, .csv and .json"));
-        self.wrote("trials", format!("{name}-trials.jsonl"));
+        let trials = format!("{name}-trials.jsonl");
+        if self.path(&trials).exists() {
+            self.wrote("trials", trials);
+        } else {
+            self.wrote("trials", format!("{name}-trials.*.jsonl"));
+        }
         self.add(Block::Sweep(result.clone()));
         Ok(())
     }

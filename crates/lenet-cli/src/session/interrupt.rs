@@ -1,16 +1,20 @@
-//! Ctrl-C: a flag that a training watches, and the error of a run that stopped outside of one.
+//! Ctrl-C and SIGTERM: a flag that a training watches, and the error of a run that stopped outside of one.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// The exit code of a program that Ctrl-C ended: 128 + SIGINT, as shells report it.
-pub(crate) const EXIT_CODE: u8 = 130;
+/// The signals that end a run, and the exit codes by which shells report them, 128 + the signal: Ctrl-C sends the
+/// first, schedulers send the second.
+const SIGNALS: [(i32, u8); 2] = [(SIGINT, 130), (SIGTERM, 143)];
 
-/// The flag that Ctrl-C sets; a second Ctrl-C ends the program at once.
+/// The exit code of the last signal, or 0.
+static RECEIVED: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
+
+/// The flag that Ctrl-C and SIGTERM set; a second one ends the program at once.
 ///
 /// There is one per process, so Ctrl-C between two trainings stops the second one.
 pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
@@ -20,13 +24,25 @@ pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
         return Ok(Arc::clone(stop));
     }
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // The order matters: the shutdown must find the flag unset at the first signal.
-        flag::register_conditional_shutdown(signal, EXIT_CODE.into(), Arc::clone(&stop))
+    for (signal, code) in SIGNALS {
+        // The order matters: the shutdown must find the flag unset at the first signal, and whoever finds the flag
+        // set must find the code.
+        flag::register_conditional_shutdown(signal, code.into(), Arc::clone(&stop))
+            .and_then(|_| flag::register_usize(signal, Arc::clone(&RECEIVED), code.into()))
             .and_then(|_| flag::register(signal, Arc::clone(&stop)))
             .context("cannot handle Ctrl-C")?;
     }
     Ok(Arc::clone(flag.insert(stop)))
+}
+
+/// The exit code of a run that a signal interrupted.
+pub(crate) fn exit_code() -> u8 {
+    let received = RECEIVED.load(Ordering::Relaxed);
+    let mut codes = SIGNALS.into_iter().map(|(_, code)| code);
+    match codes.find(|&code| usize::from(code) == received) {
+        Some(code) => code,
+        None => unreachable!("a run is interrupted by a signal, found none"),
+    }
 }
 
 /// The error of a run that was interrupted while no network was being trained.
@@ -41,7 +57,7 @@ impl std::fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// Ends the run if Ctrl-C was pressed.
+/// Ends the run if a signal asked for it.
 pub(crate) fn check(stop: &AtomicBool) -> Result<(), Interrupted> {
     if stop.load(Ordering::Relaxed) {
         Err(Interrupted)

@@ -15,6 +15,7 @@ use lenet_core::SelectedDevice;
 use lenet_core::file::{create_folder, write_file};
 use lenet_data::Splits;
 use lenet_plot::{Chart, Figure};
+use lenet_train::sweep::Partition;
 
 use crate::args::{SessionArgs, devices};
 use crate::exercise::Task;
@@ -27,6 +28,8 @@ pub(crate) struct Session {
     pub(crate) quick: bool,
     /// Set by Ctrl-C.
     pub(crate) stop: Arc<AtomicBool>,
+    /// The part of a comparison that this session ran, if it did not run all of it.
+    pub(crate) part: Option<Partition>,
     folder: PathBuf,
     section: Section,
     written: Vec<(&'static str, String)>,
@@ -89,6 +92,7 @@ impl Session {
             splits,
             quick: args.quick,
             stop,
+            part: None,
             folder,
             section,
             written: Vec::new(),
@@ -200,9 +204,15 @@ impl Session {
         Section::remove(&self.folder)
     }
 
-    /// Writes the section and prints what was written where.
+    /// Writes the section and prints what was written where. A part of a comparison has no section.
     fn finish(mut self) -> Result<()> {
         interrupt::check(&self.stop)?;
+        if let Some(part) = self.part {
+            say!(
+                "\npart {part} is complete; once all parts are, run the same command without --partition"
+            );
+            return Ok(());
+        }
         let seconds = self.started.elapsed().as_secs_f64();
         self.add_fact("time", format!("{seconds:.1} s"));
         self.section.save(&self.folder)?;

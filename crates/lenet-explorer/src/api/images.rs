@@ -21,13 +21,14 @@ const MAX_COUNT: usize = 200;
 /// Images in an answer, unless the request says otherwise.
 const COUNT: usize = 24;
 
-pub(super) async fn datasets() -> Json<Value> {
+pub(super) async fn datasets(State(app): State<Arc<App>>) -> Json<Value> {
     let datasets = DatasetId::ALL.map(|dataset| {
         json!({
             "id": dataset,
             "name": dataset.name(),
             "classes": dataset.class_names(),
             "synthetic": dataset.known().is_none(),
+            "available": app.gallery.is_available(dataset),
         })
     });
     Json(json!({"datasets": datasets}))
@@ -169,7 +170,8 @@ async fn predictions(
     }
     let predictions = network.predictions();
     let (lenet, device) = (network.look().lenet, app.networks.device().clone());
-    predictions.get(dataset, images, lenet, device).await
+    let work = app.work.clone();
+    predictions.get(dataset, images, lenet, device, work).await
 }
 
 fn image(

@@ -45,10 +45,13 @@ pub(super) async fn start(
 ) -> Result<(StatusCode, axum::Json<Value>), ApiError> {
     let plan = Plan::new(request)?;
     // Before a data set is loaded in vain; starting checks it again.
-    app.training.check_idle()?;
     app.networks.check_room()?;
-    let splits = app.gallery.training(plan.dataset, plan.images).await?;
-    let network = app.training.start(&app, plan, splits)?;
+    let preparation = app.training.prepare()?;
+    let splits = app.gallery.training(plan.dataset, plan.images, preparation);
+    let splits = splits.await?;
+    let work = app.work.clone();
+    let start = move || app.training.start(&app, plan, splits);
+    let network = work.infer(start).await?;
     Ok((
         StatusCode::ACCEPTED,
         axum::Json(json!({"network": network.id()})),

@@ -99,7 +99,13 @@ mod tests {
             (lenet.clone().with_in_channels(3), "3 channels"),
             (lenet.clone().with_image_size([2000, 28]), "2000×28"),
             (lenet.clone().with_hidden_dims([100_000]), "parameters"),
-            (lenet.clone().with_out_channels([500, 500]), "multiply-adds"),
+            (
+                lenet
+                    .clone()
+                    .with_out_channels([500, 500])
+                    .with_hidden_dims([]),
+                "multiply-adds",
+            ),
             (
                 lenet
                     .clone()

@@ -98,6 +98,10 @@ impl Network {
         &self.id
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.details.name
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.details.kind
     }

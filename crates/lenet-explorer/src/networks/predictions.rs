@@ -9,6 +9,7 @@ use lenet_data::{ImageDataset, Order};
 
 use crate::error::ApiError;
 use crate::gallery::DatasetId;
+use crate::server::work::Work;
 use crate::shared::Shared;
 
 /// Images per batch.
@@ -31,12 +32,14 @@ impl Predictions {
         images: ImageDataset,
         lenet: LeNet,
         device: Device,
+        work: Work,
     ) -> Result<Classes, ApiError> {
         let shared = {
             let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(of.entry(dataset).or_default())
         };
-        shared.get(move || predict(&lenet, &images, &device)).await
+        let predict = move || work.evaluate(|| predict(&lenet, &images, &device));
+        shared.get(predict).await
     }
 }
 

@@ -66,12 +66,11 @@ async fn read(body: axum::body::Body) -> Result<Bytes, ApiError> {
     let mut bytes = Vec::new();
     let mut len = 0_usize;
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| ApiError::malformed("the body of the request is incomplete"));
         let chunk = match chunk {
             Ok(chunk) => chunk,
             // The limit of the router, if no length was announced.
             Err(_) if len > MAX_BODY => break,
-            Err(error) => return Err(error),
+            Err(_) => return Err(ApiError::malformed("the body of the request is incomplete")),
         };
         len = len.saturating_add(chunk.len());
         if len <= MAX_BODY {

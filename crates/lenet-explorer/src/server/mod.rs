@@ -21,8 +21,8 @@ use tokio::time::{sleep, timeout};
 pub(crate) use guard::Hosts;
 pub(crate) use router::router;
 
-/// Connections at once. More wait until one ends.
-const MAX_CONNECTIONS: usize = 256;
+/// Connections at once, each of which may send a body of 8 MB. More wait until one ends.
+const MAX_CONNECTIONS: usize = 128;
 
 /// Time for the header of a request, and between two requests of a connection.
 const HEADER_TIME: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! Computation on blocking threads, so that no request waits for the computation of another one to be polled.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
 use tokio::sync::Semaphore;
@@ -16,6 +16,7 @@ const DECODED_AT_ONCE: usize = 1;
 pub(crate) struct Work {
     inference: Arc<Semaphore>,
     decoding: Arc<Semaphore>,
+    evaluation: Arc<Mutex<()>>,
 }
 
 impl Work {
@@ -25,6 +26,7 @@ impl Work {
         Self {
             inference: Arc::new(Semaphore::new(cores)),
             decoding: Arc::new(Semaphore::new(DECODED_AT_ONCE)),
+            evaluation: Arc::default(),
         }
     }
 
@@ -34,6 +36,15 @@ impl Work {
         work: impl FnOnce() -> Result<R, ApiError> + Send + 'static,
     ) -> Result<R, ApiError> {
         bounded(&self.inference, work).await
+    }
+
+    /// Evaluates a network on many images, one network after another. Called on a blocking thread.
+    pub(crate) fn evaluate<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _turn = self
+            .evaluation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        work()
     }
 
     /// Decodes a picture.

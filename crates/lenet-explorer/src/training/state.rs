@@ -69,7 +69,7 @@ impl State {
         Self {
             status: Status::Running,
             network: Some(network.id().to_owned()),
-            name: Some(plan.name()),
+            name: Some(network.name().to_owned()),
             dataset: Some(plan.dataset),
             synthetic: plan.dataset.known().is_none(),
             epochs: plan.training.epochs,

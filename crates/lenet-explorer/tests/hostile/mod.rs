@@ -85,6 +85,7 @@ fn hostile_requests_get_a_sentence_and_no_failure() {
         addresses::addresses(&server, &mut table);
         origins::origins(&server, &mut table);
         transport::http(&server, &mut table);
+        transport::watchers(&server, &mut table);
         pixels::pixels(&server, &mut table);
         weights::weights(&server, &mut table);
         training::training(&server, &mut table);

@@ -69,6 +69,22 @@ pub(super) fn http(server: &Server, table: &mut Table) {
     );
 }
 
+/// Pages that watch the training and are never closed.
+pub(super) fn watchers(server: &Server, table: &mut Table) {
+    let watchers: Vec<_> = (0..32).map(|_| server.events()).collect();
+    let line = "GET /api/training/events";
+    let answer = server.raw(&request(server, line, "", &[]));
+    table.check(
+        "a 33rd page that watches",
+        &answer,
+        (Some(503), "32 pages watch the training"),
+    );
+    drop(watchers);
+    // Places are free again as soon as the server has noticed.
+    thread::sleep(Duration::from_millis(500));
+    drop(server.events());
+}
+
 /// Clients that take their time, side by side.
 pub(super) fn slow(server: &Server) -> Vec<(&'static str, String, Expected)> {
     let slow = |what, parts: Vec<Vec<u8>>, pause: Duration, expected| {

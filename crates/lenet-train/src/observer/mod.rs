@@ -12,7 +12,7 @@ use std::path::Path;
 use lenet_core::{LeNet, LeNetConfig};
 use serde::Serialize;
 
-use crate::sweep::{Sweep, Trial, TrialResult};
+use crate::sweep::{PartStatus, Partition, Sweep, Trial, TrialResult};
 use crate::{EpochMetrics, Evaluation, TrainingConfig};
 
 pub(crate) use guard::Guard;
@@ -100,11 +100,20 @@ pub enum Event<'a> {
         #[serde(flatten)]
         evaluation: &'a Evaluation,
     },
+    /// The results files of a sweep in parts were read, before its missing trials are run.
+    PartsRead {
+        /// All parts of the sweep.
+        parts: &'a [PartStatus],
+    },
     /// A sweep begins.
     SweepStarted {
         /// The sweep.
         sweep: &'a Sweep,
-        /// Trials that an earlier run completed.
+        /// The part of the sweep that this process runs, or `None` for all of it.
+        partition: Option<Partition>,
+        /// Trials to run, of this part or of the sweep.
+        trials: usize,
+        /// Those of them that an earlier run or another process completed.
         finished: usize,
         /// Multiply-adds of the forward passes of all remaining trials.
         cost: u64,
@@ -132,7 +141,7 @@ pub enum Event<'a> {
         result: &'a TrialResult,
         /// Trials that have ended so far, including those of earlier runs.
         finished: usize,
-        /// Trials of the sweep.
+        /// Trials to run, of this part or of the sweep.
         trials: usize,
     },
     /// The sweep ended: it is complete, was stopped or failed.

@@ -16,7 +16,9 @@ use crate::Event;
 ///
 /// let mut remaining = RemainingTime::default();
 /// let sweep = Sweep::new("kernels", "kernel size");
-/// remaining.observe(&Event::SweepStarted { sweep: &sweep, finished: 0, cost: 1_000, workers: 1 });
+/// remaining.observe(&Event::SweepStarted {
+///     sweep: &sweep, partition: None, trials: 1, finished: 0, cost: 1_000, workers: 1,
+/// });
 /// assert_eq!((remaining.fraction(), remaining.left()), (0.0, None));
 /// ```
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::RemainingTime;
 use super::remaining_time::rounded;
-use crate::sweep::{Outcome, TrialResult};
+use crate::sweep::{Outcome, PartStatus, TrialResult};
 use crate::{EpochMetrics, Event, Observer};
 
 /// Writes a line for each epoch and evaluation of a run, or for each trial of a sweep: for pipes and log files.
@@ -84,15 +84,27 @@ pub fn line(event: &Event<'_>) -> Option<String> {
             "{split} accuracy {:.4}, loss {:.4} ({} images)",
             evaluation.accuracy, evaluation.mean_loss, evaluation.images
         ),
+        Event::PartsRead { parts } => parts_read(parts),
         Event::SweepStarted {
-            sweep, finished, ..
-        } => match (*finished, sweep.trials().len()) {
-            (0, _) => return None,
-            (finished, total) if finished == total => {
-                format!("all {total} trials are on disk already")
+            finished: 0,
+            partition: None,
+            ..
+        } => return None,
+        Event::SweepStarted {
+            finished,
+            trials,
+            partition,
+            ..
+        } => {
+            let part = partition.map_or(String::new(), |part| format!(" of part {part}"));
+            match finished {
+                0 => format!("{trials} trials{part}"),
+                finished if finished == trials => {
+                    format!("all {trials} trials{part} are on disk already")
+                }
+                finished => format!("{finished} of {trials} trials{part} are on disk already"),
             }
-            (finished, total) => format!("{finished} of {total} trials are on disk already"),
-        },
+        }
         Event::Trial { trial, event } => {
             let (label, seed) = (&trial.setting.label, trial.seed);
             format!("warning: {label}, seed {seed}: {}", warning(event)?)
@@ -113,6 +125,35 @@ pub fn line(event: &Event<'_>) -> Option<String> {
         _ => return None,
     };
     Some(text)
+}
+
+/// Parts that are listed, if more have missing trials.
+const LISTED_PARTS: usize = 20;
+
+/// What all parts have, and a line for each part with missing trials.
+fn parts_read(parts: &[PartStatus]) -> String {
+    let found = parts.iter().filter(|part| part.found).count();
+    let done: usize = parts.iter().map(|part| part.done).sum();
+    let trials: usize = parts.iter().map(|part| part.trials).sum();
+    let mut text = format!(
+        "{found} of {} parts have a results file; {done} of {trials} trials are complete",
+        parts.len()
+    );
+    let incomplete = || parts.iter().filter(|part| part.done < part.trials);
+    for part in incomplete().take(LISTED_PARTS) {
+        let missing = part.trials - part.done;
+        let path = part.path.display();
+        let file = if part.found { "" } else { " does not exist" };
+        text += &format!(
+            "\npart {}: {missing} of {} trials missing ({path}{file})",
+            part.partition, part.trials
+        );
+    }
+    let more = incomplete().count().saturating_sub(LISTED_PARTS);
+    if more > 0 {
+        text += &format!("\nand {more} more parts");
+    }
+    text
 }
 
 fn epoch(metrics: &EpochMetrics, epochs: usize) -> String {

@@ -116,6 +116,26 @@ pub enum SweepError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Two files have different results of the same trial.
+    #[error(
+        "{first} and {second} have different results of setting '{label}', seed {seed}:\n  {}\nremove the file that \
+         is wrong; if the parts ran on different kinds of processors, their numbers may differ in the last digits",
+        first_few(differences),
+        first = first.display(),
+        second = second.display()
+    )]
+    Conflict {
+        /// Label of the setting.
+        label: String,
+        /// The seed.
+        seed: u64,
+        /// A file.
+        first: PathBuf,
+        /// Another file.
+        second: PathBuf,
+        /// What differs, with the value in the first file and the value in the second.
+        differences: Vec<String>,
+    },
     /// Another process is running this sweep.
     #[error("{path} is in use: another process is running this sweep", path = path.display())]
     InUse {

@@ -24,10 +24,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A sweep for several machines is cut into parts: each process runs one ([`SweepRunner::with_partition`]) and
+//! writes a results file of its own, and a run of the whole sweep reads them all. No process writes another's file,
+//! so a shared folder needs no working locks: only that files appear whole lines at a time, as appending by one
+//! writer and `fsync` give.
+//!
 //! The types here describe a sweep. `run.rs` distributes the trials, `trial.rs` trains one of them, `store.rs`
-//! keeps the results file, `result.rs` and its neighbours evaluate and print it. Charts are in `lenet-plot`.
+//! keeps the results file, `parts.rs` reads those of other processes, `result.rs` and its neighbours evaluate and
+//! print the result. Charts are in `lenet-plot`.
 
 mod error;
+mod file_format;
+mod partition;
+mod parts;
 mod result;
 mod run;
 mod statistics;
@@ -44,6 +53,8 @@ use serde::{Deserialize, Serialize};
 use crate::{TrainingConfig, TrainingError};
 
 pub use error::SweepError;
+pub use partition::{InvalidPartition, Partition};
+pub use parts::PartStatus;
 pub use result::{
     Missing, MissingTrial, Outcome, SettingResult, SweepResult, TrialResult, TrialStatus,
 };
@@ -268,6 +279,7 @@ pub(crate) fn finished_trials(
     images: &lenet_data::ImageDataset,
 ) -> Result<usize, SweepError> {
     let checkpoints = path.with_extension("checkpoints");
-    let (_, trials) = store::Store::open(path, &checkpoints, sweep, images, images)?;
+    let format = file_format::FileFormat::new(sweep, images, images);
+    let (_, trials) = store::Store::open(path, &checkpoints, &format)?;
     Ok(trials.len())
 }

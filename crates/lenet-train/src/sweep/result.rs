@@ -6,7 +6,7 @@ use std::fmt;
 use lenet_data::ImageDataset;
 use serde::{Deserialize, Serialize};
 
-use super::{Scale, Sweep, Trial};
+use super::{Partition, Scale, Sweep, Trial};
 use crate::EpochMetrics;
 
 /// The result of a sweep, complete or not; its [`Display`](fmt::Display) output is a table.
@@ -140,16 +140,22 @@ pub enum Missing {
         #[serde(default)]
         not_saved: Option<String>,
     },
+    /// It belongs to a part of the sweep that another process runs, and is not in its file.
+    OfPart {
+        /// The part.
+        part: Partition,
+    },
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Interrupted {
-            checkpoint,
-            not_saved,
-        } = self
-        else {
-            return f.write_str("not run");
+        let (checkpoint, not_saved) = match self {
+            Self::NotRun => return f.write_str("not run"),
+            Self::OfPart { part } => return write!(f, "not run yet by part {part}"),
+            Self::Interrupted {
+                checkpoint,
+                not_saved,
+            } => (checkpoint, not_saved),
         };
         f.write_str("interrupted")?;
         if let Some(reason) = not_saved {
@@ -188,7 +194,7 @@ impl TrialStatus {
                 Outcome::Failed { .. } => "failed",
             },
             Self::Missing(missing) => match missing.reason {
-                Missing::NotRun => "not-run",
+                Missing::NotRun | Missing::OfPart { .. } => "not-run",
                 Missing::Interrupted { .. } => "interrupted",
             },
         }
@@ -226,7 +232,20 @@ impl TrialStatus {
     }
 }
 
+/// Label and seed, which identify a trial in its sweep.
+pub(super) type TrialKey = (String, u64);
+
+impl Trial<'_> {
+    pub(super) fn key(&self) -> TrialKey {
+        (self.setting.label.clone(), self.seed)
+    }
+}
+
 impl TrialResult {
+    pub(super) fn key(&self) -> TrialKey {
+        (self.label.clone(), self.seed)
+    }
+
     /// Accuracy on the held-out images after the last epoch, from 0 to 1, if it finished.
     pub fn accuracy(&self) -> Option<f64> {
         match self.outcome {
@@ -297,6 +316,18 @@ impl SweepResult {
     }
 
     /// Enters why a trial of the sweep has no result.
+    /// Says of every trial which part runs it.
+    pub(super) fn leave_to_parts(&mut self, parts: &[Vec<Trial<'_>>]) {
+        for (index, trials) in (1..).zip(parts) {
+            let Ok(part) = Partition::new(index, parts.len()) else {
+                unreachable!("part {index} of {} exists", parts.len())
+            };
+            for trial in trials {
+                self.set_missing(trial, Missing::OfPart { part });
+            }
+        }
+    }
+
     pub(super) fn set_missing(&mut self, trial: &Trial<'_>, reason: Missing) {
         let label = &trial.setting.label;
         let Some(entry) = self.entry(label, trial.seed) else {

@@ -1,7 +1,7 @@
 //! Running a sweep: which trials are missing, which worker takes which, what is kept. One trial is run by
 //! `trial.rs`.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,9 +12,14 @@ use lenet_core::file::remove_folder;
 use lenet_data::ImageDataset;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use super::file_format::FileFormat;
+use super::partition::{by_cost, cut};
+use super::parts::Results;
 use super::store::Store;
 use super::trial::{End, TrialRun};
-use super::{Missing, Sweep, SweepError, SweepResult, Trial, TrialResult, Worker};
+use super::{
+    Missing, MissingTrial, Partition, Sweep, SweepError, SweepResult, Trial, TrialResult, Worker,
+};
 use crate::checkpoint::files;
 use crate::dataset::check_fit;
 use crate::observer::Guard;
@@ -60,6 +65,7 @@ pub(super) struct Options<'a> {
     pub(super) interval: Option<Interval>,
     pub(super) stop: Option<&'a AtomicBool>,
     mixed_devices: bool,
+    partition: Option<Partition>,
 }
 
 impl<'a> SweepRunner<'a> {
@@ -72,6 +78,7 @@ impl<'a> SweepRunner<'a> {
                 interval: None,
                 stop: None,
                 mixed_devices: false,
+                partition: None,
             },
             observer: Guard(None),
         }
@@ -111,6 +118,18 @@ impl<'a> SweepRunner<'a> {
         self
     }
 
+    /// Runs only this part of the sweep, as one of several processes, which may be on different machines.
+    ///
+    /// Results are then written to [the part's own file](Partition::file), beside `file` and locked like it. What
+    /// the other files hold already is read and skipped; trials of other parts are never run, and the result says
+    /// which of them are [missing](Missing::OfPart). Run the sweep without a partition to merge: that reads all
+    /// files and runs what is still missing.
+    #[must_use]
+    pub fn with_partition(mut self, partition: Partition) -> Self {
+        self.options.partition = Some(partition);
+        self
+    }
+
     /// Runs the trials that `file` does not hold yet, and returns the result of all trials. Other contents of
     /// the file, such as trials with the seeds of an earlier run, are kept and ignored.
     ///
@@ -133,35 +152,66 @@ impl<'a> SweepRunner<'a> {
         held_out: &ImageDataset,
         file: impl AsRef<Path>,
     ) -> Result<SweepResult, SweepError> {
-        let (options, path) = (self.options, file.as_ref());
-        let sweep = options.sweep;
+        let (options, whole) = (self.options, file.as_ref());
+        let (sweep, images) = (options.sweep, train.len());
         options.check(train, held_out)?;
-        options.check_devices(path, &[])?;
+        let path = match options.partition {
+            Some(part) => part.file(whole),
+            None => whole.to_owned(),
+        };
+        options.check_devices(&path, &Results::default(), options.workers)?;
         let workers = options.workers.iter();
         let pools = workers.map(thread_pool).collect::<Result<Vec<_>, _>>()?;
         let checkpoints = path.with_extension("checkpoints");
-        let (store, rows) = Store::open(path, &checkpoints, sweep, train, held_out)?;
+        let format = FileFormat::new(sweep, train, held_out);
+        let (store, trials) = Store::open(&path, &checkpoints, &format)?;
+        let mut results = Results::default();
+        results.add(&path, trials)?;
+        results.read_others(whole, Some(&path), &format)?;
 
-        let is_done = |trial: &Trial<'_>| rows.iter().any(|row| trial.is_of(row) && row.is_done());
-        let (done, mut waiting): (Vec<_>, Vec<_>) = sweep.trials().into_iter().partition(is_done);
+        let trials = match options.partition {
+            Some(part) => part.trials(sweep, images),
+            None => by_cost(sweep.trials(), images),
+        };
+        let total = trials.len();
+        let (done, waiting): (Vec<_>, Vec<_>) = trials
+            .into_iter()
+            .partition(|trial| results.is_done(&trial.key()));
         if !waiting.is_empty() {
-            options.check_devices(path, &rows)?;
+            options.check_devices(&path, &results, options.workers)?;
         }
         let mut result = SweepResult::not_run(sweep, train);
+        if let Some(part) = options.partition {
+            result.leave_to_parts(&cut(sweep, images, part.count()));
+            for trial in &waiting {
+                result.set_missing(trial, Missing::NotRun);
+            }
+        }
         for trial in &waiting {
             if let Some(step) = options.last_checkpoint(&checkpoints, trial) {
                 result.set_missing(trial, interrupted(Some(step), None));
             }
         }
-        for row in rows {
-            result.set_result(row);
-        }
-        waiting.sort_by_key(|trial| std::cmp::Reverse(trial.cost(train.len())));
-        let costs = waiting.iter().map(|trial| trial.cost(train.len()));
+        let costs = waiting.iter().map(|trial| trial.cost(images));
         let cost = costs.fold(0, u64::saturating_add);
         let mut observer = self.observer;
+        if options.partition.is_none() {
+            let parts = results.parts(sweep, images, whole);
+            if !parts.is_empty() {
+                observer.observe(&Event::PartsRead { parts: &parts });
+            }
+        }
+        let own: HashSet<_> = done.iter().chain(&waiting).map(Trial::key).collect();
+        for trial in results.into_trials() {
+            // A trial that failed in another part is run again by that part.
+            if trial.is_done() || own.contains(&trial.key()) {
+                result.set_result(trial);
+            }
+        }
         observer.observe(&Event::SweepStarted {
             sweep,
+            partition: options.partition,
+            trials: total,
             finished: done.len(),
             cost,
             workers: options.workers.len(),
@@ -169,6 +219,7 @@ impl<'a> SweepRunner<'a> {
         let shared = Mutex::new(Shared {
             waiting: waiting.into(),
             finished: done.len(),
+            trials: total,
             result,
             store,
             observer,
@@ -191,12 +242,45 @@ impl<'a> SweepRunner<'a> {
             return Err(error);
         }
         // A trial that failed in an earlier run and is still waiting was not run either.
-        if shared.waiting.is_empty() && shared.result.missing().next().is_none() {
+        let is_left = |missing: &MissingTrial| !matches!(missing.reason, Missing::OfPart { .. });
+        if shared.waiting.is_empty() && !shared.result.missing().any(is_left) {
             return Ok(shared.result);
         }
         Err(SweepError::Interrupted {
             result: Box::new(shared.result),
         })
+    }
+
+    /// Reads the results in `file` and in those of all parts, and returns the result of all trials. Nothing is run,
+    /// written or locked, and no worker is needed. A trial that a part has not finished yet is
+    /// [`Missing::OfPart`].
+    ///
+    /// # Errors
+    ///
+    /// [`SweepError`] as for [`run`](Self::run), except for what is about workers.
+    pub fn read(
+        self,
+        train: &ImageDataset,
+        held_out: &ImageDataset,
+        file: impl AsRef<Path>,
+    ) -> Result<SweepResult, SweepError> {
+        let (options, whole) = (self.options, file.as_ref());
+        let (sweep, images) = (options.sweep, train.len());
+        options.check_settings(train, held_out)?;
+        let mut results = Results::default();
+        results.read_others(whole, None, &FileFormat::new(sweep, train, held_out))?;
+        options.check_devices(whole, &results, &[])?;
+        let mut result = SweepResult::not_run(sweep, train);
+        let parts = results.parts(sweep, images, whole);
+        if !parts.is_empty() {
+            let mut observer = self.observer;
+            observer.observe(&Event::PartsRead { parts: &parts });
+            result.leave_to_parts(&cut(sweep, images, parts.len()));
+        }
+        for trial in results.into_trials() {
+            result.set_result(trial);
+        }
+        Ok(result)
     }
 }
 
@@ -211,13 +295,22 @@ fn thread_pool(worker: &Worker) -> Result<ThreadPool, SweepError> {
 impl Options<'_> {
     /// Checks that there is something to run, and that it can be run on these images.
     fn check(&self, train: &ImageDataset, held_out: &ImageDataset) -> Result<(), SweepError> {
-        self.sweep.validate()?;
+        self.check_settings(train, held_out)?;
         if self.workers.is_empty() {
             return Err(SweepError::Empty {
                 sweep: self.sweep.name.clone(),
                 what: "workers",
             });
         }
+        Ok(())
+    }
+
+    fn check_settings(
+        &self,
+        train: &ImageDataset,
+        held_out: &ImageDataset,
+    ) -> Result<(), SweepError> {
+        self.sweep.validate()?;
         for setting in &self.sweep.settings {
             for dataset in [train, held_out] {
                 check_fit(&setting.network, dataset).map_err(|source| SweepError::Setting {
@@ -275,16 +368,24 @@ impl Options<'_> {
     }
 
     /// Checks that the missing trials would be computed on the same kind of device as these rows.
-    fn check_devices(&self, path: &Path, rows: &[TrialResult]) -> Result<(), SweepError> {
-        let done = rows.iter().filter(|row| row.is_done());
-        let found: BTreeSet<&str> = done.map(|row| row.device.as_str()).collect();
-        let workers: BTreeSet<&str> = self.workers.iter().map(Worker::kind).collect();
+    fn check_devices(
+        &self,
+        path: &Path,
+        results: &Results,
+        workers: &[Worker],
+    ) -> Result<(), SweepError> {
+        let done = results.trials().filter(|trial| trial.is_done());
+        let found: BTreeSet<&str> = done.map(|trial| trial.device.as_str()).collect();
+        let workers: BTreeSet<&str> = workers.iter().map(Worker::kind).collect();
         if self.mixed_devices || found.union(&workers).count() < 2 {
             return Ok(());
         }
         let names = |kinds: BTreeSet<&str>| kinds.into_iter().map(str::to_owned).collect();
         Err(SweepError::MixedDevices {
-            path: path.to_owned(),
+            path: results
+                .file_of_another_kind(&workers)
+                .unwrap_or(path)
+                .to_owned(),
             found: names(found),
             workers: names(workers),
         })
@@ -313,18 +414,14 @@ impl Options<'_> {
     }
 }
 
-impl Trial<'_> {
-    fn is_of(&self, result: &TrialResult) -> bool {
-        result.label == self.setting.label && result.seed == self.seed
-    }
-}
-
 /// What the workers share.
 pub(super) struct Shared<'a> {
     /// Trials that no worker has taken yet.
     waiting: VecDeque<Trial<'a>>,
     /// Trials that have ended, in this run or an earlier one.
     finished: usize,
+    /// Trials to run.
+    trials: usize,
     result: SweepResult,
     store: Store,
     pub(super) observer: Guard<'a>,
@@ -370,7 +467,7 @@ fn keep(shared: &Mutex<Shared<'_>>, trial: &Trial<'_>, result: &TrialResult) -> 
         trial,
         result: &result,
         finished: shared.finished,
-        trials: shared.result.trials().count(),
+        trials: shared.trials,
     });
     shared.result.set_result(result);
     true

@@ -1,6 +1,5 @@
 //! One trial on its worker, and how it ends.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -10,7 +9,7 @@ use lenet_data::ImageDataset;
 
 use super::run::{Options, Shared, lock};
 use super::{Outcome, Trial, TrialResult, Worker};
-use crate::error::chain;
+use crate::error::{chain, panic_message};
 use crate::{Checkpoints, EpochMetrics, Event, Observer, Trainer, TrainingError};
 
 /// How a trial ended.
@@ -101,12 +100,6 @@ impl TrialRun<'_, '_> {
         };
         End::Result { result, refused }
     }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
 }
 
 /// Passes the events of a trial to the observer of the sweep, and collects the epochs.
