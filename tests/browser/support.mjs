@@ -21,9 +21,9 @@ const DEFAULT_PROGRAM = path.join(REPOSITORY, "target", "release", "lenet");
 
 /**
  * Describes the tests of one subject. `define` receives `test(name, options, body)`, where the options are those of
- * a Playwright context, plus `link` (the fragment of the address to open) and `allow` (a pattern for messages on the
- * console that the test provokes), and `body` receives the page, loaded. A test fails if the page reports any other
- * error, or sends a request to another host.
+ * a Playwright context, plus `link` (the fragment of the address to open), `allow` (a pattern for messages on the
+ * console that the test provokes) and `script` (a file to load before the page), and `body` receives the page, loaded.
+ * A test fails if the page reports any other error, or sends a request to another host.
  */
 export function suite(subject, define) {
   describe(subject, () => {
@@ -46,9 +46,10 @@ export function suite(subject, define) {
 }
 
 /** Opens the page in a context of its own, runs `body`, and checks what the page did meanwhile. */
-export async function visit(browser, address, { link = "", allow, ...options }, body) {
+export async function visit(browser, address, { link = "", allow, script, ...options }, body) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   context.setDefaultTimeout(PATIENCE);
+  if (script) await context.addInitScript({ path: script });
   try {
     const page = await context.newPage();
     const problems = watch(page, address, allow);

@@ -10,7 +10,7 @@ const IMAGE = { link: "#network=mnist-modern&image=synthetic-digits:7" };
 const MAP = '#layers figure[data-stage="conv1"] canvas[data-channel="0"]';
 
 /** Long enough to be stopped by hand. */
-const LONG = { epochs: 100, images: 2000, batch_size: 64 };
+const LONG = { epochs: 100, images: 60000, batch_size: 64 };
 
 suite("Training", (test) => {
   test("start, see the loss fall, explore it meanwhile, stop, download, upload", IMAGE, async (page) => {
@@ -23,7 +23,7 @@ suite("Training", (test) => {
     await repainted(page, MAP, early);
 
     // The loss falls: the mean of the last losses is below half of the first ones.
-    const losses = await firstLosses(page, 100);
+    const losses = await firstLosses(page, 400);
     const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
     assert.ok(mean(losses.slice(-10)) < mean(losses.slice(0, 10)) / 2, losses.join(" "));
     await page.waitForSelector("#loss-chart svg, #loss-chart canvas");
