@@ -13,7 +13,7 @@ suite("Comparison", (test) => {
     assert.match(words, /pullover/);
     assert.match(words, /\d/);
     assert.ok((await page.locator("#compare-maps canvas").count()) > 10);
-    assert.ok(page.url().includes(`compare=${GARMENTS}:${coat.index}`), page.url());
+    await eventually(page, (part) => location.hash.includes(part), `compare=${GARMENTS}:${coat.index}`);
     await page.click("#unpin");
     await page.waitForSelector("#compare", { state: "hidden" });
     await eventually(page, () => !location.hash.includes("compare="));

@@ -37,8 +37,7 @@ suite("Test images", (test) => {
     assert.deepEqual(offered, datasets.map(({ id }) => id));
     for (const id of ["synthetic", "synthetic-digits", "unfamiliar"]) {
       await page.selectOption("#dataset", id);
-      const first = await api(page, `images/${id}/0`);
-      await page.click(`#gallery [data-index="0"][aria-label*="${first.class}"]`);
+      await page.click(`#gallery [data-dataset="${id}"][data-index="0"]`);
       await shown(page, id);
     }
   });
@@ -52,6 +51,8 @@ async function choose(page, label) {
 
 /** The image of a data set that is shown, by the address. */
 async function shown(page, dataset) {
+  // The address follows after a moment.
+  await page.waitForTimeout(500);
   const index = await eventually(page, (dataset) => {
     const image = new URLSearchParams(location.hash.slice(1)).get("image")?.split(":");
     return image?.[0] === dataset && image[1];

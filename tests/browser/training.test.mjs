@@ -23,7 +23,7 @@ suite("Training", (test) => {
     await repainted(page, MAP, early);
 
     // The loss falls: the mean of the last losses is below half of the first ones.
-    const losses = await firstLosses(page, 400);
+    const losses = await firstLosses(page, 200);
     const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
     assert.ok(mean(losses.slice(-10)) < mean(losses.slice(0, 10)) / 2, losses.join(" "));
     await page.waitForSelector("#loss-chart svg, #loss-chart canvas");
