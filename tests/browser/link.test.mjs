@@ -45,7 +45,7 @@ suite("Link", (test) => {
     allow: /status of 4\d\d/,
   }, async (page) => {
     assert.match(await message(page), /\.$/);
-    await page.waitForSelector("#layers figure[data-stage] canvas");
+    await page.waitForSelector("#layers figure[data-stage=conv1] canvas[data-channel]");
   });
 });
 
