@@ -57,14 +57,14 @@ async function imageFrom(text) {
 
 /**
  * Shows what the address says.
- * @returns {Promise<boolean>} whether it said something that could be shown
+ * @param {() => Promise<Image>} [other] what to show if it says nothing that can be shown
  */
-export async function restore() {
+export async function restore(other) {
   const parameters = new URLSearchParams(location.hash.slice(1));
   const [id, image] = [parameters.get("network"), parameters.get("image")];
-  if (!id && !image) return false;
   /** @type {unknown} */
   let failure = null;
+  if (!id && !image && !other) return;
   if (id && !chooseNetwork(id)) failure = new Error(`The network ${id} of this link is not here: another one is shown.`);
   const wanted = parameters.get("class");
   state.explained = wanted !== null && /^\d+$/.test(wanted) && Number(wanted) < (network()?.classes.length ?? 0) ? Number(wanted) : null;
@@ -82,8 +82,8 @@ export async function restore() {
   } catch (error) {
     failure = error;
   }
+  if (!shown && other) show(await other());
   if (failure) showError(failure);
-  return shown;
 }
 
 /** Keeps the address current, and follows it. */
@@ -93,7 +93,7 @@ export function keep() {
     if (text && text !== location.hash) history.replaceState(null, "", text);
   });
   for (const topic of /** @type {const} */ (["view", "unit", "explained", "pinned", "network"])) on(topic, write);
-  addEventListener("hashchange", restore);
+  addEventListener("hashchange", () => restore());
   button("copy-link").addEventListener("click", async ({ currentTarget }) => {
     const text = fragment();
     if (text) history.replaceState(null, "", text);

@@ -3,7 +3,7 @@
 
 import { onReconnect } from "./api.js";
 import { element } from "./dom.js";
-import { fromTestImage, refresh, show } from "./explorer.js";
+import { fromTestImage, refresh } from "./explorer.js";
 import { isAvailable, loadDatasets, loadTestImage } from "./gallery.js";
 import { keep, restore } from "./link.js";
 import { showError } from "./message.js";
@@ -57,7 +57,7 @@ onReconnect(async () => {
 try {
   await load();
   keep();
-  if (!(await restore())) show(await first());
+  await restore(first);
   listen();
 } catch (error) {
   showError(error);
