@@ -79,22 +79,39 @@ fn parts_write_results_only_and_the_merge_writes_everything() {
     assert!(shown.contains("part 2/2 is complete"), "{shown}");
     assert_eq!(files(parts.path()), ["channels-trials.2-of-2.jsonl"]);
 
-    let shown = run(parts.path(), &["--no-train"]);
+    // A report only prints.
+    let output = command(parts.path(), &["--no-train"]).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
     assert!(shown.contains("part 1/2: 4 of 4 trials missing"), "{shown}");
     assert!(shown.contains("not run yet by part 1/2"), "{shown}");
-    let table = fs::read_to_string(parts.path().join("channels.md")).unwrap();
-    assert!(table.contains("not-run"), "{table}");
-    assert!(!files(parts.path()).contains(&"channels-trials.jsonl".to_owned()));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("4 trials are missing"), "{stderr}");
+    assert_eq!(files(parts.path()), ["channels-trials.2-of-2.jsonl"]);
 
     // As the first task of an array of two, counted from 0.
     let mut first = command(parts.path(), &["--partition", "auto/2"]);
     text(&first.env("JOB_COMPLETION_INDEX", "0").output().unwrap());
+    let shown = run(parts.path(), &["--no-train"]);
+    assert!(shown.contains("Highest mean test accuracy"), "{shown}");
     let shown = run(parts.path(), &[]);
     assert!(
         shown.contains("all 8 trials are on disk already"),
         "{shown}"
     );
     assert_eq!(results(parts.path()), results(whole.path()));
+}
+
+#[test]
+fn a_report_without_results_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = command(folder.path(), &["--no-train"]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("no trial of this comparison is complete"),
+        "{stderr}"
+    );
 }
 
 fn terminate(child: &Child) {

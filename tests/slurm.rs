@@ -169,30 +169,29 @@ impl Slurm {
         }
     }
 
-    /// Kills a node as a power failure would: its daemon, its jobs and their supervisors.
-    fn kill_node(&mut self, node: &str) {
+    /// The processes of the jobs on a node, and their supervisors.
+    fn jobs_on(&self, node: &str) -> Vec<String> {
         let mark = format!("SLURMD_NODENAME={node}");
-        let mut victims = Vec::new();
+        let mut found = Vec::new();
         for entry in fs::read_dir("/proc").unwrap().flatten() {
             let path = entry.path();
             let environment = fs::read(path.join("environ")).unwrap_or_default();
-            let is_job = environment
-                .split(|&byte| byte == 0)
-                .any(|variable| variable == mark.as_bytes());
-            let Ok(status) = fs::read_to_string(path.join("status")) else {
-                continue;
-            };
-            if is_job {
+            let mut variables = environment.split(|&byte| byte == 0);
+            // One that has ended meanwhile has no status.
+            if variables.any(|variable| variable == mark.as_bytes())
+                && let Ok(status) = fs::read_to_string(path.join("status"))
+            {
                 let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
-                victims.push(parent.unwrap().trim().to_owned());
-                victims.push(entry.file_name().into_string().unwrap());
+                found.push(parent.unwrap().trim().to_owned());
+                found.push(entry.file_name().into_string().unwrap());
             }
         }
-        assert!(
-            !victims.is_empty(),
-            "no job runs on {node}\n{}",
-            self.logs()
-        );
+        found
+    }
+
+    /// Kills a node as a power failure would: its daemon, its jobs and their supervisors.
+    fn kill_node(&mut self, node: &str) {
+        let victims = self.jobs_on(node);
         let daemon = self.daemons.iter_mut().find(|(name, _)| *name == node);
         daemon.unwrap().1.kill().unwrap();
         Command::new("kill")
@@ -282,6 +281,7 @@ fn an_array_that_loses_a_node_ends_with_the_results_of_one_process() {
     slurm.wait("the first trial is complete", || {
         (1..=PARTS).any(|part| lines(part) > 1)
     });
+    slurm.wait("a job runs on n1", || !slurm.jobs_on("n1").is_empty());
     slurm.kill_node("n1");
     slurm.command(
         "scontrol",

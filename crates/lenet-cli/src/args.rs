@@ -121,7 +121,7 @@ pub(crate) struct SweepArgs {
     #[arg(long, value_name = "I/N", value_parser = partition, help = partition::HELP)]
     pub(crate) partition: Option<Partition>,
 
-    /// Only report what is on disk, of all parts; trials that are missing stay missing
+    /// Only print what is on disk, of all parts; exits with 1 if trials are missing
     #[arg(long, conflicts_with = "partition")]
     pub(crate) no_train: bool,
 }

@@ -182,21 +182,40 @@ fn equal_results_are_one_and_different_ones_name_both_files() {
     assert_ne!(changed, text);
     fs::write(&second, changed).unwrap();
     let error = read(&file).unwrap_err();
+    let text = error.to_string();
     let SweepError::Conflict {
         first: a,
         second: b,
-        differences,
+        difference,
         ..
-    } = &error
+    } = error
     else {
-        panic!("{error}")
+        panic!("{text}")
     };
     let mut named = [a, b];
     named.sort();
-    assert_eq!(named, [&second, &first]);
-    assert!(differences[0].contains("mean_loss"), "{differences:?}");
-    let error = run(Some("2/4"), &file, &mut Started::default()).unwrap_err();
+    assert_eq!(named, [second.clone(), first.clone()]);
+    assert!(
+        difference.starts_with("epoch 1: training loss "),
+        "{difference}"
+    );
+    let error = run(None, &file, &mut Started::default()).unwrap_err();
     assert!(matches!(error, SweepError::Conflict { .. }), "{error}");
+
+    // Another part only warns, and does its own trials.
+    let mut log = Vec::new();
+    let mut lines = TextLines::new(&mut log);
+    run(Some("2/4"), &file, &mut lines).unwrap();
+    let log = String::from_utf8(log).unwrap();
+    assert!(log.contains("warning: "), "{log}");
+
+    // On different kinds of devices, different numbers are no conflict if that is allowed.
+    let text = fs::read_to_string(&second).unwrap();
+    fs::write(&second, text.replace("\"flex\"", "\"wgpu\"")).unwrap();
+    let (sweep, data) = (sweep(), data());
+    let runner = SweepRunner::new(&sweep, &[]).with_mixed_devices(true);
+    let result = runner.read(&data.train, &data.test, &file).unwrap();
+    assert_eq!(result.results().count(), 4);
 }
 
 #[test]
@@ -261,6 +280,7 @@ fn the_file_of_another_sweep_version_or_device_is_refused_and_named() {
     let text = fs::read_to_string(&path).unwrap();
     let cases = [
         ("\"epochs\":2", "\"epochs\":3", "another sweep"),
+        ("\"program\":\"", "\"program\":\"0.0.", "version 0.0."),
         ("\"version\":2", "\"version\":9", "version 9"),
         ("\"device\":\"flex\"", "\"device\":\"wgpu\"", "wgpu"),
         ("\"outcome\":", "\"result\":", "not a trial"),
@@ -270,14 +290,29 @@ fn the_file_of_another_sweep_version_or_device_is_refused_and_named() {
         let changed = text.replace(from, to);
         assert_ne!(changed, text, "{from}");
         fs::write(&path, &changed).unwrap();
-        for error in [
-            run(None, &file, &mut Started::default()),
-            run(Some("2/4"), &file, &mut Started::default()),
-        ] {
-            let error = error.unwrap_err().to_string();
-            assert!(error.contains(expected), "'{expected}' is not in: {error}");
-            assert!(error.contains("trials.1-of-4.jsonl"), "{error}");
+        let error = run(None, &file, &mut Started::default())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(expected), "'{expected}' is not in: {error}");
+        assert!(error.contains("trials.1-of-4.jsonl"), "{error}");
+
+        // A part does without it, but says so; only devices must not be mixed.
+        let mut log = Vec::new();
+        let part = run(Some("2/4"), &file, &mut TextLines::new(&mut log));
+        let log = String::from_utf8(log).unwrap();
+        if expected == "wgpu" {
+            assert!(
+                matches!(part, Err(SweepError::MixedDevices { .. })),
+                "{part:?}"
+            );
+        } else {
+            assert!(part.is_ok(), "{part:?}");
+            assert!(
+                log.contains(&format!("warning: {}", path.display())),
+                "{log}"
+            );
         }
+        let _ = fs::remove_file(part_file(&file, "2/4"));
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
             changed,

@@ -41,9 +41,6 @@ impl Session {
             return Ok(None);
         };
         self.say(candidates.conclusion());
-        if args.sweep.no_train {
-            return Ok(None);
-        }
 
         let best = candidates.best().map(|setting| setting.label.as_str());
         let mut settings = sweep.settings.iter();

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use anyhow::{Result, bail};
 use lenet_data::Splits;
 use lenet_plot::{AccuracyCurves, Figure, SweepChart};
-use lenet_train::sweep::{Sweep, SweepError, SweepResult, SweepRunner, Worker};
+use lenet_train::sweep::{Outcome, Sweep, SweepError, SweepResult, SweepRunner, Worker};
 use lenet_train::{Event, Interval, Observer, TrainingConfig};
 
 use crate::args::ComparisonArgs;
 use crate::output::{console, to_csv, to_markdown};
 use crate::report::Block;
-use crate::session::Session;
+use crate::session::{Session, WithoutSection};
 
 /// What is compared, and for how many epochs and seeds unless the command line says otherwise.
 pub(crate) struct Comparison {
@@ -78,7 +78,8 @@ impl Session {
     /// Trains on `splits.train` with `splits.test` held out, writes results and charts, and prints the table.
     ///
     /// If the sweep is interrupted or trials fail, the tables and charts of an earlier run stay as they are. With
-    /// `--partition` there are none, since several parts would write the same files, and the result is `None`.
+    /// `--partition` and `--no-train`, no other file is written, and the result is `None`: several parts would write the
+    /// same files, and a report of what is there so far must not pass for the result.
     pub(crate) fn run_sweep(
         &mut self,
         title: &str,
@@ -86,6 +87,10 @@ impl Session {
         args: &ComparisonArgs,
         splits: &Splits,
     ) -> Result<Option<SweepResult>> {
+        if args.sweep.no_train {
+            self.report_sweep(sweep, args, splits)?;
+            return Ok(None);
+        }
         let part = args.sweep.partition;
         let trials = match part {
             Some(part) => part.trials(sweep, splits.train.len()).len(),
@@ -109,23 +114,19 @@ impl Session {
             runner = runner.with_partition(part);
         }
         let file = self.path(&format!("{}-trials.jsonl", sweep.name));
-        let result = if args.sweep.no_train {
-            runner.read(&splits.train, &splits.test, file)?
-        } else {
-            runner.run(&splits.train, &splits.test, file)?
-        };
+        let result = runner.run(&splits.train, &splits.test, file)?;
         self.check_stop(&result)?;
         let failed = result
-            .trials()
-            .filter(|trial| trial.result().is_some() && !trial.is_done());
+            .results()
+            .filter(|trial| matches!(trial.outcome, Outcome::Failed { .. }));
         let failed = failed.count();
-        if !args.sweep.no_train && failed > 0 {
+        if failed > 0 {
             say!("\n{result}");
             bail!("{failed} trials failed; rerun the same command to repeat them");
         }
 
         if let Some(part) = part {
-            self.part = Some(part);
+            self.without_section = Some(WithoutSection::Part(part));
             return Ok(None);
         }
         self.remove_old_section()?;
@@ -136,6 +137,36 @@ impl Session {
         self.add_fact("trials", describe(&result, workers.len(), earlier));
         self.check_stop(&result)?;
         Ok(Some(result))
+    }
+
+    /// Prints what is on disk of a sweep and its parts.
+    fn report_sweep(
+        &mut self,
+        sweep: &Sweep,
+        args: &ComparisonArgs,
+        splits: &Splits,
+    ) -> Result<()> {
+        let file = self.path(&format!("{}-trials.jsonl", sweep.name));
+        let mut observer = console();
+        let runner = SweepRunner::new(sweep, &[])
+            .with_observer(&mut observer)
+            .with_mixed_devices(args.sweep.mixed_devices);
+        let result = runner.read(&splits.train, &splits.test, &file)?;
+        if result.results().next().is_none() {
+            bail!(
+                "no trial of this comparison is complete yet: looked for {} and its parts",
+                file.display()
+            );
+        }
+        say!("\n{result}\n{}", result.conclusion());
+        let missing = result.trials().filter(|trial| !trial.is_done()).count();
+        let earlier = match self.without_section {
+            Some(WithoutSection::Report { missing }) => missing,
+            _ => 0,
+        };
+        let missing = earlier + missing;
+        self.without_section = Some(WithoutSection::Report { missing });
+        Ok(())
     }
 
     /// The workers that run the trials: one per core on a CPU, one on a GPU.
@@ -151,12 +182,7 @@ impl Session {
         self.write(&format!("{name}.csv"), to_csv(result)?.as_bytes())?;
         self.write(&format!("{name}.json"), &serde_json::to_vec_pretty(result)?)?;
         self.wrote("table", format!("{name}.md, .csv and .json"));
-        let trials = format!("{name}-trials.jsonl");
-        if self.path(&trials).exists() {
-            self.wrote("trials", trials);
-        } else {
-            self.wrote("trials", format!("{name}-trials.*.jsonl"));
-        }
+        self.wrote("trials", format!("{name}-trials.jsonl"));
         self.add(Block::Sweep(result.clone()));
         Ok(())
     }

@@ -37,7 +37,7 @@ pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
 
 /// The exit code of a run that a signal interrupted.
 pub(crate) fn exit_code() -> u8 {
-    let received = RECEIVED.load(Ordering::Relaxed);
+    let received = RECEIVED.load(Ordering::SeqCst);
     let mut codes = SIGNALS.into_iter().map(|(_, code)| code);
     match codes.find(|&code| usize::from(code) == received) {
         Some(code) => code,

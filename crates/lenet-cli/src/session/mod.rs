@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use lenet_core::SelectedDevice;
 use lenet_core::file::{create_folder, write_file};
 use lenet_data::Splits;
@@ -28,12 +28,23 @@ pub(crate) struct Session {
     pub(crate) quick: bool,
     /// Set by Ctrl-C.
     pub(crate) stop: Arc<AtomicBool>,
-    /// The part of a comparison that this session ran, if it did not run all of it.
-    pub(crate) part: Option<Partition>,
+    /// Why this session writes no section, if it does not.
+    pub(crate) without_section: Option<WithoutSection>,
     folder: PathBuf,
     section: Section,
     written: Vec<(&'static str, String)>,
     started: Instant,
+}
+
+/// Why a session writes no section.
+pub(crate) enum WithoutSection {
+    /// It ran a part of a comparison.
+    Part(Partition),
+    /// It only reported what is on disk.
+    Report {
+        /// Trials that are not complete.
+        missing: usize,
+    },
 }
 
 impl Session {
@@ -92,7 +103,7 @@ impl Session {
             splits,
             quick: args.quick,
             stop,
-            part: None,
+            without_section: None,
             folder,
             section,
             written: Vec::new(),
@@ -204,14 +215,26 @@ impl Session {
         Section::remove(&self.folder)
     }
 
-    /// Writes the section and prints what was written where. A part of a comparison has no section.
+    /// Writes the section and prints what was written where. A part of a comparison has no section, and neither has a report.
     fn finish(mut self) -> Result<()> {
         interrupt::check(&self.stop)?;
-        if let Some(part) = self.part {
-            say!(
-                "\npart {part} is complete; once all parts are, run the same command without --partition"
-            );
-            return Ok(());
+        match self.without_section {
+            Some(WithoutSection::Part(part)) => {
+                say!(
+                    "\npart {part} is complete; once all parts are, run the same command without --partition"
+                );
+                return Ok(());
+            }
+            Some(WithoutSection::Report { missing: 0 }) => {
+                say!("\ncomplete; the same command without --no-train writes tables and charts");
+                return Ok(());
+            }
+            Some(WithoutSection::Report { missing }) => {
+                bail!(
+                    "{missing} trials are missing; the same command without --no-train runs them"
+                );
+            }
+            None => {}
         }
         let seconds = self.started.elapsed().as_secs_f64();
         self.add_fact("time", format!("{seconds:.1} s"));

@@ -8,6 +8,9 @@ use super::{folder_of, lock_file, operations, read_within};
 
 /// A file that grows by complete lines and that no other process can open as an `AppendFile` meanwhile.
 ///
+/// Where the file system has no locks, or does not apply them between machines, two processes can open it. Before each
+/// line it is therefore checked that nobody else has written to it.
+///
 /// An appended line is on disk. A killed process may leave the beginning of another line, without a newline:
 /// the reader removes it with [`truncate`](Self::truncate).
 ///
@@ -77,8 +80,9 @@ impl AppendFile {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if the line contains a newline, and any I/O error. What was written of
-    /// the line is then removed, and later lines can be appended.
+    /// [`io::ErrorKind::InvalidInput`] if the line contains a newline, [`io::ErrorKind::ResourceBusy`] if another
+    /// process has written to the file, and any I/O error. What was written of the line is then removed, and later
+    /// lines can be appended.
     pub fn append_line(&mut self, line: &[u8]) -> io::Result<()> {
         if line.contains(&b'\n') {
             let message = "a line to append must not contain a newline";
@@ -87,6 +91,7 @@ impl AppendFile {
         if self.is_dirty {
             self.truncate(self.end)?;
         }
+        self.check_end()?;
         let line = [line, b"\n"].concat();
         self.is_dirty = true;
         let written = self.write(&line);
@@ -99,6 +104,20 @@ impl AppendFile {
             let _ = self.truncate(self.end);
         }
         written
+    }
+
+    /// Checks that the file ends where this process left it. It is opened anew, because a network file system then asks
+    /// its server instead of a cache.
+    fn check_end(&self) -> io::Result<()> {
+        let found = File::open(&self.path)?.metadata()?.len();
+        if found == self.end {
+            return Ok(());
+        }
+        let message = format!(
+            "another process has written to it: expected {} bytes, found {found}",
+            self.end
+        );
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, message))
     }
 
     fn write(&self, line: &[u8]) -> io::Result<()> {
@@ -162,6 +181,23 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"a long line\n");
         file.append_line(b"short").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"short\n");
+    }
+
+    #[test]
+    fn a_line_after_those_of_another_writer_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        let mut file = AppendFile::open(&path).unwrap();
+        file.append_line(b"one").unwrap();
+        // As another machine can, where locks do not reach it.
+        fs::write(&path, b"one\nother\n").unwrap();
+        let error = file.append_line(b"two").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+        assert_eq!(fs::read(&path).unwrap(), b"one\nother\n");
+
+        fs::remove_file(&path).unwrap();
+        let error = file.append_line(b"two").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -155,7 +155,7 @@ pub fn create_folder(path: impl AsRef<Path>) -> io::Result<()> {
 }
 
 /// Opens a file, or creates an empty one, and locks it against other processes until it is closed. It waits
-/// up to 0.2 s for another process to release its lock.
+/// up to 0.2 s for another process to release its lock. On a file system without locks, the file is opened without one.
 ///
 /// ```
 /// use std::io::ErrorKind;
@@ -178,14 +178,18 @@ pub fn create_folder(path: impl AsRef<Path>) -> io::Result<()> {
 pub fn lock_file(path: impl AsRef<Path>) -> io::Result<File> {
     let file = operations::open(path.as_ref())?;
     // Between fork and exec a child process holds a copy of a lock that its parent has released.
+    let mut result = file.try_lock();
     for _ in 0..20 {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
-            result => return result.map(|()| file).map_err(io::Error::from),
-        }
+        let Err(TryLockError::WouldBlock) = result else {
+            break;
+        };
+        thread::sleep(Duration::from_millis(10));
+        result = file.try_lock();
     }
-    file.try_lock()?;
-    Ok(file)
+    match result {
+        Err(TryLockError::Error(error)) if operations::has_no_locks(&error) => Ok(file),
+        result => result.map(|()| file).map_err(io::Error::from),
+    }
 }
 
 /// Removes a file; a missing file is not an error.

@@ -124,6 +124,22 @@ fn is_unsupported(_: &io::Error) -> bool {
     false
 }
 
+/// Whether the file system does not support locks, as opposed to refusing one.
+#[cfg(unix)]
+pub(super) fn has_no_locks(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+
+    let found = Errno::from_io_error(error);
+    let unsupported = [Errno::NOSYS, Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP];
+    error.kind() == io::ErrorKind::Unsupported
+        || found.is_some_and(|found| unsupported.contains(&found))
+}
+
+#[cfg(not(unix))]
+pub(super) fn has_no_locks(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+}
+
 pub(super) fn remove_file(path: &Path) -> io::Result<()> {
     check(Operation::Remove, path)?;
     fs::remove_file(path)

@@ -105,6 +105,11 @@ pub enum Event<'a> {
         /// All parts of the sweep.
         parts: &'a [PartStatus],
     },
+    /// A part of a sweep does without the results of another file; it may repeat a trial that is in it.
+    ResultsIgnored {
+        /// What is wrong with the file.
+        message: &'a str,
+    },
     /// A sweep begins.
     SweepStarted {
         /// The sweep.

@@ -85,6 +85,7 @@ pub fn line(event: &Event<'_>) -> Option<String> {
             evaluation.accuracy, evaluation.mean_loss, evaluation.images
         ),
         Event::PartsRead { parts } => parts_read(parts),
+        Event::ResultsIgnored { message } => format!("warning: {message}"),
         Event::SweepStarted {
             finished: 0,
             partition: None,
@@ -98,7 +99,7 @@ pub fn line(event: &Event<'_>) -> Option<String> {
         } => {
             let part = partition.map_or(String::new(), |part| format!(" of part {part}"));
             match finished {
-                0 => format!("{trials} trials{part}"),
+                0 => format!("{}{part}", count(*trials, "trial")),
                 finished if finished == trials => {
                     format!("all {trials} trials{part} are on disk already")
                 }
@@ -127,6 +128,14 @@ pub fn line(event: &Event<'_>) -> Option<String> {
     Some(text)
 }
 
+/// A number of things.
+fn count(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}
+
 /// Parts that are listed, if more have missing trials.
 const LISTED_PARTS: usize = 20;
 
@@ -145,8 +154,9 @@ fn parts_read(parts: &[PartStatus]) -> String {
         let path = part.path.display();
         let file = if part.found { "" } else { " does not exist" };
         text += &format!(
-            "\npart {}: {missing} of {} trials missing ({path}{file})",
-            part.partition, part.trials
+            "\npart {}: {missing} of {} missing ({path}{file})",
+            part.partition,
+            count(part.trials, "trial")
         );
     }
     let more = incomplete().count().saturating_sub(LISTED_PARTS);

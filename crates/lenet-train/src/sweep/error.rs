@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use lenet_core::file::FileError;
 use thiserror::Error;
 
-use super::{Missing, MissingTrial, Scale, SweepResult};
+use super::{Missing, MissingTrial, Scale, SweepResult, TrialStatus};
 use crate::TrainingError;
 
 /// Why a sweep ended without a result. Completed trials stay in its file.
@@ -72,6 +72,20 @@ pub enum SweepError {
         /// What differs, one line each.
         differences: Vec<String>,
     },
+    /// The results were written by another version of this crate, whose numbers may differ.
+    #[error(
+        "{path} was written by version {found} of this program, and this is {expected}, whose numbers may differ; use \
+         that version, choose another folder, or remove the file to start over",
+        path = path.display()
+    )]
+    Program {
+        /// The file.
+        path: PathBuf,
+        /// Version that wrote it.
+        found: String,
+        /// Version of this crate.
+        expected: &'static str,
+    },
     /// The file was written by a version of this crate that uses another format.
     #[error(
         "{path} has version {found} of the format of sweep results, this program reads {expected}; choose \
@@ -118,9 +132,11 @@ pub enum SweepError {
     },
     /// Two files have different results of the same trial.
     #[error(
-        "{first} and {second} have different results of setting '{label}', seed {seed}:\n  {}\nremove the file that \
-         is wrong; if the parts ran on different kinds of processors, their numbers may differ in the last digits",
-        first_few(differences),
+        "{first} (on {}) and {second} (on {}) have different results of setting '{label}', seed {seed}: {difference}; \
+         remove its line from one of them. On processors with different vector instructions, numbers differ in the last \
+         digits",
+        devices[0],
+        devices[1],
         first = first.display(),
         second = second.display()
     )]
@@ -133,10 +149,12 @@ pub enum SweepError {
         first: PathBuf,
         /// Another file.
         second: PathBuf,
+        /// Kinds of device that computed them.
+        devices: [String; 2],
         /// What differs, with the value in the first file and the value in the second.
-        differences: Vec<String>,
+        difference: String,
     },
-    /// Another process is running this sweep.
+    /// Another process is running this sweep, or this part of it.
     #[error("{path} is in use: another process is running this sweep", path = path.display())]
     InUse {
         /// The file.
@@ -171,7 +189,9 @@ fn first_few(lines: &[String]) -> String {
 
 /// Says what is on disk.
 fn interruption(result: &SweepResult) -> String {
-    let trials = result.trials().count();
+    // Those that are left to other parts are none of this run's.
+    let is_own = |trial: &&TrialStatus| !matches!(trial, TrialStatus::Missing(missing) if matches!(missing.reason, Missing::OfPart { .. }));
+    let trials = result.trials().filter(is_own).count();
     let done = result.trials().filter(|trial| trial.is_done()).count();
     let mut text = format!("stopped with {done} of {trials} trials complete and on disk");
     let (mut resumable, mut restarts, mut unsaved) = (0, false, String::new());

@@ -19,11 +19,17 @@ const FORMAT: &str = "lenet-sweep";
 /// Version 2 added the kind of device to each trial.
 const VERSION: u32 = 2;
 
+/// Version of this crate, on which the last digits of the numbers may depend.
+const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+
 /// The first line. It does not contain the seeds, because a later run may add some.
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     format: String,
     version: u32,
+    /// Version of the program; files of the first releases do not have it.
+    #[serde(default)]
+    program: Option<String>,
     name: String,
     parameter: String,
     scale: Scale,
@@ -54,6 +60,7 @@ impl<'a> FileFormat<'a> {
         let header = Header {
             format: FORMAT.to_owned(),
             version: VERSION,
+            program: Some(PROGRAM.to_owned()),
             name: sweep.name.clone(),
             parameter: sweep.parameter.clone(),
             scale: sweep.scale,
@@ -126,6 +133,17 @@ impl<'a> FileFormat<'a> {
             });
         }
         let mut wanted = self.header.clone();
+        match found.get("program").and_then(Value::as_str) {
+            Some(program) if program != PROGRAM => {
+                return Err(SweepError::Program {
+                    path: path.to_owned(),
+                    found: program.to_owned(),
+                    expected: PROGRAM,
+                });
+            }
+            Some(_) => {}
+            None => remove(&mut wanted, "program"),
+        }
         if self.sweep.scale == Scale::Categories {
             // The values have no meaning then, and earlier versions required some.
             remove_x(&mut found);
@@ -165,6 +183,12 @@ fn check(trial: &TrialResult, sweep: &Sweep) -> Result<(), String> {
         Ok(())
     } else {
         Err("its epochs are not numbered from 1, or one has no accuracy".to_owned())
+    }
+}
+
+fn remove(header: &mut Value, key: &str) {
+    if let Some(header) = header.as_object_mut() {
+        header.remove(key);
     }
 }
 

@@ -280,6 +280,6 @@ pub(crate) fn finished_trials(
 ) -> Result<usize, SweepError> {
     let checkpoints = path.with_extension("checkpoints");
     let format = file_format::FileFormat::new(sweep, images, images);
-    let (_, trials) = store::Store::open(path, &checkpoints, &format)?;
+    let (_, trials) = store::Store::open(path, &checkpoints, &format, store::Wait::No)?;
     Ok(trials.len())
 }

@@ -1,6 +1,7 @@
 //! The results files of a sweep that several processes share: one for each part, and one for the whole sweep. A
 //! process writes its own file and reads the others.
 
+use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -13,8 +14,8 @@ use super::file_format::FileFormat;
 use super::partition::cut;
 use super::result::TrialKey;
 use super::store::MAX_BYTES;
-use super::{Partition, Sweep, SweepError, TrialResult};
-use crate::differences::differences;
+use super::{Outcome, Partition, Sweep, SweepError, TrialResult};
+use crate::EpochMetrics;
 
 /// What is on disk of one part of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,55 +34,77 @@ pub struct PartStatus {
 }
 
 /// The results in all files, and the file that each of them is in.
-#[derive(Debug, Default)]
-pub(super) struct Results {
+#[derive(Debug)]
+pub(super) struct Results<'a> {
+    format: &'a FileFormat<'a>,
+    /// Whether different kinds of devices may have computed the same trial.
+    mixed_devices: bool,
     trials: HashMap<TrialKey, (TrialResult, PathBuf)>,
     /// The parts that have a file.
     parts: Vec<(Partition, PathBuf)>,
 }
 
-impl Results {
-    /// Adds the results of one file.
-    pub(super) fn add(&mut self, path: &Path, trials: Vec<TrialResult>) -> Result<(), SweepError> {
-        for trial in trials {
-            match self.trials.entry(trial.key()) {
-                Entry::Vacant(entry) => {
-                    entry.insert((trial, path.to_owned()));
-                }
-                Entry::Occupied(mut entry) => {
-                    let (known, other) = entry.get();
-                    if known.is_done() && trial.is_done() {
-                        check_equal((known, other), (&trial, path))?;
-                    } else if trial.is_done() {
-                        entry.insert((trial, path.to_owned()));
-                    }
-                }
-            }
+impl<'a> Results<'a> {
+    pub(super) fn new(format: &'a FileFormat<'a>, mixed_devices: bool) -> Self {
+        Self {
+            format,
+            mixed_devices,
+            trials: HashMap::new(),
+            parts: Vec::new(),
         }
-        Ok(())
     }
 
-    /// Reads the files of the whole sweep and of all parts except `own`, which this process writes.
+    /// Adds the results of one file.
+    pub(super) fn add(&mut self, path: &Path, trials: Vec<TrialResult>) -> Result<(), SweepError> {
+        let mut error = None;
+        for trial in trials {
+            let entry = match self.trials.entry(trial.key()) {
+                Entry::Vacant(entry) => {
+                    entry.insert((trial, path.to_owned()));
+                    continue;
+                }
+                Entry::Occupied(entry) => entry,
+            };
+            let (known, other) = entry.get();
+            if known.is_done() && trial.is_done() {
+                let is_mixed = self.mixed_devices && known.device != trial.device;
+                if !is_mixed && let Err(found) = check_equal((known, other), (&trial, path)) {
+                    error.get_or_insert(found);
+                }
+            } else if trial.is_done() {
+                *entry.into_mut() = (trial, path.to_owned());
+            }
+        }
+        error.map_or(Ok(()), Err)
+    }
+
+    /// Finds the files of all parts, and reads those and the file of the whole sweep, except `own`, which this process
+    /// writes. Whether an error of one of them ends the run is up to `refuse`.
     pub(super) fn read_others(
         &mut self,
         whole: &Path,
         own: Option<&Path>,
-        format: &FileFormat<'_>,
+        mut refuse: impl FnMut(SweepError) -> Result<(), SweepError>,
     ) -> Result<(), SweepError> {
         self.parts = part_files(whole)?;
         let parts = self.parts.clone();
         let others = parts.iter().map(|(_, path)| path.as_path());
         for path in others.chain([whole]).filter(|&path| Some(path) != own) {
-            let bytes = match read_file(path, MAX_BYTES) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                bytes => bytes.map_err(FileError::at(path))?,
-            };
-            // A file without a complete header is being created.
-            if let Some(contents) = format.parse(path, &bytes)? {
-                self.add(path, contents.trials)?;
-            }
+            self.read(path).or_else(&mut refuse)?;
         }
         Ok(())
+    }
+
+    fn read(&mut self, path: &Path) -> Result<(), SweepError> {
+        let bytes = match read_file(path, MAX_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            bytes => bytes.map_err(FileError::at(path))?,
+        };
+        match self.format.parse(path, &bytes)? {
+            Some(contents) => self.add(path, contents.trials),
+            // A file without a complete header is being created.
+            None => Ok(()),
+        }
     }
 
     pub(super) fn trials(&self) -> impl Iterator<Item = &TrialResult> {
@@ -115,7 +138,7 @@ impl Results {
         }
         let count = files
             .into_iter()
-            .max_by_key(|&(count, files)| (files, count));
+            .max_by_key(|&(count, files)| (files, Reverse(count)));
         let Some((count, _)) = count else {
             return Vec::new();
         };
@@ -166,23 +189,46 @@ fn check_equal(
     (first, first_path): (&TrialResult, &Path),
     (second, second_path): (&TrialResult, &Path),
 ) -> Result<(), SweepError> {
-    let numbers = |trial: &TrialResult| {
-        let mut epochs = trial.epochs.clone();
-        epochs.iter_mut().for_each(|metrics| metrics.seconds = 0.0);
-        match serde_json::to_value((&trial.outcome, epochs)) {
-            Ok(numbers) => numbers,
-            Err(error) => unreachable!("a result is representable in JSON: {error}"),
-        }
-    };
-    let differences = differences(&numbers(first), &numbers(second));
-    if differences.is_empty() {
+    let Some(difference) = difference(first, second) else {
         return Ok(());
-    }
+    };
     Err(SweepError::Conflict {
         label: first.label.clone(),
         seed: first.seed,
         first: first_path.to_owned(),
         second: second_path.to_owned(),
-        differences,
+        devices: [first.device.clone(), second.device.clone()],
+        difference,
+    })
+}
+
+/// The first difference of two results of the same trial.
+fn difference(first: &TrialResult, second: &TrialResult) -> Option<String> {
+    let numbers = |metrics: &EpochMetrics| EpochMetrics {
+        seconds: 0.0,
+        ..metrics.clone()
+    };
+    let mut epochs = first.epochs.iter().zip(&second.epochs);
+    if let Some((a, b)) = epochs.find(|(a, b)| numbers(a) != numbers(b)) {
+        let accuracy = |metrics: &EpochMetrics| metrics.validation_accuracy.unwrap_or(f64::NAN);
+        return Some(format!(
+            "epoch {}: training loss {} and {}, accuracy {} and {}",
+            a.epoch,
+            a.mean_loss,
+            b.mean_loss,
+            accuracy(a),
+            accuracy(b)
+        ));
+    }
+    if first.epochs.len() != second.epochs.len() {
+        let (a, b) = (first.epochs.len(), second.epochs.len());
+        return Some(format!("{a} and {b} epochs"));
+    }
+    (first.outcome != second.outcome).then(|| {
+        let outcome = |trial: &TrialResult| match &trial.outcome {
+            Outcome::Finished => "finished".to_owned(),
+            Outcome::Diverged { message } | Outcome::Failed { message } => message.clone(),
+        };
+        format!("{} and {}", outcome(first), outcome(second))
     })
 }

@@ -315,7 +315,6 @@ impl SweepResult {
         }
     }
 
-    /// Enters why a trial of the sweep has no result.
     /// Says of every trial which part runs it.
     pub(super) fn leave_to_parts(&mut self, parts: &[Vec<Trial<'_>>]) {
         for (index, trials) in (1..).zip(parts) {
@@ -328,6 +327,7 @@ impl SweepResult {
         }
     }
 
+    /// Enters why a trial of the sweep has no result.
     pub(super) fn set_missing(&mut self, trial: &Trial<'_>, reason: Missing) {
         let label = &trial.setting.label;
         let Some(entry) = self.entry(label, trial.seed) else {

@@ -15,13 +15,14 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::file_format::FileFormat;
 use super::partition::{by_cost, cut};
 use super::parts::Results;
-use super::store::Store;
+use super::store::{Store, Wait};
 use super::trial::{End, TrialRun};
 use super::{
     Missing, MissingTrial, Partition, Sweep, SweepError, SweepResult, Trial, TrialResult, Worker,
 };
 use crate::checkpoint::files;
 use crate::dataset::check_fit;
+use crate::error::chain;
 use crate::observer::Guard;
 use crate::{Event, Interval, Observer};
 
@@ -155,19 +156,28 @@ impl<'a> SweepRunner<'a> {
         let (options, whole) = (self.options, file.as_ref());
         let (sweep, images) = (options.sweep, train.len());
         options.check(train, held_out)?;
-        let path = match options.partition {
-            Some(part) => part.file(whole),
-            None => whole.to_owned(),
+        let (path, wait) = match options.partition {
+            Some(part) => (part.file(whole), Wait::UntilStopped(options.stop)),
+            None => (whole.to_owned(), Wait::No),
         };
-        options.check_devices(&path, &Results::default(), options.workers)?;
+        let format = FileFormat::new(sweep, train, held_out);
+        let mut results = Results::new(&format, options.mixed_devices);
+        options.check_devices(&path, &results)?;
         let workers = options.workers.iter();
         let pools = workers.map(thread_pool).collect::<Result<Vec<_>, _>>()?;
-        let checkpoints = path.with_extension("checkpoints");
-        let format = FileFormat::new(sweep, train, held_out);
-        let (store, trials) = Store::open(&path, &checkpoints, &format)?;
-        let mut results = Results::default();
+        let checkpoints = checkpoint_folder(whole, options.partition);
+        let (store, trials) = Store::open(&path, &checkpoints, &format, wait)?;
         results.add(&path, trials)?;
-        results.read_others(whole, Some(&path), &format)?;
+        let mut observer = self.observer;
+        results.read_others(whole, Some(&path), |error| {
+            // A part needs none of the other files: without them, it at most repeats a trial.
+            if options.partition.is_none() {
+                return Err(error);
+            }
+            let message = chain(&error);
+            observer.observe(&Event::ResultsIgnored { message: &message });
+            Ok(())
+        })?;
 
         let trials = match options.partition {
             Some(part) => part.trials(sweep, images),
@@ -178,7 +188,7 @@ impl<'a> SweepRunner<'a> {
             .into_iter()
             .partition(|trial| results.is_done(&trial.key()));
         if !waiting.is_empty() {
-            options.check_devices(&path, &results, options.workers)?;
+            options.check_devices(&path, &results)?;
         }
         let mut result = SweepResult::not_run(sweep, train);
         if let Some(part) = options.partition {
@@ -194,12 +204,12 @@ impl<'a> SweepRunner<'a> {
         }
         let costs = waiting.iter().map(|trial| trial.cost(images));
         let cost = costs.fold(0, u64::saturating_add);
-        let mut observer = self.observer;
-        if options.partition.is_none() {
-            let parts = results.parts(sweep, images, whole);
-            if !parts.is_empty() {
-                observer.observe(&Event::PartsRead { parts: &parts });
-            }
+        let parts = match options.partition {
+            Some(_) => Vec::new(),
+            None => results.parts(sweep, images, whole),
+        };
+        if !parts.is_empty() {
+            observer.observe(&Event::PartsRead { parts: &parts });
         }
         let own: HashSet<_> = done.iter().chain(&waiting).map(Trial::key).collect();
         for trial in results.into_trials() {
@@ -238,6 +248,12 @@ impl<'a> SweepRunner<'a> {
         shared.observer.observe(&Event::SweepFinished);
         // Succeeds once the folder is empty.
         let _ = fs::remove_dir(&checkpoints);
+        for part in &parts {
+            // What a part left that never came back; its trials are complete by now.
+            if part.trials == part.done || shared.result.is_complete() {
+                let _ = remove_folder(checkpoint_folder(whole, Some(part.partition)));
+            }
+        }
         if let Some(error) = shared.error {
             return Err(error);
         }
@@ -253,7 +269,7 @@ impl<'a> SweepRunner<'a> {
 
     /// Reads the results in `file` and in those of all parts, and returns the result of all trials. Nothing is run,
     /// written or locked, and no worker is needed. A trial that a part has not finished yet is
-    /// [`Missing::OfPart`].
+    /// [`Missing::OfPart`]. Results of different kinds of devices are not refused; the table shows which ran where.
     ///
     /// # Errors
     ///
@@ -267,9 +283,9 @@ impl<'a> SweepRunner<'a> {
         let (options, whole) = (self.options, file.as_ref());
         let (sweep, images) = (options.sweep, train.len());
         options.check_settings(train, held_out)?;
-        let mut results = Results::default();
-        results.read_others(whole, None, &FileFormat::new(sweep, train, held_out))?;
-        options.check_devices(whole, &results, &[])?;
+        let format = FileFormat::new(sweep, train, held_out);
+        let mut results = Results::new(&format, options.mixed_devices);
+        results.read_others(whole, None, Err)?;
         let mut result = SweepResult::not_run(sweep, train);
         let parts = results.parts(sweep, images, whole);
         if !parts.is_empty() {
@@ -282,6 +298,12 @@ impl<'a> SweepRunner<'a> {
         }
         Ok(result)
     }
+}
+
+/// The folder of the checkpoints that a run of the whole sweep, or of a part, writes.
+fn checkpoint_folder(whole: &Path, partition: Option<Partition>) -> PathBuf {
+    let folder = whole.with_extension("checkpoints");
+    partition.map_or(folder.clone(), |part| part.file(&folder))
 }
 
 fn thread_pool(worker: &Worker) -> Result<ThreadPool, SweepError> {
@@ -368,15 +390,10 @@ impl Options<'_> {
     }
 
     /// Checks that the missing trials would be computed on the same kind of device as these rows.
-    fn check_devices(
-        &self,
-        path: &Path,
-        results: &Results,
-        workers: &[Worker],
-    ) -> Result<(), SweepError> {
+    fn check_devices(&self, path: &Path, results: &Results<'_>) -> Result<(), SweepError> {
         let done = results.trials().filter(|trial| trial.is_done());
         let found: BTreeSet<&str> = done.map(|trial| trial.device.as_str()).collect();
-        let workers: BTreeSet<&str> = workers.iter().map(Worker::kind).collect();
+        let workers: BTreeSet<&str> = self.workers.iter().map(Worker::kind).collect();
         if self.mixed_devices || found.union(&workers).count() < 2 {
             return Ok(());
         }

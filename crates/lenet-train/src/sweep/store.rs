@@ -2,6 +2,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use lenet_core::file::{AppendFile, FileError, remove_folder};
 use serde::Serialize;
@@ -9,8 +12,35 @@ use serde::Serialize;
 use super::file_format::FileFormat;
 use super::{SweepError, TrialResult};
 
+/// How long a part waits for the lock of its file. The lock of a machine that died is kept for a while by the server of
+/// a network file system.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Pause between two attempts to lock.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// Upper limit of a file's size in bytes; a trial takes about a kilobyte.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
+
+/// Whether to wait for the lock of a file.
+#[derive(Clone, Copy)]
+pub(super) enum Wait<'a> {
+    /// Another process that has it is a mistake.
+    No,
+    /// It may be that of a machine that died; until the flag is true.
+    UntilStopped(Option<&'a AtomicBool>),
+}
+
+impl Wait<'_> {
+    fn is_over(self, begun: Instant) -> bool {
+        match self {
+            Self::No => true,
+            Self::UntilStopped(stop) => {
+                begun.elapsed() > PATIENCE || stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
+            }
+        }
+    }
+}
 
 /// An open results file, locked against other processes.
 #[derive(Debug)]
@@ -26,13 +56,23 @@ impl Store {
         path: &Path,
         checkpoints: &Path,
         format: &FileFormat<'_>,
+        wait: Wait<'_>,
     ) -> Result<(Self, Vec<TrialResult>), SweepError> {
-        let file = AppendFile::open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => SweepError::InUse {
-                path: path.to_owned(),
-            },
-            _ => FileError::at(path)(error).into(),
-        })?;
+        let begun = Instant::now();
+        let file = loop {
+            match AppendFile::open(path) {
+                Ok(file) => break file,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Err(FileError::at(path)(error).into());
+                }
+                Err(_) if wait.is_over(begun) => {
+                    return Err(SweepError::InUse {
+                        path: path.to_owned(),
+                    });
+                }
+                Err(_) => thread::sleep(PAUSE),
+            }
+        };
         let bytes = file.read(MAX_BYTES).map_err(FileError::at(path))?;
         let mut store = Self {
             path: path.to_owned(),
@@ -57,9 +97,13 @@ impl Store {
 
     fn append_line(&mut self, value: &impl Serialize) -> Result<Vec<u8>, SweepError> {
         let line = serde_json::to_vec(value).map_err(|error| self.io(error.into()))?;
-        let written = self.file.append_line(&line);
-        written.map_err(|source| self.io(source))?;
-        Ok(line)
+        match self.file.append_line(&line) {
+            Ok(()) => Ok(line),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Err(SweepError::InUse {
+                path: self.path.clone(),
+            }),
+            Err(error) => Err(self.io(error)),
+        }
     }
 
     fn cut(&mut self, length: usize) -> Result<(), SweepError> {
