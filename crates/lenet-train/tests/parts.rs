@@ -183,24 +183,18 @@ fn equal_results_are_one_and_different_ones_name_both_files() {
     fs::write(&second, changed).unwrap();
     let error = read(&file).unwrap_err();
     let text = error.to_string();
-    let SweepError::Conflict {
-        first: a,
-        second: b,
-        difference,
-        ..
-    } = error
-    else {
+    let SweepError::Conflict(conflict) = error else {
         panic!("{text}")
     };
-    let mut named = [a, b];
+    let mut named = [conflict.first, conflict.second];
     named.sort();
     assert_eq!(named, [second.clone(), first.clone()]);
     assert!(
-        difference.starts_with("epoch 1: training loss "),
-        "{difference}"
+        conflict.difference.starts_with("epoch 1: training loss "),
+        "{text}"
     );
     let error = run(None, &file, &mut Started::default()).unwrap_err();
-    assert!(matches!(error, SweepError::Conflict { .. }), "{error}");
+    assert!(matches!(error, SweepError::Conflict(_)), "{error}");
 
     // Another part only warns, and does its own trials.
     let mut log = Vec::new();

@@ -131,29 +131,8 @@ pub enum SweepError {
         reason: String,
     },
     /// Two files have different results of the same trial.
-    #[error(
-        "{first} (on {}) and {second} (on {}) have different results of setting '{label}', seed {seed}: {difference}; \
-         remove its line from one of them. On processors with different vector instructions, numbers differ in the last \
-         digits",
-        devices[0],
-        devices[1],
-        first = first.display(),
-        second = second.display()
-    )]
-    Conflict {
-        /// Label of the setting.
-        label: String,
-        /// The seed.
-        seed: u64,
-        /// A file.
-        first: PathBuf,
-        /// Another file.
-        second: PathBuf,
-        /// Kinds of device that computed them.
-        devices: [String; 2],
-        /// What differs, with the value in the first file and the value in the second.
-        difference: String,
-    },
+    #[error(transparent)]
+    Conflict(Box<Conflict>),
     /// Another process is running this sweep, or this part of it.
     #[error("{path} is in use: another process is running this sweep", path = path.display())]
     InUse {
@@ -175,6 +154,32 @@ pub enum SweepError {
         /// The error of the operating system.
         source: Box<dyn StdError + Send + Sync>,
     },
+}
+
+/// Different results of the same trial in two files.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "{first} (on {}) and {second} (on {}) have different results of setting '{label}', seed {seed}: {difference}; remove \
+     its line from one of them. On processors with different vector instructions, numbers differ in the last digits",
+    devices[0],
+    devices[1],
+    first = first.display(),
+    second = second.display()
+)]
+#[non_exhaustive]
+pub struct Conflict {
+    /// Label of the setting.
+    pub label: String,
+    /// The seed.
+    pub seed: u64,
+    /// A file.
+    pub first: PathBuf,
+    /// Another file.
+    pub second: PathBuf,
+    /// Kinds of device that computed them.
+    pub devices: [String; 2],
+    /// What differs, with the value in the first file and the value in the second.
+    pub difference: String,
 }
 
 fn first_few(lines: &[String]) -> String {

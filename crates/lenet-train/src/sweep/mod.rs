@@ -29,7 +29,8 @@
 //! so a shared folder needs no working locks: only that files appear whole lines at a time, as appending by one
 //! writer and `fsync` give.
 //!
-//! The types here describe a sweep. `run.rs` distributes the trials, `trial.rs` trains one of them, `store.rs`
+//! The types here describe a sweep. `run.rs` finds those that are missing, `work.rs`
+//! distributes them, `trial.rs` trains one, `store.rs`
 //! keeps the results file, `parts.rs` reads those of other processes, `result.rs` and its neighbours evaluate and
 //! print the result. Charts are in `lenet-plot`.
 
@@ -43,6 +44,7 @@ mod statistics;
 mod store;
 mod table;
 mod trial;
+mod work;
 mod worker;
 
 use std::collections::HashSet;
@@ -52,7 +54,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{TrainingConfig, TrainingError};
 
-pub use error::SweepError;
+pub use error::{Conflict, SweepError};
 pub use partition::{InvalidPartition, Partition};
 pub use parts::PartStatus;
 pub use result::{

@@ -14,7 +14,7 @@ use super::file_format::FileFormat;
 use super::partition::cut;
 use super::result::TrialKey;
 use super::store::MAX_BYTES;
-use super::{Outcome, Partition, Sweep, SweepError, TrialResult};
+use super::{Conflict, Outcome, Partition, Sweep, SweepError, TrialResult};
 use crate::EpochMetrics;
 
 /// What is on disk of one part of a sweep.
@@ -192,14 +192,14 @@ fn check_equal(
     let Some(difference) = difference(first, second) else {
         return Ok(());
     };
-    Err(SweepError::Conflict {
+    Err(SweepError::Conflict(Box::new(Conflict {
         label: first.label.clone(),
         seed: first.seed,
         first: first_path.to_owned(),
         second: second_path.to_owned(),
         devices: [first.device.clone(), second.device.clone()],
         difference,
-    })
+    })))
 }
 
 /// The first difference of two results of the same trial.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use lenet_data::ImageDataset;
 
-use super::run::{Options, Shared, lock};
+use super::work::{Options, Shared, lock};
 use super::{Outcome, Trial, TrialResult, Worker};
 use crate::error::{chain, panic_message};
 use crate::{Checkpoints, EpochMetrics, Event, Observer, Trainer, TrainingError};
