@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 
 import { startTraining, trainingIs } from "./scenes.mjs";
-import { api, becomes, eventually, painted, predicts, repaint, repainted, suite } from "./support.mjs";
+import { api, becomes, eventually, painted, repaint, repainted, suite } from "./support.mjs";
 
 const IMAGE = { link: "#network=mnist-modern&image=synthetic-digits:7" };
 const MAP = '#layers figure[data-stage="conv1"] canvas[data-channel="0"]';
@@ -34,7 +34,6 @@ suite("Training", (test) => {
     // The trained network is explored, also after the training.
     const { network } = await api(page, "training");
     assert.equal(await page.inputValue("#network"), network);
-    await predicts(page, await label(page));
     const probabilities = await page.textContent("#probabilities");
 
     // Its weights are downloaded and give the same probabilities when they are opened again.
@@ -88,10 +87,4 @@ async function firstLosses(page, count) {
     if (losses.length >= count) return losses.map(([, loss]) => loss);
     assert.ok(Date.now() < deadline, `there are only ${losses.length} losses`);
   }
-}
-
-/** The name of the class of the image in the link. */
-async function label(page) {
-  const image = await api(page, "images/synthetic-digits/7");
-  return image.class;
 }
