@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 import { SEVEN, along, drawWithMouse, drawWithTouch, press, within } from "./gestures.mjs";
-import { eventually, greys, predicts, suite, views } from "./support.mjs";
+import { eventually, greys, predicts, settle, suite, views } from "./support.mjs";
 
 const DIGITS = { link: "#network=mnist-modern" };
 const LINE = [[0.5, 0.2], [0.5, 0.8]];
@@ -90,11 +90,7 @@ suite("Drawing", (test) => {
 
 /** The grey values of the image as the network sees it, once no view has been painted for a while. */
 async function settled(page) {
-  let earlier;
-  do {
-    earlier = await views(page);
-    await page.waitForTimeout(250);
-  } while ((await views(page)) !== earlier);
+  await settle(page);
   return greys(page, "#seen");
 }
 

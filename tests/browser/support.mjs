@@ -142,6 +142,15 @@ export function views(page) {
   return page.evaluate(() => Number(document.body.dataset.views ?? 0));
 }
 
+/** Waits until no view has been painted for a while. */
+export async function settle(page) {
+  let earlier;
+  do {
+    earlier = await views(page);
+    await page.waitForTimeout(500);
+  } while ((await views(page)) !== earlier);
+}
+
 /** Runs `action` and waits until the page has painted a view for it. */
 export async function repaint(page, action) {
   const earlier = await views(page);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 
 import { startTraining, trainingIs } from "./scenes.mjs";
-import { api, becomes, eventually, painted, repaint, repainted, suite } from "./support.mjs";
+import { api, becomes, eventually, painted, repaint, repainted, settle, suite } from "./support.mjs";
 
 const IMAGE = { link: "#network=mnist-modern&image=synthetic-digits:7" };
 const MAP = '#layers figure[data-stage="conv1"] canvas[data-channel="0"]';
@@ -34,6 +34,7 @@ suite("Training", (test) => {
     // The trained network is explored, also after the training.
     const { network } = await api(page, "training");
     assert.equal(await page.inputValue("#network"), network);
+    await settle(page);
     const probabilities = await page.textContent("#probabilities");
 
     // Its weights are downloaded and give the same probabilities when they are opened again.
