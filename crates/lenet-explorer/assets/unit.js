@@ -44,6 +44,9 @@ function paintKernel({ weights }) {
 /** Paints the part of the image that the unit sees. @param {View} view @param {Unit} unit */
 function paintPatch(view, unit) {
   const { top, left, height, width } = fieldOf(view, unit);
+  // A unit at the edge may see nothing but the padding.
+  canvas("unit-patch").hidden = height === 0 || width === 0;
+  if (canvas("unit-patch").hidden) return;
   const [, columns] = view.size;
   const [{ values }] = view.stages;
   const rows = Array.from({ length: height }, (_, row) => values.subarray((top + row) * columns + left, (top + row) * columns + left + width));

@@ -43,12 +43,30 @@ export function valueOf(stage, { channel, row, column }) {
 }
 
 /**
- * The part of the image that a unit sees, without what lies in the padding.
+ * The unit of the last pooling that a unit of the flatten layer is.
+ * @param {View} view
+ * @param {Unit} unit
+ * @returns {Unit | null}
+ */
+function pooled(view, unit) {
+  const flatten = view.stages.findIndex(({ name, kind }) => name === unit.stage && kind === "flatten");
+  const before = view.stages[flatten - 1];
+  if (!before) return null;
+  const [, rows, columns] = extent(before);
+  const place = unit.channel % (rows * columns);
+  const channel = Math.floor(unit.channel / (rows * columns));
+  return { stage: before.name, channel, row: Math.floor(place / columns), column: place % columns };
+}
+
+/**
+ * The part of the image that a unit sees, without what lies in the padding: empty if all of it does.
  * @param {View} view
  * @param {Unit} unit
  * @returns {{top: number, left: number, height: number, width: number}}
  */
 export function fieldOf(view, unit) {
+  const inMap = pooled(view, unit);
+  if (inMap) return fieldOf(view, inMap);
   const [height, width] = view.size;
   const field = stageOf(view, unit.stage)?.field;
   if (!field) return { top: 0, left: 0, height, width };
@@ -56,7 +74,8 @@ export function fieldOf(view, unit) {
   const left = field.start[1] + field.stride[1] * unit.column;
   const bottom = Math.min(height, top + field.size[0]);
   const right = Math.min(width, left + field.size[1]);
-  return { top: Math.max(0, top), left: Math.max(0, left), height: bottom - Math.max(0, top), width: right - Math.max(0, left) };
+  const first = { top: Math.min(height, Math.max(0, top)), left: Math.min(width, Math.max(0, left)) };
+  return { ...first, height: Math.max(0, bottom - first.top), width: Math.max(0, right - first.left) };
 }
 
 /** The last layer has a unit for each class. @param {Stage} stage @param {number} unit */

@@ -9,13 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, Command, FromArgMatches};
 use lenet_cli::Subcommand;
-use lenet_core::{DeviceChoice, LeNetConfig};
+use lenet_core::{DeviceChoice, LeNetConfig, Weights};
+use lenet_data::KnownDataset;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::api::App;
 use crate::error::report;
-use crate::gallery::Gallery;
+use crate::gallery::{DatasetId, Gallery};
 use crate::networks::Networks;
 use crate::server::work::Work;
 use crate::server::{Hosts, router, serve, url};
@@ -47,13 +48,21 @@ struct ExploreArgs {
     #[arg(long)]
     no_open: bool,
 
-    /// Network to show first, such as mnist-modern, or the file name of --weights without its extension
+    /// Network to show first, such as mnist-modern, or the file name of --weights in lower case without its extension
     #[arg(long, value_name = "NAME")]
     network: Option<String>,
 
     /// Your own weights: safetensors, burn records or PyTorch files
     #[arg(long, value_name = "FILE", num_args = 1..)]
     weights: Vec<PathBuf>,
+
+    /// Assume classic LeNets (sigmoid, average pooling) if the weights do not contain their configuration
+    #[arg(long, requires = "weights")]
+    classic: bool,
+
+    /// The data set that your weights were trained on, for the names of the classes: mnist, fashion-mnist or kmnist
+    #[arg(long, value_name = "NAME", requires = "weights")]
+    classes: Option<KnownDataset>,
 
     /// Directory to search first for data sets; then LENET_DATA_DIR, datasets/ and the user's cache
     #[arg(long, value_name = "DIR")]
@@ -76,7 +85,7 @@ pub fn subcommand() -> Subcommand {
 fn run(args: &ExploreArgs) -> Result<()> {
     let networks = Networks::new(args.device.select()?.device)?;
     for path in &args.weights {
-        open_weights(&networks, path).with_context(|| path.display().to_string())?;
+        open_weights(&networks, path, args).with_context(|| path.display().to_string())?;
     }
     let fragment = match &args.network {
         Some(id) => {
@@ -113,7 +122,8 @@ fn run(args: &ExploreArgs) -> Result<()> {
         let router = router(Arc::clone(&app), Hosts::new(&args.host, address));
         let server = tokio::spawn(serve(listener, router, shutdown));
 
-        announce(&url)?;
+        let page = format!("{url}{fragment}");
+        announce(&page)?;
         if !address.ip().is_loopback() {
             report(&format!(
                 "warning: everyone who reaches {} over the network can use this server; there is no password and no \
@@ -122,7 +132,7 @@ fn run(args: &ExploreArgs) -> Result<()> {
             ));
         }
         if !args.no_open {
-            open_browser(format!("{url}{fragment}"));
+            open_browser(page);
         }
 
         signal.await;
@@ -138,13 +148,29 @@ fn run(args: &ExploreArgs) -> Result<()> {
     Ok(())
 }
 
-fn open_weights(networks: &Networks, path: &Path) -> Result<()> {
+fn open_weights(networks: &Networks, path: &Path, args: &ExploreArgs) -> Result<()> {
     let name = path
         .file_name()
         .unwrap_or(path.as_os_str())
         .to_string_lossy();
     ensure!(path.is_file(), "there is no such file");
-    networks.open(path, &name, LeNetConfig::modern(10), None)?;
+    let weights = Weights::open(path)?;
+    let (preset, kind, other) = if args.classic {
+        (LeNetConfig::classic(10), "classic", "leave --classic out")
+    } else {
+        (LeNetConfig::modern(10), "modern", "give --classic")
+    };
+    if weights.config().is_err() {
+        report(&format!(
+            "note: {} does not contain its configuration, so it is taken for a {kind} LeNet; {other} if it is not",
+            path.display()
+        ));
+    }
+    let mut datasets = DatasetId::ALL.into_iter();
+    let dataset = args
+        .classes
+        .and_then(|classes| datasets.find(|dataset| dataset.known() == Some(classes)));
+    networks.open(weights, &name, preset, dataset)?;
     Ok(())
 }
 

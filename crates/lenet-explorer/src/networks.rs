@@ -64,18 +64,18 @@ impl Networks {
         })
     }
 
-    /// Reads a file of weights and adds its network under the given name.
+    /// Adds the network of a file of weights under the given name.
     ///
     /// `preset` says what the network computes if the file does not; `dataset` names its classes.
     pub(crate) fn open(
         &self,
-        path: &Path,
+        weights: Weights,
         name: &str,
         preset: LeNetConfig,
         dataset: Option<DatasetId>,
     ) -> Result<Arc<Network>, ApiError> {
         self.check_room()?;
-        let weights = Weights::open(path)?.with_preset(preset);
+        let weights = weights.with_preset(preset);
         check_cost(&weights.config()?, Cost::OneImage)?;
         let lenet = LeNet::from_weights(weights, &self.device)?;
         let classes = match dataset {

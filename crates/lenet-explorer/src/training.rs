@@ -99,11 +99,12 @@ impl Training {
         plan: Plan,
         splits: Splits,
     ) -> Result<Arc<Network>, ApiError> {
-        let mut running = self.running();
-        check_idle(&running)?;
+        // Before the lock, for which requests wait: it may take a moment.
         let lenet = plan
             .network
             .init(app.networks.device(), plan.training.seed)?;
+        let mut running = self.running();
+        check_idle(&running)?;
         let details = Details {
             name: plan.name(),
             kind: Kind::Trained,
@@ -111,7 +112,6 @@ impl Training {
             classes: plan.dataset.class_names(),
         };
         let network = app.networks.add("trained", details, lenet, Some(0))?;
-        network.set_in_training(true);
         let stop = Arc::new(AtomicBool::new(false));
         self.state
             .send_replace(Arc::new(State::started(&network, &plan)));
@@ -191,10 +191,13 @@ impl Run {
         let training = &self.app.training;
         // Before anybody hears of the end, so that the network can be deleted then.
         self.network.set_in_training(false);
-        *training.running() = None;
+        // Both at once, or a training that starts in between would be said to have ended.
+        let mut running = training.running();
+        *running = None;
         training
             .state
             .send_modify(|state| Arc::make_mut(state).end(status, message));
+        drop(running);
     }
 
     fn train(&self, splits: &Splits) -> (Status, Option<String>) {
@@ -211,21 +214,19 @@ impl Run {
             .with_stop(&stop)
             .fit(&train, self.app.networks.device());
         let steps = progress.total_step();
-        let status = match result {
-            Ok(run) => {
-                self.network.update(run.lenet, steps);
-                Status::Finished
-            }
-            Err(TrainingError::Interrupted { .. }) => Status::Stopped,
+        match result {
+            Ok(run) => self.network.update(run.lenet, steps),
+            // Without a test accuracy: whoever stops it does not want to wait.
+            Err(TrainingError::Interrupted { .. }) => return (Status::Stopped, None),
             Err(error) => return (Status::Failed, Some(chain(&error))),
-        };
+        }
         if *self.app.shutdown.borrow() {
-            return (status, None);
+            return (Status::Finished, None);
         }
         match self.test(&self.network.look().lenet, &splits.test) {
-            Ok(()) => (status, None),
+            Ok(()) => (Status::Finished, None),
             Err(error) => (
-                status,
+                Status::Finished,
                 Some(format!("there is no test accuracy: {}", chain(&error))),
             ),
         }

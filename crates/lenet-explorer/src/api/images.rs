@@ -21,7 +21,15 @@ const MAX_COUNT: usize = 200;
 /// Images in an answer, unless the request says otherwise.
 const COUNT: usize = 24;
 
-pub(super) async fn datasets(State(app): State<Arc<App>>) -> Json<Value> {
+pub(super) async fn datasets(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
+    // It looks for files, which may be on a slow drive.
+    let described = tokio::task::spawn_blocking(move || describe(&app)).await;
+    described
+        .map(Json)
+        .map_err(|error| ApiError::internal(&error))
+}
+
+fn describe(app: &App) -> Value {
     let datasets = DatasetId::ALL.map(|dataset| {
         json!({
             "id": dataset,
@@ -31,7 +39,7 @@ pub(super) async fn datasets(State(app): State<Arc<App>>) -> Json<Value> {
             "available": app.gallery.is_available(dataset),
         })
     });
-    Json(json!({"datasets": datasets}))
+    json!({"datasets": datasets})
 }
 
 #[derive(Debug, Deserialize)]

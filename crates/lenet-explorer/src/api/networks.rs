@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use lenet_core::LeNetConfig;
+use lenet_core::{LeNetConfig, Weights};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -73,8 +73,8 @@ pub(super) async fn upload(
                 Ok(file)
             });
             let file = written.map_err(|error| ApiError::internal(&error))?;
-            app.networks
-                .open(file.path(), &upload.name, preset, dataset)
+            let weights = Weights::open(file.path())?;
+            app.networks.open(weights, &upload.name, preset, dataset)
         })
         .await?;
     Ok((StatusCode::CREATED, Json(network.to_json())))

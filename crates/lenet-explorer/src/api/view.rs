@@ -138,8 +138,9 @@ fn rule(source: Source, request: &Request, picture: &Picture) -> String {
             "Nothing is drawn yet: the image is black.".to_owned()
         }
         Source::Drawing => format!(
-            "As MNIST's authors did: cropped to the ink, scaled so that its longer side takes 20 of 28 parts of the \
-             {height}×{width} image, and moved so that its centre of mass is in the middle."
+            "As MNIST's authors did: cropped to the ink, scaled to fit a box of 20/28 of the {height}×{width} pixels, and \
+             moved so that its centre of mass is in the middle, or as near as the edges allow. The brightest stroke is \
+             white."
         ),
         Source::Picture => {
             let polarity = match (picture.is_inverted(), request.polarity.as_deref()) {

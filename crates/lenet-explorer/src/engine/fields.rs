@@ -4,7 +4,8 @@ use lenet_core::{LayerKind, LayerTable};
 use serde::Serialize;
 
 /// The receptive fields of a stage: the unit at `(row, column)` sees the input from
-/// `start + stride · (row, column)` over `size` pixels, as far as that is inside the image.
+/// `start + stride · (row, column)` over `size` pixels, as far as that is inside the image. A unit whose field lies in the
+/// padding sees nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Field {
     /// Height and width.
@@ -23,7 +24,8 @@ impl Field {
         start: [0, 0],
     };
 
-    /// The fields after windows of `size`, moved by `stride`, over a map padded by `padding`. All are square.
+    /// The fields after windows of `size`, moved by `stride`, over a map padded by `padding`. All are square. The number of
+    /// layers is bounded, so that nothing overflows.
     fn after(self, size: usize, stride: usize, padding: usize) -> Self {
         let [step, _] = self.stride;
         Self {
@@ -34,8 +36,8 @@ impl Field {
     }
 }
 
-/// The receptive fields of every layer, in the order of the table. From the flatten layer on there are none: each
-/// unit sees the whole image.
+/// The receptive fields of every layer, in the order of the table. From the flatten layer on there is no grid of them: a
+/// unit of that layer sees what its unit of the last pooling sees, and later ones see all that those see.
 pub(crate) fn fields(table: &LayerTable) -> Vec<Option<Field>> {
     let mut field = Some(Field::INPUT);
     let rows = table.rows().iter();

@@ -20,6 +20,15 @@ const MAX_VALUES: usize = 250_000;
 /// Most values of all layers for one batch: 128 MiB, and training keeps a small multiple of that.
 const MAX_BATCH_VALUES: usize = 32 << 20;
 
+/// Most convolutions. Each halves the height and the width, so that more of them see a single pixel.
+const MAX_CONVOLUTIONS: usize = 16;
+
+/// Most dense layers.
+const MAX_DENSE: usize = 32;
+
+/// Most classes: the page has a button for each.
+const MAX_CLASSES: usize = 1_000;
+
 /// What is computed with the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cost {
@@ -45,6 +54,17 @@ pub(crate) fn check_cost(config: &LeNetConfig, cost: Cost) -> Result<LayerTable,
         return Err(ApiError::invalid(format!(
             "the network expects images of {height}×{width} pixels: at most {MAX_SIDE}×{MAX_SIDE} are supported"
         )));
+    }
+    for (what, found, limit) in [
+        ("convolutions", config.out_channels.len(), MAX_CONVOLUTIONS),
+        ("dense layers", config.hidden_dims.len() + 1, MAX_DENSE),
+        ("classes", config.classes, MAX_CLASSES),
+    ] {
+        if found > limit {
+            return Err(ApiError::invalid(format!(
+                "the network has {found} {what}: at most {limit} are supported"
+            )));
+        }
     }
     let table = config.layer_table()?;
     let outputs = table
@@ -115,6 +135,18 @@ mod tests {
                 "values",
             ),
             (lenet.clone().with_kernel_size(99), "99×99 kernel"),
+            (
+                lenet
+                    .clone()
+                    .with_out_channels(vec![1; 70])
+                    .with_kernel_size(3),
+                "70 convolutions",
+            ),
+            (
+                lenet.clone().with_hidden_dims(vec![4; 32]),
+                "33 dense layers",
+            ),
+            (lenet.clone().with_classes(200_000), "200000 classes"),
         ] {
             let error = check_cost(&config, Cost::OneImage).unwrap_err();
             assert!(error.message.contains(expected), "{error}");

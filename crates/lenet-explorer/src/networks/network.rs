@@ -57,6 +57,7 @@ struct State {
 }
 
 impl Network {
+    /// A network with a number of steps is in training.
     pub(super) fn new(id: String, details: Details, lenet: LeNet, step: Option<usize>) -> Self {
         let config = lenet.config().clone();
         let layers = match config.layer_table() {
@@ -70,7 +71,7 @@ impl Network {
             layers,
             state: Mutex::new(State {
                 weighted: Weighted { lenet, step },
-                in_training: false,
+                in_training: step.is_some(),
                 test_accuracy: None,
                 looked_at: None,
                 predictions: Arc::default(),

@@ -42,8 +42,15 @@ impl Hosts {
             "localhost".to_owned(),
             "[::1]".to_owned(),
         ];
-        if !names.contains(&given) {
-            names.push(given);
+        // The printed address has the number, whatever name was given for it. An address cannot be rebound.
+        let number = match address.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        for name in [given, number] {
+            if !names.contains(&name) {
+                names.push(name);
+            }
         }
         let mut allowed: Vec<String> = names.iter().map(|name| format!("{name}:{port}")).collect();
         if port == 80 {
@@ -159,6 +166,24 @@ mod tests {
         assert!(!everywhere.allows("evil.example:8080"));
         let default_port = Hosts::new("lenet.example", "10.0.0.1:80".parse().unwrap());
         assert!(default_port.allows("lenet.example"));
-        assert!(!default_port.allows("10.0.0.1"));
+        assert!(default_port.allows("10.0.0.1"));
+        assert!(!default_port.allows("10.0.0.2"));
+    }
+
+    #[test]
+    fn the_printed_address_is_allowed_however_it_was_given() {
+        for (given, address) in [
+            ("127.0.0.1", "127.0.0.1:8080"),
+            ("127.2", "127.0.0.2:8080"),
+            ("desk", "192.168.1.5:8080"),
+            ("fe80:0::1", "[fe80::1]:8080"),
+            ("0.0.0.0", "0.0.0.0:8080"),
+            ("::", "[::]:8080"),
+        ] {
+            let address = address.parse().unwrap();
+            let url = crate::server::url(address);
+            let host = url.strip_prefix("http://").unwrap().trim_end_matches('/');
+            assert!(Hosts::new(given, address).allows(host), "{given}: {host}");
+        }
     }
 }

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 
 pub(crate) use guard::Hosts;
 pub(crate) use router::router;
@@ -26,6 +27,9 @@ const MAX_CONNECTIONS: usize = 128;
 
 /// Time for the header of a request, and between two requests of a connection.
 const HEADER_TIME: Duration = Duration::from_secs(10);
+
+/// Time in which a client must take some of an answer, so that clients that never do leave room for others.
+const WRITE_TIME: Duration = Duration::from_secs(10);
 
 /// Time for requests that are being answered when the server ends.
 const LAST_REQUESTS: Duration = Duration::from_millis(500);
@@ -76,10 +80,15 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut shutdown: S
 async fn connection(stream: TcpStream, router: Router, mut shutdown: Shutdown) {
     // Without it, small answers may wait for the acknowledgement of earlier ones.
     let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIME));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(
+            TokioIo::new(Box::pin(stream)),
+            TowerToHyperService::new(router),
+        );
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,
