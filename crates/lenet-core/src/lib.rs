@@ -24,6 +24,7 @@ mod config;
 mod conv_block;
 mod dense;
 mod device;
+mod device_kind;
 mod error;
 pub mod file;
 #[cfg(feature = "flex")]
@@ -46,7 +47,8 @@ mod weights;
 pub use config::{Activation, LeNetConfig, Pooling};
 pub use conv_block::{ConvBlock, conv_block};
 pub use dense::{Dense, dense};
-pub use device::{DeviceChoice, DeviceError, SelectedDevice, device_kind, uses_rayon_pool};
+pub use device::{DeviceChoice, DeviceError, SelectedDevice};
+pub use device_kind::{device_kind, uses_rayon_pool};
 pub use error::{ConfigError, InputError, TensorDifference, WeightsError};
 pub use initializer::{BiasInitializer, Initializer};
 pub use layer_table::{LayerKind, LayerRow, LayerTable};

@@ -1,152 +1,21 @@
 //! Picture files as images of the MNIST family: bounded decoding, then the conversion. Drawings are converted in
 //! `drawing`.
 
-use std::io::Cursor;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+mod decode;
+mod error;
+mod polarity;
+
+use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
+use image::GrayImage;
 use image::imageops::{FilterType, overlay, resize};
-use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, Luma};
-use thiserror::Error;
 
 use crate::batch::{scale, upload};
-use crate::{FileError, drawing, file};
-
-/// Largest file, in bytes.
-const MAX_BYTES: u64 = 64 << 20;
-/// Largest width and height, in pixels.
-const MAX_SIDE: u32 = 16_384;
-/// Largest picture, in pixels.
-const MAX_PIXELS: u64 = 100_000_000;
-/// Memory for decoding and converting, on top of the file, in bytes: enough for `MAX_PIXELS` of
-/// 8-bit RGBA as PNG, and for a 50-megapixel JPEG from a phone.
-const MAX_MEMORY: u64 = 640_000_000;
-/// Memory for anything read before the size is known, such as a colour profile, in bytes.
-const MAX_METADATA: u64 = 64 << 20;
-
-/// Whether the subject of a picture is brighter or darker than the background.
-///
-/// Images of the MNIST family show light subjects on black; most pictures are the opposite.
-///
-/// ```
-/// use lenet_data::Polarity;
-///
-/// assert_eq!("dark-on-light".parse(), Ok(Polarity::DarkOnLight));
-/// assert!("grey".parse::<Polarity>().is_err());
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Polarity {
-    /// Dark on light if the outermost pixels are, on average, brighter than middle grey.
-    #[default]
-    Auto,
-    /// The subject is brighter: grey values are kept.
-    LightOnDark,
-    /// The subject is darker: grey values are inverted.
-    DarkOnLight,
-}
-
-/// A name that is not the name of a [`Polarity`].
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("unknown polarity '{found}': expected auto, light-on-dark or dark-on-light")]
-pub struct UnknownPolarity {
-    /// The name.
-    pub found: String,
-}
-
-impl FromStr for Polarity {
-    type Err = UnknownPolarity;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name {
-            "auto" => Ok(Self::Auto),
-            "light-on-dark" => Ok(Self::LightOnDark),
-            "dark-on-light" => Ok(Self::DarkOnLight),
-            _ => Err(UnknownPolarity {
-                found: name.to_owned(),
-            }),
-        }
-    }
-}
-
-/// Why a picture could not be used.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum PictureError {
-    /// The file could not be read, or is larger than 64 MiB.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The picture has too many pixels. It was not decoded.
-    #[error(
-        "{path} has {width}×{height} pixels: the limit is {MAX_SIDE} pixels per side and {MAX_PIXELS} in \
-         all; make it smaller first"
-    )]
-    TooManyPixels {
-        /// The file.
-        path: PathBuf,
-        /// Width in pixels.
-        width: u32,
-        /// Height in pixels.
-        height: u32,
-    },
-    /// The picture needs too much memory, because of its bytes per pixel or its format. It was not
-    /// decoded.
-    #[error(
-        "{path} needs {found} bytes to decode, but the limit is {allowed}; make it smaller first, or save \
-         it as a PNG with 8 bits per channel"
-    )]
-    Memory {
-        /// The file.
-        path: PathBuf,
-        /// Bytes needed.
-        found: u64,
-        /// Bytes allowed.
-        allowed: u64,
-    },
-    /// The file is not a picture, has an unknown format, or is damaged.
-    #[error("{path} is not a readable picture (PNG, JPEG, GIF, BMP, WebP or PNM): {reason}")]
-    Decode {
-        /// The file.
-        path: PathBuf,
-        /// The message of the decoder.
-        reason: String,
-    },
-    /// A side of an image in memory is 0 or too long.
-    #[error(
-        "images must have from 1 to {MAX_SIDE} pixels per side, found {}×{} (height × width)", found[0], found[1]
-    )]
-    ImageSize {
-        /// Height and width in pixels.
-        found: [usize; 2],
-    },
-    /// An image in memory has more or fewer pixels than its size says.
-    #[error(
-        "an image of {}×{} (height × width) has {expected} pixels, found {found}", size[0], size[1]
-    )]
-    PixelCount {
-        /// Height and width in pixels.
-        size: [usize; 2],
-        /// The number of pixels of this size.
-        expected: usize,
-        /// The number of pixels given.
-        found: usize,
-    },
-    /// There are no pictures to stack.
-    #[error("there are no pictures to stack")]
-    Empty,
-    /// Pictures to stack differ in size.
-    #[error(
-        "cannot stack pictures of different sizes: expected {expected:?} (height, width), found {found:?}"
-    )]
-    SizeMismatch {
-        /// Height and width of the first picture.
-        expected: [usize; 2],
-        /// Height and width of another picture.
-        found: [usize; 2],
-    },
-}
+use crate::{drawing, file};
+use decode::{MAX_BYTES, MAX_SIDE, decode};
+pub use error::PictureError;
+pub use polarity::{Polarity, UnknownPolarity};
 
 /// A picture or a drawing as an image of the MNIST family.
 ///
@@ -362,78 +231,6 @@ fn check(grey: &[u8], size: [usize; 2], image_size: [usize; 2]) -> Result<(), Pi
         });
     }
     Ok(())
-}
-
-/// Decodes a picture to grey, upright, on white where it is transparent.
-fn decode(path: &Path, bytes: &[u8]) -> Result<GrayImage, PictureError> {
-    let failed = |reason: String| PictureError::Decode {
-        path: path.to_owned(),
-        reason,
-    };
-    let image_error = |error: image::ImageError| failed(error.to_string());
-    let mut reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|error| failed(error.to_string()))?;
-    let format = reader.format();
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_METADATA);
-    reader.limits(limits.clone());
-    let mut decoder = reader.into_decoder().map_err(image_error)?;
-    let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if width > MAX_SIDE || height > MAX_SIDE || pixels > MAX_PIXELS {
-        return Err(PictureError::TooManyPixels {
-            path: path.to_owned(),
-            width,
-            height,
-        });
-    }
-    let found = memory(format, decoder.total_bytes(), pixels);
-    if found > MAX_MEMORY {
-        return Err(PictureError::Memory {
-            path: path.to_owned(),
-            found,
-            allowed: MAX_MEMORY,
-        });
-    }
-    // What is left for the decoder beside the picture; not all decoders respect it.
-    limits.max_alloc = Some(MAX_MEMORY - decoder.total_bytes());
-    decoder.set_limits(limits).map_err(image_error)?;
-    // An unreadable orientation is treated as none.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let picture = DynamicImage::from_decoder(decoder).map_err(image_error)?;
-    // Turning makes a copy, so convert to grey first.
-    let mut picture = DynamicImage::ImageLuma8(grey(picture));
-    picture.apply_orientation(orientation);
-    Ok(picture.into_luma8())
-}
-
-/// Peak memory in bytes, from decoding (`decoded` bytes of pixels) to the grey image.
-fn memory(format: Option<ImageFormat>, decoded: u64, pixels: u64) -> u64 {
-    let decoding = match format {
-        // A progressive file keeps its coefficients too: two bytes each, for up to four colours.
-        Some(ImageFormat::Jpeg) => 4,
-        // An animation keeps its first frame as YUV and as RGBA too, and its canvas.
-        Some(ImageFormat::WebP) => 4,
-        _ => 1,
-    };
-    // Grey and alpha, two bytes per pixel, exist beside the decoded picture.
-    let converting = decoded.saturating_add(2 * pixels);
-    decoded.saturating_mul(decoding).max(converting)
-}
-
-/// Converts to grey, on white where it is transparent.
-fn grey(picture: DynamicImage) -> GrayImage {
-    if !picture.color().has_alpha() {
-        return picture.into_luma8();
-    }
-    let picture = picture.into_luma_alpha8();
-    let mut grey = GrayImage::new(picture.width(), picture.height());
-    for (to, from) in grey.pixels_mut().zip(picture.pixels()) {
-        let [luma, alpha] = from.0.map(u32::from);
-        *to = Luma([((luma * alpha + 255 * (255 - alpha)) / 255) as u8]);
-    }
-    grey
 }
 
 /// Inverts if necessary, scales and centres.
