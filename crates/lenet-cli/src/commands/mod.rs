@@ -31,7 +31,8 @@ pub struct Subcommand {
 ///
 /// `extra` are the subcommands that this crate does not have.
 ///
-/// The exit code is 0 on success, 1 after an error, 2 for an invalid command line, 130 after Ctrl-C, and 143 after SIGTERM.
+/// The exit code is 0 on success, 1 after an error, 2 for an invalid command line, 130 after Ctrl-C, and 143 after SIGTERM. A
+/// server, such as that of `explore`, ends with 0 after both.
 pub fn main(extra: &[Subcommand]) -> ExitCode {
     let matches = command(extra).get_matches();
     exit_code(|| run(&matches, extra))

@@ -78,9 +78,14 @@ fn channels(stage: &StageDistance) -> String {
         "In {}, channel {channel} differs most, by {} of the layer's range on average ({} over all channels), \
          {direction}.",
         stage.name,
-        percent(distance),
-        percent(mean)
+        share(distance),
+        share(mean)
     )
+}
+
+/// `0.998` as `99.8 %`.
+fn share(fraction: f32) -> String {
+    format!("{:.1} %", 100.0 * fraction)
 }
 
 /// `0.998` as `99.8 %`. A probability of almost 0 or 1 is not rounded to it: no softmax is certain.
@@ -125,9 +130,6 @@ mod tests {
             "In conv1.activation, channel {most} differs most, by "
         )));
         assert!(conv2.starts_with("In conv2.activation, channel "));
-        for words in &found.words {
-            println!("{words}");
-        }
     }
 
     #[test]

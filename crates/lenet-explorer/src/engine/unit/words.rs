@@ -1,6 +1,6 @@
 //! How a unit is computed, in a sentence.
 
-use lenet_core::{LayerKind, LayerRow, LeNetConfig};
+use lenet_core::{Activation, LayerKind, LayerRow, LeNetConfig};
 
 use crate::engine::forward::range;
 
@@ -27,19 +27,28 @@ pub(super) fn words(layer: &LayerRow, channel: usize, weights: &[f32], bias: f32
     };
     let [min, max] = range(weights);
     let weights = match weights.len() {
-        1 => format!("one weight of {min:.3}"),
-        count => format!("{count} weights from {min:.3} to {max:.3}"),
+        1 => format!("one weight of {}", number(min)),
+        count => format!("{count} weights from {} to {}", number(min), number(max)),
     };
-    format!("{unit}, {weights} and a bias of {bias:.3}")
+    format!("{unit}, {weights} and a bias of {}", number(bias))
+}
+
+/// Three decimals, with a minus sign instead of a hyphen.
+fn number(value: f32) -> String {
+    format!("{value:.3}").replace('-', "−")
+}
+
+/// As people write it.
+fn name_of(activation: Activation) -> String {
+    match activation {
+        Activation::Relu => "ReLU".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// What follows between the layer and the stage.
 pub(super) fn after(config: &LeNetConfig, stage: &str, kind: LayerKind) -> String {
-    let LeNetConfig {
-        activation,
-        pooling,
-        ..
-    } = config;
+    let (activation, pooling) = (name_of(config.activation), config.pooling);
     match kind {
         _ if stage == "probabilities" => ", then the softmax over all classes".to_owned(),
         LayerKind::Activation(_) => format!(", then {activation}"),
@@ -65,25 +74,25 @@ mod tests {
             (
                 "conv1",
                 2,
-                "Channel 2 of conv1: a 5×5 kernel over the image, 25 weights from -",
+                "Channel 2 of conv1: a 5×5 kernel over the image, 25 weights from −",
                 ".",
             ),
             (
                 "conv2.activation",
                 0,
                 "Channel 0 of conv2: a 5×5 kernel over each of the 6 maps before it, 150 weights",
-                ", then relu.",
+                ", then ReLU.",
             ),
             (
                 "flatten",
                 399,
                 "Channel 15 of conv2: ",
-                ", then relu and 2×2 max pooling.",
+                ", then ReLU and 2×2 max pooling.",
             ),
             (
                 "dense1",
                 3,
-                "Unit 3 of dense1: a weighted sum of 400 inputs, 400 weights from -",
+                "Unit 3 of dense1: a weighted sum of 400 inputs, 400 weights from −",
                 ".",
             ),
             (
