@@ -63,6 +63,24 @@ impl Pretrained {
         }
     }
 
+    /// The fraction of the data set's test images that it classifies correctly, as the model card says.
+    ///
+    /// ```
+    /// use lenet_core::Pretrained;
+    ///
+    /// let accuracy = Pretrained::MnistModern.test_accuracy();
+    /// let card = Pretrained::MnistModern.model_card();
+    /// assert!(card.contains(&format!("| test accuracy | {accuracy:.4} on 10000 images")));
+    /// ```
+    pub fn test_accuracy(self) -> f64 {
+        match self {
+            Self::FashionMnistClassic => 0.8926,
+            Self::FashionMnistModern => 0.9112,
+            Self::MnistClassic => 0.9893,
+            Self::MnistModern => 0.9919,
+        }
+    }
+
     /// The contents of a safetensors file with the weights, and with the configuration in its metadata.
     pub fn safetensors(self) -> &'static [u8] {
         match self {
