@@ -130,7 +130,13 @@ pub(super) fn training(server: &Server, table: &mut Table) {
             "100,001 convolutions",
             &many,
             422,
-            "at most 1000 are supported",
+            "at most 16 are supported",
+        ),
+        (
+            "33 dense layers",
+            r#"{"dataset":"synthetic","hidden_dims":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}"#,
+            422,
+            "33 dense layers: at most 32",
         ),
         (
             "a million channels",
