@@ -6,13 +6,14 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output};
+use std::time::{Duration, Instant};
 
 use image::{GrayImage, Luma};
 use lenet::data::synthetic;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-use crate::support::lenet_process;
+use crate::support::{files, lenet_process};
 
 const TOKEN: &str = "a token for tests";
 
@@ -217,6 +218,10 @@ fn trials_whose_server_died_are_failed_rows_that_a_rerun_repeats() {
         "1",
         "--checkpoint-every",
         "20steps",
+        // Larger steps amplify differences in the last digit: at 0.1, weights that differ by a millionth give losses
+        // that differ by 0.3 after 30 steps.
+        "--lr",
+        "0.001",
         "--out",
     ];
     let remote = [&arguments[..], &["remote"]].concat();
@@ -231,10 +236,15 @@ fn trials_whose_server_died_are_failed_rows_that_a_rerun_repeats() {
             child.try_wait().unwrap().is_none(),
             "the run ended before a trial did"
         );
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     drop(server);
+    let killed = Instant::now();
     let output = child.wait_with_output().unwrap();
+    println!(
+        "ended {:.1} s after its server was killed",
+        killed.elapsed().as_secs_f64()
+    );
     let stderr = failure(&output);
     assert!(stderr.contains("trials failed"), "{stderr}");
     assert!(stderr.lines().count() < 20, "too much to read:\n{stderr}");
@@ -244,7 +254,9 @@ fn trials_whose_server_died_are_failed_rows_that_a_rerun_repeats() {
         .filter(|line| line.contains("\"status\":\"failed\""));
     for row in failed.clone() {
         assert!(row.contains("the remote device failed"), "{row}");
+        assert!(!row.contains("\\n"), "more than a sentence: {row}");
     }
+    assert!(!stderr.contains("panicked"), "{stderr}");
     assert!((1..=3).contains(&failed.count()), "{rows}");
 
     let server = Server::start(folder.path());
@@ -255,5 +267,84 @@ fn trials_whose_server_died_are_failed_rows_that_a_rerun_repeats() {
         let trial = &setting["trials"][0];
         assert_eq!(trial["outcome"]["status"], "finished", "{trial}");
         assert_eq!(trial["device"], "remote");
+    }
+
+    let local = [&arguments[..], &["local"]].concat();
+    stdout(on("flex", folder.path(), &local));
+    let losses = |out: &str| {
+        let path = folder.path().join(out).join("channels.json");
+        let result: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        let settings = result["settings"].as_array().unwrap().iter();
+        let epochs = settings.map(|setting| &setting["trials"][0]["epochs"][0]);
+        let losses = epochs.flat_map(|epoch| {
+            ["mean_loss", "validation_loss"].map(|loss| epoch[loss].as_f64().unwrap())
+        });
+        losses.collect::<Vec<_>>()
+    };
+    let difference = difference(&losses("remote"), &losses("local"));
+    println!("losses after the rerun: {difference:e}");
+    assert!(difference < 1e-4, "{difference}");
+}
+
+#[test]
+fn a_training_whose_server_is_stopped_ends_with_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path());
+    let arguments = [
+        "train",
+        "--quick",
+        "--dataset",
+        "synthetic",
+        "--epochs",
+        "50",
+        "--checkpoint-every",
+        "10steps",
+        "--out",
+        "out",
+    ];
+    let mut child = on(&server.device, folder.path(), &arguments)
+        .spawn()
+        .unwrap();
+    while files(&folder.path().join("out/checkpoints")).is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended early");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = server.child.id().to_string();
+    let sent = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert!(sent.success());
+    let asked = Instant::now();
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    println!("the server ended in {:.2} s", asked.elapsed().as_secs_f64());
+    let stderr = failure(&child.wait_with_output().unwrap());
+    println!("its client in {:.2} s", asked.elapsed().as_secs_f64());
+    assert!(stderr.contains("the remote device failed"), "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+#[test]
+fn a_server_keeps_its_id_and_listens_on_loopback() {
+    let folder = tempfile::tempdir().unwrap();
+    let ids = [0, 1].map(|_| {
+        let server = Server::start(folder.path());
+        let (id, address) = server.device.split_once('@').unwrap();
+        assert!(address.starts_with("127.0.0.1:"), "{address}");
+        id.to_owned()
+    });
+    assert_eq!(ids[0], ids[1]);
+}
+
+#[test]
+fn a_remote_device_and_a_server_without_a_secret_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let remote = format!("remote:{}@127.0.0.1:1", "7f".repeat(32));
+    for (device, token, expected) in [
+        (&*remote, TOKEN, "a remote device cannot be served again"),
+        ("flex", "", "LENET_REMOTE_TOKEN is empty"),
+    ] {
+        let mut command = on(device, folder.path(), &["serve-device"]);
+        let output = command.env("LENET_REMOTE_TOKEN", token).output().unwrap();
+        let stderr = failure(&output);
+        assert!(stderr.contains(expected), "{stderr}");
     }
 }

@@ -337,6 +337,7 @@ impl FromStr for DeviceChoice {
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let choice = match name.strip_prefix("remote:") {
             Some(address) => Some(Self::Remote(address.parse()?)),
+            None if name == "remote" => Some(Self::Remote("".parse()?)),
             None => Self::ALL.into_iter().find(|choice| choice.name() == name),
         };
         let choice = choice.ok_or_else(|| DeviceError::Unknown {

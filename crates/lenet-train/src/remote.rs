@@ -22,5 +22,7 @@ pub(crate) fn catch_loss<R>(
         Ok(result) => return result,
         Err(panic) => panic_message(panic.as_ref()).to_owned(),
     };
+    // burn's messages have several lines; this one becomes part of a sentence and of a row.
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     Err(TrainingError::RemoteLost { message })
 }

@@ -167,7 +167,7 @@ fn run_missing(args: &ReportArgs, root: &Path) -> Result<()> {
 fn arguments(args: &ReportArgs, root: &Path, exercise: &Exercise) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec![exercise.name.into()];
     let mut push = |flag: &str, value: OsString| arguments.extend([flag.into(), value]);
-    push("--device", args.device.name().into());
+    push("--device", args.device.to_string().into());
     push("--out", root.join(exercise.name).into());
     if args.synthetic {
         let images = match exercise.dataset {

@@ -1,17 +1,21 @@
 //! `lenet serve-device`: lets programs on other machines compute on a device of this one.
 
+use std::env::VarError;
+use std::fs::create_dir_all;
 use std::io::{Write, stdout};
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::remote::IrohIdentity;
-use burn::server::{BURN_REMOTE_ALPN, Endpoint, RemoteServer, TokenAuthorizer};
+use burn::server::{
+    AuthorizationRequest, BURN_REMOTE_ALPN, Endpoint, PeerAuthorizer, RemoteServer, TokenAuthorizer,
+};
 use burn::tensor::Device;
 use clap::Args;
-use iroh::endpoint::presets;
+use iroh::endpoint::{QuicTransportConfig, VarInt, presets};
 use iroh::protocol::Router;
 use iroh::{RelayMode, SecretKey};
 use lenet_core::{DeviceChoice, REMOTE_TOKEN, RemoteAddress};
@@ -28,15 +32,21 @@ pub(crate) const LONG_ABOUT: &str = "Let programs on other machines compute on a
 /// How soon the server notices a signal.
 const POLL: Duration = Duration::from_millis(50);
 
+/// How long the server waits for its clients to hear that it ends.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// After how many milliseconds of silence both ends take the other for dead; each sends a sign of life every 5 s.
+const SILENCE: u32 = 15_000;
+
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServeDeviceArgs {
     /// Device to serve
     #[arg(long, value_name = "NAME", default_value = "auto")]
     device: DeviceChoice,
 
-    /// Address to listen on; the default is reached from this machine only
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    host: IpAddr,
+    /// Address to listen on; 127.0.0.1, the default, is reached from this machine only [default with --relays: all]
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<IpAddr>,
 
     /// UDP port [default: a free one]
     #[arg(
@@ -51,30 +61,77 @@ pub(crate) struct ServeDeviceArgs {
     #[arg(long)]
     relays: bool,
 
-    /// Keep the server's key in this file, so that its id stays the same; created if missing [default: a new id each
-    /// time]
+    /// File of the server's secret key, created if missing, which keeps its id the same; servers that run at the same
+    /// time need one each [default: lenet/serve-device.key in the user's data directory]
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &ServeDeviceArgs) -> Result<()> {
+    if let DeviceChoice::Remote(_) = args.device {
+        bail!(
+            "a remote device cannot be served again: run this command on the machine that has it"
+        );
+    }
+    let token = given_token()?;
     let device = args.device.select()?;
-    let identity = match &args.identity {
-        Some(path) => IrohIdentity::load_or_create(path)
-            .with_context(|| format!("cannot use the key in {}", path.display()))?,
-        None => IrohIdentity::random(),
-    };
-    let token = std::env::var(REMOTE_TOKEN).ok();
-    let token = token.filter(|token| !token.is_empty());
+    let identity = identity(args.identity.as_deref())?;
     let stop = interrupt::flag()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start threads")?;
     say!("serving   {}", device.description);
-    runtime.block_on(serve(args, device.device, &identity, token, &stop))?;
+    let served = runtime.block_on(serve(args, device.device, &identity, token, &stop));
+    // Sessions may be computing, and are not waited for.
+    runtime.shutdown_background();
+    served?;
     say!("stopped");
     Ok(())
+}
+
+/// The token in the environment, if there is one.
+fn given_token() -> Result<Option<String>> {
+    match std::env::var(REMOTE_TOKEN) {
+        Ok(token) if token.is_empty() => {
+            bail!("{REMOTE_TOKEN} is empty: set it to a token, or unset it for a random one")
+        }
+        Ok(token) => Ok(Some(token)),
+        Err(VarError::NotPresent) => Ok(None),
+        // Its value is a secret.
+        Err(VarError::NotUnicode(_)) => bail!("{REMOTE_TOKEN} is not valid UTF-8"),
+    }
+}
+
+fn identity(path: Option<&Path>) -> Result<IrohIdentity> {
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None => dirs::data_local_dir()
+            .context("this user has no data directory: choose a file for the key with --identity")?
+            .join("lenet/serve-device.key"),
+    };
+    let load = || {
+        if let Some(folder) = path.parent() {
+            create_dir_all(folder)?;
+        }
+        IrohIdentity::load_or_create(&path)
+    };
+    load().with_context(|| format!("cannot use the key in {}", path.display()))
+}
+
+/// Says on standard error who connects.
+struct Reported(TokenAuthorizer);
+
+impl PeerAuthorizer for Reported {
+    fn authorize(&self, request: AuthorizationRequest<'_>) -> Result<(), String> {
+        let client = request.client;
+        let result = self.0.authorize(request);
+        match &result {
+            Ok(()) => eprintln!("{client} connected"),
+            Err(_) => eprintln!("{client} was refused: its token is not the one of this server"),
+        }
+        result
+    }
 }
 
 async fn serve(
@@ -89,9 +146,19 @@ async fn serve(
     } else {
         Endpoint::builder(presets::Minimal).relay_mode(RelayMode::Disabled)
     };
-    let address = SocketAddr::new(args.host, args.port);
+    let unless_told = if args.relays {
+        Ipv4Addr::UNSPECIFIED
+    } else {
+        Ipv4Addr::LOCALHOST
+    };
+    let address = SocketAddr::new(args.host.unwrap_or(unless_told.into()), args.port);
+    // Segmentation offload is off at burn's own endpoints, too: https://github.com/n0-computer/iroh/issues/4555.
+    let transport = QuicTransportConfig::builder()
+        .enable_segmentation_offload(false)
+        .max_idle_timeout(Some(VarInt::from_u32(SILENCE).into()));
     let endpoint = builder
         .secret_key(SecretKey::from_bytes(&identity.to_bytes()))
+        .transport_config(transport.build())
         .clear_ip_transports()
         .bind_addr(address)
         .with_context(|| format!("cannot listen on {address}"))?
@@ -116,7 +183,7 @@ async fn serve(
     });
     let authorizer = TokenAuthorizer::new(token.as_str())?;
     let protocol = RemoteServer::new([device])
-        .with_authorizer(authorizer)
+        .with_authorizer(Reported(authorizer))
         .into_protocol(&endpoint)?;
     let router = Router::builder(endpoint)
         .accept(BURN_REMOTE_ALPN, protocol)
@@ -146,7 +213,7 @@ async fn serve(
     while !stop.load(Ordering::Relaxed) {
         tokio::time::sleep(POLL).await;
     }
-    // Ends the sessions; clients learn it at once.
-    let _ = router.shutdown().await;
+    // Ends the sessions; clients that still answer learn it at once.
+    let _ = tokio::time::timeout(GRACE, router.shutdown()).await;
     Ok(())
 }
