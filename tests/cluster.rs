@@ -14,7 +14,7 @@ use crate::support::{files, lenet_process};
 const KILLED_PARTS: usize = 20;
 
 /// Eight trials of four different costs.
-pub(crate) const COMPARISON: [&str; 12] = [
+pub(crate) const COMPARISON: [&str; 10] = [
     "exercise",
     "q2-channels",
     "--dataset",
@@ -24,13 +24,11 @@ pub(crate) const COMPARISON: [&str; 12] = [
     "flex",
     "--seeds",
     "2",
-    "--jobs",
-    "1",
     "--out=.",
 ];
 
 fn command(folder: &Path, extra: &[&str]) -> Command {
-    lenet_process(folder, &[&COMPARISON[..], extra].concat())
+    lenet_process(folder, &[&COMPARISON[..], &["--jobs", "1"], extra].concat())
 }
 
 fn run(folder: &Path, extra: &[&str]) -> String {
