@@ -122,8 +122,7 @@ fn run(args: &ExploreArgs) -> Result<()> {
         let router = router(Arc::clone(&app), Hosts::new(&args.host, address));
         let server = tokio::spawn(serve(listener, router, shutdown));
 
-        let page = format!("{url}{fragment}");
-        announce(&page)?;
+        // Before the address, on which others may act at once.
         if !address.ip().is_loopback() {
             report(&format!(
                 "warning: everyone who reaches {} over the network can use this server; there is no password and no \
@@ -131,6 +130,8 @@ fn run(args: &ExploreArgs) -> Result<()> {
                 args.host
             ));
         }
+        let page = format!("{url}{fragment}");
+        announce(&page)?;
         if !args.no_open {
             open_browser(page);
         }
