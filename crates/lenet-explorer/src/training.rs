@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use lenet_core::LeNet;
 use lenet_data::{ImageDataset, Splits};
-use lenet_train::{Trainer, TrainingError, evaluate};
+use lenet_train::{Trainer, TrainingError, evaluate_with_stop};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
@@ -220,10 +220,9 @@ impl Run {
             Err(TrainingError::Interrupted { .. }) => return (Status::Stopped, None),
             Err(error) => return (Status::Failed, Some(chain(&error))),
         }
-        if *self.app.shutdown.borrow() {
-            return (Status::Finished, None);
-        }
         match self.test(&self.network.look().lenet, &splits.test) {
+            // Perhaps during the last validation, when there is no step to stop at.
+            _ if self.stop.load(Ordering::Relaxed) => (Status::Stopped, None),
             Ok(()) => (Status::Finished, None),
             Err(error) => (
                 Status::Finished,
@@ -232,9 +231,12 @@ impl Run {
         }
     }
 
-    /// Evaluates the network on the test images, once.
+    /// Evaluates the network on the test images, once, unless it is stopped.
     fn test(&self, lenet: &LeNet, images: &ImageDataset) -> Result<(), TrainingError> {
-        let evaluation = evaluate(lenet, images, self.app.networks.device())?;
+        let device = self.app.networks.device();
+        let Some(evaluation) = evaluate_with_stop(lenet, images, device, &self.stop)? else {
+            return Ok(());
+        };
         self.network.set_test_accuracy(evaluation.accuracy);
         self.app.training.state.send_modify(|state| {
             Arc::make_mut(state).set_test_accuracy(evaluation.accuracy);
