@@ -2,10 +2,11 @@
 
 mod observer;
 mod plan;
+mod preparation;
 mod state;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use crate::error::{ApiError, chain};
 use crate::networks::{Details, Kind, Network};
 use observer::Progress;
 pub(crate) use plan::{Plan, Request};
+pub(crate) use preparation::Preparation;
+use preparation::Stop;
 pub(crate) use state::{State, Status};
 
 /// Those who watch a training at once.
@@ -32,15 +35,11 @@ const MAX_VALIDATION: usize = 5_000;
 
 /// The training that runs, if there is one, and the state of the last one.
 pub(crate) struct Training {
-    /// Set to stop the training that runs.
-    running: Mutex<Option<Arc<AtomicBool>>>,
+    /// Stops the training that runs or is being prepared.
+    running: Mutex<Option<Arc<Stop>>>,
     state: watch::Sender<Arc<State>>,
     watchers: Arc<Semaphore>,
-    preparation: Arc<Semaphore>,
 }
-
-/// The right to prepare a training, which takes much memory: one at a time.
-pub(crate) type Preparation = OwnedSemaphorePermit;
 
 /// Someone who follows the state; there is a bound on their number.
 pub(crate) struct Watcher {
@@ -60,7 +59,6 @@ impl Training {
             running: Mutex::default(),
             state: watch::Sender::new(Arc::new(State::default())),
             watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
-            preparation: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -81,30 +79,21 @@ impl Training {
         })
     }
 
-    /// Begins to prepare a training, unless one runs or is being prepared.
-    pub(crate) fn prepare(&self) -> Result<Preparation, ApiError> {
-        check_idle(&self.running())?;
-        let preparation = Arc::clone(&self.preparation).try_acquire_owned();
-        preparation.map_err(|_| {
-            ApiError::conflict(
-                "another training is being prepared already: wait until it has begun",
-            )
-        })
-    }
-
     /// Adds a network with its initial weights and begins to train it.
     pub(crate) fn start(
         &self,
-        app: &Arc<App>,
+        preparation: Preparation,
         plan: Plan,
         splits: Splits,
     ) -> Result<Arc<Network>, ApiError> {
+        let app = Arc::clone(preparation.app());
         // Before the lock, for which requests wait: it may take a moment.
         let lenet = plan
             .network
             .init(app.networks.device(), plan.training.seed)?;
-        let mut running = self.running();
-        check_idle(&running)?;
+        // Released before the preparation, which takes it to give back its place.
+        let running = self.running();
+        preparation.check()?;
         let details = Details {
             name: plan.name(),
             kind: Kind::Trained,
@@ -112,15 +101,14 @@ impl Training {
             classes: plan.dataset.class_names(),
         };
         let network = app.networks.add("trained", details, lenet, Some(0))?;
-        let stop = Arc::new(AtomicBool::new(false));
         self.state
             .send_replace(Arc::new(State::started(&network, &plan)));
 
         let run = Run {
-            app: Arc::clone(app),
+            app,
             network: Arc::clone(&network),
             plan,
-            stop: Arc::clone(&stop),
+            stop: Arc::clone(preparation.stop()),
         };
         let spawned = thread::Builder::new()
             .name("training".to_owned())
@@ -133,17 +121,19 @@ impl Training {
                     Some("the training could not start".to_owned()),
                 );
             });
+            drop(running);
             return Err(ApiError::internal(&error));
         }
-        *running = Some(stop);
+        preparation.begin();
+        drop(running);
         Ok(network)
     }
 
-    /// Asks the training that runs to stop after its current step.
+    /// Asks the training that runs to stop after its current step, and one that is being prepared not to begin.
     pub(crate) fn stop(&self) -> Result<(), ApiError> {
         match &*self.running() {
             Some(stop) => {
-                stop.store(true, Ordering::Relaxed);
+                stop.set();
                 Ok(())
             }
             None => Err(ApiError::conflict("no training is running")),
@@ -157,17 +147,8 @@ impl Training {
         let _ = timeout(time, idle).await;
     }
 
-    fn running(&self) -> MutexGuard<'_, Option<Arc<AtomicBool>>> {
+    fn running(&self) -> MutexGuard<'_, Option<Arc<Stop>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn check_idle(running: &Option<Arc<AtomicBool>>) -> Result<(), ApiError> {
-    match running {
-        None => Ok(()),
-        Some(_) => Err(ApiError::conflict(
-            "a training is running already: stop it first, or wait until it is finished",
-        )),
     }
 }
 
@@ -176,7 +157,7 @@ struct Run {
     app: Arc<App>,
     network: Arc<Network>,
     plan: Plan,
-    stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
 }
 
 impl Run {
@@ -207,7 +188,7 @@ impl Run {
             .split_validation(validation, self.plan.training.seed);
         let stop = AtomicBool::new(false);
         let training = &self.app.training;
-        let mut progress = Progress::new(&training.state, &self.network, &self.stop, &stop);
+        let mut progress = Progress::new(&training.state, &self.network, self.stop.flag(), &stop);
         let result = Trainer::new(&self.plan.network, &self.plan.training)
             .with_validation(&validation)
             .with_observer(&mut progress)
@@ -222,7 +203,7 @@ impl Run {
         }
         match self.test(&self.network.look().lenet, &splits.test) {
             // Perhaps during the last validation, when there is no step to stop at.
-            _ if self.stop.load(Ordering::Relaxed) => (Status::Stopped, None),
+            _ if self.stop.is_set() => (Status::Stopped, None),
             Ok(()) => (Status::Finished, None),
             Err(error) => (
                 Status::Finished,
@@ -234,7 +215,7 @@ impl Run {
     /// Evaluates the network on the test images, once, unless it is stopped.
     fn test(&self, lenet: &LeNet, images: &ImageDataset) -> Result<(), TrainingError> {
         let device = self.app.networks.device();
-        let Some(evaluation) = evaluate_with_stop(lenet, images, device, &self.stop)? else {
+        let Some(evaluation) = evaluate_with_stop(lenet, images, device, self.stop.flag())? else {
             return Ok(());
         };
         self.network.set_test_accuracy(evaluation.accuracy);

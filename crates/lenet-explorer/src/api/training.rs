@@ -19,7 +19,7 @@ use super::App;
 use crate::error::ApiError;
 use crate::server::ended;
 use crate::server::extract::{Json, Query};
-use crate::training::{Plan, Request, State};
+use crate::training::{Plan, Preparation, Request, State};
 
 /// Time between two events.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -46,11 +46,11 @@ pub(super) async fn start(
     let plan = Plan::new(request)?;
     // Before a data set is loaded in vain; starting checks it again.
     app.networks.check_room()?;
-    let preparation = app.training.prepare()?;
-    let splits = app.gallery.training(plan.dataset, plan.images, preparation);
-    let splits = splits.await?;
+    let preparation = Preparation::new(&app)?;
+    let splits = app.gallery.training(plan.dataset, plan.images);
+    let splits = preparation.unless_stopped(splits).await?;
     let work = app.work.clone();
-    let start = move || app.training.start(&app, plan, splits);
+    let start = move || app.training.start(preparation, plan, splits);
     let network = work.infer(start).await?;
     Ok((
         StatusCode::ACCEPTED,
