@@ -20,7 +20,7 @@ use crate::gallery::{DatasetId, Gallery};
 use crate::networks::Networks;
 use crate::server::work::Work;
 use crate::server::{Hosts, router, serve, url};
-use crate::training::Training;
+use crate::training::{Training, publish_changes};
 
 const ABOUT: &str = "See what each layer makes of a drawing, in the browser";
 
@@ -121,6 +121,7 @@ fn run(args: &ExploreArgs) -> Result<()> {
         });
         let router = router(Arc::clone(&app), Hosts::new(&args.host, address));
         let server = tokio::spawn(serve(listener, router, shutdown));
+        tokio::spawn(publish_changes(Arc::clone(&app)));
 
         let page = format!("{url}{fragment}");
         announce(&page)?;

@@ -3,6 +3,7 @@
 mod observer;
 mod plan;
 mod preparation;
+mod publication;
 mod state;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +25,8 @@ use observer::Progress;
 pub(crate) use plan::{Plan, Request};
 pub(crate) use preparation::Preparation;
 use preparation::Stop;
+pub(crate) use publication::publish_changes;
+use publication::{Published, publish};
 pub(crate) use state::{State, Status};
 
 /// Those who watch a training at once.
@@ -38,26 +41,36 @@ pub(crate) struct Training {
     /// Stops the training that runs or is being prepared.
     running: Mutex<Option<Arc<Stop>>>,
     state: watch::Sender<Arc<State>>,
+    /// A state of at most a moment ago, for those who watch.
+    published: watch::Sender<Published>,
     watchers: Arc<Semaphore>,
 }
 
 /// Someone who follows the state; there is a bound on their number.
 pub(crate) struct Watcher {
-    states: watch::Receiver<Arc<State>>,
+    published: watch::Receiver<Published>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Watcher {
-    pub(crate) fn states(&self) -> watch::Receiver<Arc<State>> {
-        self.states.clone()
+    /// The latest state, as JSON.
+    pub(crate) fn state(&mut self) -> Arc<str> {
+        Arc::clone(&self.published.borrow_and_update().json)
+    }
+
+    /// Waits for another state than the latest, or returns `None` if there will be none.
+    pub(crate) async fn changed(&mut self) -> Option<()> {
+        self.published.changed().await.ok()
     }
 }
 
 impl Training {
     pub(crate) fn new() -> Self {
+        let state = Arc::new(State::default());
         Self {
             running: Mutex::default(),
-            state: watch::Sender::new(Arc::new(State::default())),
+            published: watch::Sender::new(Published::new(Arc::clone(&state))),
+            state: watch::Sender::new(state),
             watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
         }
     }
@@ -73,8 +86,10 @@ impl Training {
                 "{MAX_WATCHERS} pages watch the training already: close one of them"
             ))
         })?;
+        // The first state is that of the moment.
+        publish(&self.state, &self.published);
         Ok(Watcher {
-            states: self.state.subscribe(),
+            published: self.published.subscribe(),
             _place: place,
         })
     }
