@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, Command, FromArgMatches};
 use lenet_cli::Subcommand;
-use lenet_core::{DeviceChoice, LeNetConfig, Weights};
+use lenet_core::{DeviceChoice, Preset, Weights};
 use lenet_data::KnownDataset;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -156,14 +156,14 @@ fn open_weights(networks: &Networks, path: &Path, args: &ExploreArgs) -> Result<
         .to_string_lossy();
     ensure!(path.is_file(), "there is no such file");
     let weights = Weights::open(path)?;
-    let (preset, kind, other) = if args.classic {
-        (LeNetConfig::classic(10), "classic", "leave --classic out")
+    let (preset, other) = if args.classic {
+        (Preset::Classic, "leave --classic out")
     } else {
-        (LeNetConfig::modern(10), "modern", "give --classic")
+        (Preset::Modern, "give --classic")
     };
     if weights.config().is_err() {
         report(&format!(
-            "note: {} does not contain its configuration, so it is taken for a {kind} LeNet; {other} if it is not",
+            "note: {} does not contain its configuration, so it is taken for a {preset} LeNet; {other} if it is not",
             path.display()
         ));
     }

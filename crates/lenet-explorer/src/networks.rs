@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use burn::tensor::Device;
-use lenet_core::{LeNet, LeNetConfig, Pretrained, Weights, WeightsError};
+use lenet_core::{LeNet, Preset, Pretrained, Weights, WeightsError};
 
 use crate::error::ApiError;
 use crate::gallery::{DatasetId, excerpt};
@@ -71,11 +71,12 @@ impl Networks {
         &self,
         weights: Weights,
         name: &str,
-        preset: LeNetConfig,
+        preset: Preset,
         dataset: Option<DatasetId>,
     ) -> Result<Arc<Network>, ApiError> {
         self.check_room()?;
-        let weights = weights.with_preset(preset);
+        // The shapes of the weights determine the number of classes.
+        let weights = weights.with_preset(preset.config(10));
         check_cost(&weights.config()?, Cost::OneImage)?;
         let lenet = LeNet::from_weights(weights, &self.device)?;
         let classes = match dataset {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use lenet_core::{ClassProbability, DeviceChoice, LeNet, LeNetConfig, Pretrained, Weights};
+use lenet_core::{ClassProbability, DeviceChoice, LeNet, Preset, Pretrained, Weights};
 use lenet_data::{KnownDataset, Picture, Polarity};
 use serde_json::json;
 
@@ -87,11 +87,11 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
         None => LeNet::pretrained(args.network, &device)?,
         Some(path) => {
             let preset = if args.classic {
-                LeNetConfig::classic(10)
+                Preset::Classic
             } else {
-                LeNetConfig::modern(10)
+                Preset::Modern
             };
-            let weights = Weights::open(path)?.with_preset(preset);
+            let weights = Weights::open(path)?.with_preset(preset.config(10));
             LeNet::from_weights(weights, &device).with_context(|| path.display().to_string())?
         }
     };

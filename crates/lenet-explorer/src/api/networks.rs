@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use lenet_core::{LeNetConfig, Weights};
+use lenet_core::{Preset, Weights};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -36,14 +36,6 @@ pub(super) struct Upload {
     dataset: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Preset {
-    Classic,
-    #[default]
-    Modern,
-}
-
 pub(super) async fn upload(
     State(app): State<Arc<App>>,
     Query(upload): Query<Upload>,
@@ -59,10 +51,6 @@ pub(super) async fn upload(
             excerpt(upload.dataset.as_deref().unwrap_or_default())
         )));
     }
-    let preset = match upload.preset {
-        Preset::Classic => LeNetConfig::classic(10),
-        Preset::Modern => LeNetConfig::modern(10),
-    };
     let work = app.work.clone();
     let network = work
         .infer(move || {
@@ -74,7 +62,8 @@ pub(super) async fn upload(
             });
             let file = written.map_err(|error| ApiError::internal(&error))?;
             let weights = Weights::open(file.path())?;
-            app.networks.open(weights, &upload.name, preset, dataset)
+            app.networks
+                .open(weights, &upload.name, upload.preset, dataset)
         })
         .await?;
     Ok((StatusCode::CREATED, Json(network.to_json())))
