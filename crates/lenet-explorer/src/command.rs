@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::api::App;
 use crate::error::report;
-use crate::gallery::{DatasetId, Gallery};
+use crate::gallery::Gallery;
 use crate::networks::Networks;
 use crate::server::work::Work;
 use crate::server::{Hosts, router, serve, url};
@@ -167,11 +167,7 @@ fn open_weights(networks: &Networks, path: &Path, args: &ExploreArgs) -> Result<
             path.display()
         ));
     }
-    let mut datasets = DatasetId::ALL.into_iter();
-    let dataset = args
-        .classes
-        .and_then(|classes| datasets.find(|dataset| dataset.known() == Some(classes)));
-    networks.open(weights, &name, preset, dataset)?;
+    networks.open(weights, &name, preset, args.classes)?;
     Ok(())
 }
 

@@ -99,6 +99,16 @@ impl DatasetId {
     }
 }
 
+impl From<KnownDataset> for DatasetId {
+    fn from(known: KnownDataset) -> Self {
+        let mut all = Self::ALL.into_iter();
+        match all.find(|dataset| dataset.known() == Some(known)) {
+            Some(dataset) => dataset,
+            None => unreachable!("expected every known data set among those of the page: {known}"),
+        }
+    }
+}
+
 impl FromStr for DatasetId {
     type Err = ApiError;
 
@@ -244,6 +254,9 @@ mod tests {
         for dataset in DatasetId::ALL {
             assert_eq!(dataset.id().parse(), Ok(dataset));
             assert_eq!(serde_json::json!(dataset), dataset.id());
+        }
+        for known in KnownDataset::ALL {
+            assert_eq!(DatasetId::from(known).known(), Some(known));
         }
         assert!("../mnist".parse::<DatasetId>().is_err());
     }

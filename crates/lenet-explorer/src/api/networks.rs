@@ -41,16 +41,18 @@ pub(super) async fn upload(
     Query(upload): Query<Upload>,
     Body(bytes): Body,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let dataset: Option<DatasetId> = match upload.dataset.as_deref() {
+    let dataset = match upload.dataset.as_deref() {
         None | Some("") => None,
-        Some(id) => Some(id.parse()?),
+        Some(id) => {
+            let known = id.parse::<DatasetId>()?.known();
+            Some(known.ok_or_else(|| {
+                ApiError::invalid(format!(
+                    "'{}' does not name the classes of a network: expected mnist, fashion-mnist or kmnist",
+                    excerpt(id)
+                ))
+            })?)
+        }
     };
-    if dataset.is_some_and(|dataset| dataset.known().is_none()) {
-        return Err(ApiError::invalid(format!(
-            "'{}' does not name the classes of a network: expected mnist, fashion-mnist or kmnist",
-            excerpt(upload.dataset.as_deref().unwrap_or_default())
-        )));
-    }
     let work = app.work.clone();
     let network = work
         .infer(move || {
