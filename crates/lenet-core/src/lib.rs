@@ -6,7 +6,7 @@
 //!
 //! | task | items |
 //! |---|---|
-//! | describe a network | [`LeNetConfig`] with its presets and `with_*` methods |
+//! | describe a network | [`LeNetConfig`] with its `with_*` methods, [`Preset`] |
 //! | see the shape and cost of every layer | [`LeNetConfig::layer_table`], [`LayerTable`] |
 //! | create a network | [`LeNetConfig::init`], [`Initializer`], [`BiasInitializer`] |
 //! | load a trained network | [`LeNet::from_weights`], `LeNet::pretrained` with the feature `pretrained` |
@@ -37,6 +37,7 @@ mod loss;
 mod model;
 mod per_layer;
 mod prediction;
+mod preset;
 #[cfg(feature = "pretrained")]
 mod pretrained;
 mod read_back;
@@ -56,6 +57,7 @@ pub use loss::cross_entropy;
 pub use model::{LeNet, StageActivation};
 pub use per_layer::PerLayer;
 pub use prediction::{ClassProbability, PredictError, Prediction};
+pub use preset::{Preset, UnknownPreset};
 #[cfg(feature = "pretrained")]
 pub use pretrained::{Pretrained, UnknownPretrained};
 pub use read_back::{ReadBackError, read_back};

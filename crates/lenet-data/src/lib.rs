@@ -13,6 +13,7 @@
 //! | feed a network | [`ImageDataset::batches`], [`Batch`], [`Order`] |
 //! | augment training images | [`Augmentation`] |
 //! | generate images without any file | [`synthetic`] |
+//! | name the classes of a network | [`class_names`] |
 //! | read any picture file or drawing | `Picture` (feature `pictures`) |
 //! | use burn's data loaders | `ImageItem`, `ImageBatcher` (feature `dataset`) |
 
@@ -20,6 +21,7 @@ mod augmentation;
 mod batch;
 #[cfg(feature = "dataset")]
 mod burn_dataset;
+mod class_names;
 #[cfg(feature = "download")]
 mod download;
 #[cfg(feature = "pictures")]
@@ -44,6 +46,7 @@ pub use augmentation::Augmentation;
 pub use batch::{Batch, Batches, Order};
 #[cfg(feature = "dataset")]
 pub use burn_dataset::{ImageBatcher, ImageItem, IndexError};
+pub use class_names::{ClassCountError, class_names};
 pub use error::{DataError, SearchedPlace};
 pub use file::FileError;
 pub use idx_file::IdxFile;

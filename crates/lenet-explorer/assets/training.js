@@ -152,6 +152,7 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   clearMessage();
   button("start-training").disabled = true;
+  button("stop-training").disabled = false;
   element("training-status").textContent = "Preparing the training images…";
   try {
     await postJson("/api/training", settings());

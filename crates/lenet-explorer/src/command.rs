@@ -9,18 +9,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, Command, FromArgMatches};
 use lenet_cli::Subcommand;
-use lenet_core::{DeviceChoice, LeNetConfig, Weights};
+use lenet_core::{DeviceChoice, Preset, Weights};
 use lenet_data::KnownDataset;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::api::App;
 use crate::error::report;
-use crate::gallery::{DatasetId, Gallery};
+use crate::gallery::Gallery;
 use crate::networks::Networks;
 use crate::server::work::Work;
 use crate::server::{Hosts, router, serve, url};
-use crate::training::Training;
+use crate::training::{Training, publish_changes};
 
 const ABOUT: &str = "See what each layer makes of a drawing, in the browser";
 
@@ -121,6 +121,7 @@ fn run(args: &ExploreArgs) -> Result<()> {
         });
         let router = router(Arc::clone(&app), Hosts::new(&args.host, address));
         let server = tokio::spawn(serve(listener, router, shutdown));
+        tokio::spawn(publish_changes(Arc::clone(&app)));
 
         // Before the address, on which others may act at once.
         if !address.ip().is_loopback() {
@@ -156,22 +157,18 @@ fn open_weights(networks: &Networks, path: &Path, args: &ExploreArgs) -> Result<
         .to_string_lossy();
     ensure!(path.is_file(), "there is no such file");
     let weights = Weights::open(path)?;
-    let (preset, kind, other) = if args.classic {
-        (LeNetConfig::classic(10), "classic", "leave --classic out")
+    let (preset, other) = if args.classic {
+        (Preset::Classic, "leave --classic out")
     } else {
-        (LeNetConfig::modern(10), "modern", "give --classic")
+        (Preset::Modern, "give --classic")
     };
     if weights.config().is_err() {
         report(&format!(
-            "note: {} does not contain its configuration, so it is taken for a {kind} LeNet; {other} if it is not",
+            "note: {} does not contain its configuration, so it is taken for a {preset} LeNet; {other} if it is not",
             path.display()
         ));
     }
-    let mut datasets = DatasetId::ALL.into_iter();
-    let dataset = args
-        .classes
-        .and_then(|classes| datasets.find(|dataset| dataset.known() == Some(classes)));
-    networks.open(weights, &name, preset, dataset)?;
+    networks.open(weights, &name, preset, args.classes)?;
     Ok(())
 }
 

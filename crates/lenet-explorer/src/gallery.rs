@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 use crate::shared::Shared;
-use crate::training::Preparation;
 
 /// Generated images to look at, and to evaluate on.
 const SYNTHETIC_TEST: usize = 2_000;
@@ -100,6 +99,16 @@ impl DatasetId {
     }
 }
 
+impl From<KnownDataset> for DatasetId {
+    fn from(known: KnownDataset) -> Self {
+        let mut all = Self::ALL.into_iter();
+        match all.find(|dataset| dataset.known() == Some(known)) {
+            Some(dataset) => dataset,
+            None => unreachable!("expected every known data set among those of the page: {known}"),
+        }
+    }
+}
+
 impl FromStr for DatasetId {
     type Err = ApiError;
 
@@ -130,6 +139,8 @@ pub(crate) struct Gallery {
     /// Searched before the usual directories.
     directory: Option<PathBuf>,
     loaded: Mutex<HashMap<DatasetId, Arc<Shared<Splits>>>>,
+    /// Generated images to train on.
+    drawn: Mutex<HashMap<DatasetId, Arc<Shared<ImageDataset>>>>,
 }
 
 impl Gallery {
@@ -137,6 +148,7 @@ impl Gallery {
         Self {
             directory,
             loaded: Mutex::default(),
+            drawn: Mutex::default(),
         }
     }
 
@@ -159,12 +171,21 @@ impl Gallery {
         &self,
         dataset: DatasetId,
         images: Option<usize>,
-        preparation: Preparation,
     ) -> Result<Splits, ApiError> {
+        let draw = match dataset {
+            DatasetId::Synthetic => Some(synthetic::garment_splits as Draw),
+            DatasetId::SyntheticDigits => Some(synthetic::digit_splits as Draw),
+            DatasetId::Unfamiliar => {
+                return Err(ApiError::invalid(
+                    "the unfamiliar images are there to look at, not to train on: choose another data set",
+                ));
+            }
+            DatasetId::FashionMnist | DatasetId::Mnist | DatasetId::Kmnist => None,
+        };
         let mut splits = self.splits(dataset).await?;
-        let available = match dataset.known() {
-            Some(_) => splits.train.len(),
-            None => SYNTHETIC_TRAIN,
+        let available = match draw {
+            Some(_) => SYNTHETIC_TRAIN,
+            None => splits.train.len(),
         };
         let images = images.unwrap_or(available);
         if images > available {
@@ -173,49 +194,32 @@ impl Gallery {
                 dataset.name()
             )));
         }
-        splits.train = match dataset {
-            // Drawn for this training only: there is nothing to look at.
-            DatasetId::Synthetic => {
-                generate(move || synthetic::garment_splits(images, 0), preparation).await?
-            }
-            DatasetId::SyntheticDigits => {
-                generate(move || synthetic::digit_splits(images, 0), preparation).await?
-            }
-            DatasetId::Unfamiliar => {
-                return Err(ApiError::invalid(
-                    "the unfamiliar images are there to look at, not to train on: choose another data set",
-                ));
-            }
-            DatasetId::FashionMnist | DatasetId::Mnist | DatasetId::Kmnist => {
-                splits.train.take(images)
-            }
-        };
+        if let Some(draw) = draw {
+            let drawn = shared(&self.drawn, dataset);
+            let make = move || Ok(draw(SYNTHETIC_TRAIN, 0).train);
+            splits.train = drawn.get(make).await?;
+        }
+        splits.train = splits.train.take(images);
         Ok(splits)
     }
 
     async fn splits(&self, dataset: DatasetId) -> Result<Splits, ApiError> {
-        let shared = {
-            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(loaded.entry(dataset).or_default())
-        };
         let directory = self.directory.clone();
-        shared.get(move || load(dataset, directory)).await
+        let loaded = shared(&self.loaded, dataset);
+        loaded.get(move || load(dataset, directory)).await
     }
 }
 
-/// Draws images to train on. The preparation lasts as long as the drawing, even if nobody waits for it any more.
-async fn generate(
-    draw: impl FnOnce() -> Splits + Send + 'static,
-    preparation: Preparation,
-) -> Result<ImageDataset, ApiError> {
-    let draw = move || {
-        let _preparation = preparation;
-        draw()
-    };
-    let splits = tokio::task::spawn_blocking(draw).await;
-    splits
-        .map(|splits| splits.train)
-        .map_err(|error| ApiError::internal(&error))
+/// Draws so many images to train on and so many to test with.
+type Draw = fn(usize, usize) -> Splits;
+
+/// The one load of a data set that requests share.
+fn shared<T>(
+    all: &Mutex<HashMap<DatasetId, Arc<Shared<T>>>>,
+    dataset: DatasetId,
+) -> Arc<Shared<T>> {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(all.entry(dataset).or_default())
 }
 
 /// Reads or generates a data set; of a generated one, only the test images.
@@ -250,6 +254,9 @@ mod tests {
         for dataset in DatasetId::ALL {
             assert_eq!(dataset.id().parse(), Ok(dataset));
             assert_eq!(serde_json::json!(dataset), dataset.id());
+        }
+        for known in KnownDataset::ALL {
+            assert_eq!(DatasetId::from(known).known(), Some(known));
         }
         assert!("../mnist".parse::<DatasetId>().is_err());
     }

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use burn::tensor::Device;
-use lenet_core::{LeNet, LeNetConfig, Pretrained, Weights, WeightsError};
+use lenet_core::{LeNet, Preset, Pretrained, Weights, WeightsError};
+use lenet_data::{KnownDataset, class_names};
 
 use crate::error::ApiError;
 use crate::gallery::{DatasetId, excerpt};
@@ -71,33 +72,20 @@ impl Networks {
         &self,
         weights: Weights,
         name: &str,
-        preset: LeNetConfig,
-        dataset: Option<DatasetId>,
+        preset: Preset,
+        dataset: Option<KnownDataset>,
     ) -> Result<Arc<Network>, ApiError> {
         self.check_room()?;
-        let weights = weights.with_preset(preset);
+        // The shapes of the weights determine the number of classes.
+        let weights = weights.with_preset(preset.config(10));
         check_cost(&weights.config()?, Cost::OneImage)?;
         let lenet = LeNet::from_weights(weights, &self.device)?;
-        let classes = match dataset {
-            Some(dataset) => {
-                let names = dataset.class_names();
-                let (expected, found) = (names.len(), lenet.config().classes);
-                if expected != found {
-                    return Err(ApiError::invalid(format!(
-                        "the network has {found} classes, but {} has {expected}: leave the data set out",
-                        dataset.name()
-                    )));
-                }
-                names
-            }
-            None => (0..lenet.config().classes)
-                .map(|class| format!("class {class}"))
-                .collect(),
-        };
+        let classes = class_names(dataset, lenet.config().classes)
+            .map_err(|error| ApiError::invalid(error.to_string()))?;
         let details = Details {
             name: clean(name),
             kind: Kind::File,
-            dataset,
+            dataset: dataset.map(DatasetId::from),
             classes,
         };
         let stem = Path::new(name).file_stem().unwrap_or_default();

@@ -2,17 +2,19 @@
 
 mod observer;
 mod plan;
+mod preparation;
+mod publication;
 mod state;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use lenet_core::LeNet;
 use lenet_data::{ImageDataset, Splits};
-use lenet_train::{Trainer, TrainingError, evaluate};
+use lenet_train::{Trainer, TrainingError, evaluate_with_stop};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
@@ -21,6 +23,10 @@ use crate::error::{ApiError, chain};
 use crate::networks::{Details, Kind, Network};
 use observer::Progress;
 pub(crate) use plan::{Plan, Request};
+pub(crate) use preparation::Preparation;
+use preparation::Stop;
+pub(crate) use publication::publish_changes;
+use publication::{Published, publish};
 pub(crate) use state::{State, Status};
 
 /// Those who watch a training at once.
@@ -32,35 +38,40 @@ const MAX_VALIDATION: usize = 5_000;
 
 /// The training that runs, if there is one, and the state of the last one.
 pub(crate) struct Training {
-    /// Set to stop the training that runs.
-    running: Mutex<Option<Arc<AtomicBool>>>,
+    /// Stops the training that runs or is being prepared.
+    running: Mutex<Option<Arc<Stop>>>,
     state: watch::Sender<Arc<State>>,
+    /// A state of at most a moment ago, for those who watch.
+    published: watch::Sender<Published>,
     watchers: Arc<Semaphore>,
-    preparation: Arc<Semaphore>,
 }
-
-/// The right to prepare a training, which takes much memory: one at a time.
-pub(crate) type Preparation = OwnedSemaphorePermit;
 
 /// Someone who follows the state; there is a bound on their number.
 pub(crate) struct Watcher {
-    states: watch::Receiver<Arc<State>>,
+    published: watch::Receiver<Published>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Watcher {
-    pub(crate) fn states(&self) -> watch::Receiver<Arc<State>> {
-        self.states.clone()
+    /// The latest state, as JSON.
+    pub(crate) fn state(&mut self) -> Arc<str> {
+        Arc::clone(&self.published.borrow_and_update().json)
+    }
+
+    /// Waits for another state than the latest, or returns `None` if there will be none.
+    pub(crate) async fn changed(&mut self) -> Option<()> {
+        self.published.changed().await.ok()
     }
 }
 
 impl Training {
     pub(crate) fn new() -> Self {
+        let state = Arc::new(State::default());
         Self {
             running: Mutex::default(),
-            state: watch::Sender::new(Arc::new(State::default())),
+            published: watch::Sender::new(Published::new(Arc::clone(&state))),
+            state: watch::Sender::new(state),
             watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
-            preparation: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -75,36 +86,29 @@ impl Training {
                 "{MAX_WATCHERS} pages watch the training already: close one of them"
             ))
         })?;
+        // The first state is that of the moment.
+        publish(&self.state, &self.published);
         Ok(Watcher {
-            states: self.state.subscribe(),
+            published: self.published.subscribe(),
             _place: place,
-        })
-    }
-
-    /// Begins to prepare a training, unless one runs or is being prepared.
-    pub(crate) fn prepare(&self) -> Result<Preparation, ApiError> {
-        check_idle(&self.running())?;
-        let preparation = Arc::clone(&self.preparation).try_acquire_owned();
-        preparation.map_err(|_| {
-            ApiError::conflict(
-                "another training is being prepared already: wait until it has begun",
-            )
         })
     }
 
     /// Adds a network with its initial weights and begins to train it.
     pub(crate) fn start(
         &self,
-        app: &Arc<App>,
+        preparation: Preparation,
         plan: Plan,
         splits: Splits,
     ) -> Result<Arc<Network>, ApiError> {
+        let app = Arc::clone(preparation.app());
         // Before the lock, for which requests wait: it may take a moment.
         let lenet = plan
             .network
             .init(app.networks.device(), plan.training.seed)?;
-        let mut running = self.running();
-        check_idle(&running)?;
+        // Released before the preparation, which takes it to give back its place.
+        let running = self.running();
+        preparation.check()?;
         let details = Details {
             name: plan.name(),
             kind: Kind::Trained,
@@ -112,15 +116,14 @@ impl Training {
             classes: plan.dataset.class_names(),
         };
         let network = app.networks.add("trained", details, lenet, Some(0))?;
-        let stop = Arc::new(AtomicBool::new(false));
         self.state
             .send_replace(Arc::new(State::started(&network, &plan)));
 
         let run = Run {
-            app: Arc::clone(app),
+            app,
             network: Arc::clone(&network),
             plan,
-            stop: Arc::clone(&stop),
+            stop: Arc::clone(preparation.stop()),
         };
         let spawned = thread::Builder::new()
             .name("training".to_owned())
@@ -133,17 +136,19 @@ impl Training {
                     Some("the training could not start".to_owned()),
                 );
             });
+            drop(running);
             return Err(ApiError::internal(&error));
         }
-        *running = Some(stop);
+        preparation.begin();
+        drop(running);
         Ok(network)
     }
 
-    /// Asks the training that runs to stop after its current step.
+    /// Asks the training that runs to stop after its current step, and one that is being prepared not to begin.
     pub(crate) fn stop(&self) -> Result<(), ApiError> {
         match &*self.running() {
             Some(stop) => {
-                stop.store(true, Ordering::Relaxed);
+                stop.set();
                 Ok(())
             }
             None => Err(ApiError::conflict("no training is running")),
@@ -157,17 +162,8 @@ impl Training {
         let _ = timeout(time, idle).await;
     }
 
-    fn running(&self) -> MutexGuard<'_, Option<Arc<AtomicBool>>> {
+    fn running(&self) -> MutexGuard<'_, Option<Arc<Stop>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn check_idle(running: &Option<Arc<AtomicBool>>) -> Result<(), ApiError> {
-    match running {
-        None => Ok(()),
-        Some(_) => Err(ApiError::conflict(
-            "a training is running already: stop it first, or wait until it is finished",
-        )),
     }
 }
 
@@ -176,7 +172,7 @@ struct Run {
     app: Arc<App>,
     network: Arc<Network>,
     plan: Plan,
-    stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
 }
 
 impl Run {
@@ -207,7 +203,7 @@ impl Run {
             .split_validation(validation, self.plan.training.seed);
         let stop = AtomicBool::new(false);
         let training = &self.app.training;
-        let mut progress = Progress::new(&training.state, &self.network, &self.stop, &stop);
+        let mut progress = Progress::new(&training.state, &self.network, self.stop.flag(), &stop);
         let result = Trainer::new(&self.plan.network, &self.plan.training)
             .with_validation(&validation)
             .with_observer(&mut progress)
@@ -220,10 +216,9 @@ impl Run {
             Err(TrainingError::Interrupted { .. }) => return (Status::Stopped, None),
             Err(error) => return (Status::Failed, Some(chain(&error))),
         }
-        if *self.app.shutdown.borrow() {
-            return (Status::Finished, None);
-        }
         match self.test(&self.network.look().lenet, &splits.test) {
+            // Perhaps during the last validation, when there is no step to stop at.
+            _ if self.stop.is_set() => (Status::Stopped, None),
             Ok(()) => (Status::Finished, None),
             Err(error) => (
                 Status::Finished,
@@ -232,9 +227,12 @@ impl Run {
         }
     }
 
-    /// Evaluates the network on the test images, once.
+    /// Evaluates the network on the test images, once, unless it is stopped.
     fn test(&self, lenet: &LeNet, images: &ImageDataset) -> Result<(), TrainingError> {
-        let evaluation = evaluate(lenet, images, self.app.networks.device())?;
+        let device = self.app.networks.device();
+        let Some(evaluation) = evaluate_with_stop(lenet, images, device, self.stop.flag())? else {
+            return Ok(());
+        };
         self.network.set_test_accuracy(evaluation.accuracy);
         self.app.training.state.send_modify(|state| {
             Arc::make_mut(state).set_test_accuracy(evaluation.accuracy);

@@ -13,3 +13,4 @@ mod hostile;
 mod load;
 mod server;
 mod start;
+mod stop;

@@ -1,5 +1,7 @@
 //! Evaluating a network on labelled images. Which class is confused with which is in `confusion.rs`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor};
@@ -58,6 +60,41 @@ pub fn evaluate(
     })
 }
 
+/// Evaluates like [`evaluate`], but ends without a result, after the current batch of 1000 images, once `stop` is true.
+///
+/// ```
+/// use std::sync::atomic::AtomicBool;
+///
+/// use burn::tensor::Device;
+/// use lenet_core::LeNetConfig;
+/// use lenet_data::synthetic;
+/// use lenet_train::{evaluate, evaluate_with_stop};
+///
+/// let device = Device::flex();
+/// let lenet = LeNetConfig::modern(10).init(&device, 0)?;
+/// let images = synthetic::garments(100, 0);
+/// let evaluation = evaluate_with_stop(&lenet, &images, &device, &AtomicBool::new(false))?;
+/// assert_eq!(evaluation, Some(evaluate(&lenet, &images, &device)?));
+/// let stopped = evaluate_with_stop(&lenet, &images, &device, &AtomicBool::new(true))?;
+/// assert_eq!(stopped, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// As for [`evaluate`].
+pub fn evaluate_with_stop(
+    lenet: &LeNet,
+    dataset: &ImageDataset,
+    device: &Device,
+    stop: &AtomicBool,
+) -> Result<Option<Evaluation>, TrainingError> {
+    let stops = || stop.load(Ordering::Relaxed);
+    pool::run(device, |helpers| {
+        evaluate_until(lenet, dataset, device, helpers, stops)
+    })
+}
+
 /// Evaluates with the threads of a run.
 pub(crate) fn evaluate_within(
     lenet: &LeNet,
@@ -65,6 +102,20 @@ pub(crate) fn evaluate_within(
     device: &Device,
     helpers: &Helpers,
 ) -> Result<Evaluation, TrainingError> {
+    match evaluate_until(lenet, dataset, device, helpers, || false)? {
+        Some(evaluation) => Ok(evaluation),
+        None => unreachable!("expected an evaluation, as nothing stops it"),
+    }
+}
+
+/// Evaluates with the threads of a run, and without a result if `stops` says so before a batch.
+fn evaluate_until(
+    lenet: &LeNet,
+    dataset: &ImageDataset,
+    device: &Device,
+    helpers: &Helpers,
+    stops: impl Fn() -> bool,
+) -> Result<Option<Evaluation>, TrainingError> {
     check_fit(lenet.config(), dataset)?;
     let device = device.clone().without_autodiff();
     let lenet = lenet.valid();
@@ -74,6 +125,9 @@ pub(crate) fn evaluate_within(
     let mut batches = dataset.batches(BATCH_SIZE, Order::Sequential, &device)?;
     let mut next_batch = batches.next();
     while let Some(batch) = next_batch {
+        if stops() {
+            return Ok(None);
+        }
         let forward = || {
             let logits = lenet.forward(batch.images);
             let prediction = logits.clone().argmax(1).squeeze_dim::<1>(1);
@@ -105,12 +159,12 @@ pub(crate) fn evaluate_within(
         .filter(|(label, found)| label == found)
         .count();
     let log_likelihood: f64 = likelihoods.iter().map(|&l| f64::from(l)).sum();
-    Ok(Evaluation {
+    Ok(Some(Evaluation {
         accuracy: correct as f64 / dataset.len() as f64,
         mean_loss: -log_likelihood / dataset.len() as f64,
         images: dataset.len(),
         confusion,
-    })
+    }))
 }
 
 /// The index that argmax returned.

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | train a network | [`Trainer`], [`TrainingConfig`], [`Schedule`] |
 //! | write checkpoints and resume | [`Checkpoints`], [`Interval`] |
-//! | evaluate a network | [`evaluate`], [`Evaluation`], [`ConfusionMatrix`] |
+//! | evaluate a network | [`evaluate`], [`evaluate_with_stop`], [`Evaluation`], [`ConfusionMatrix`] |
 //! | follow the progress | [`Observer`] and the implementations in [`observer`] |
 //! | compare several networks or recipes | [`sweep`] |
 //! | write your own training loop | [`cross_entropy`] |
@@ -31,7 +31,7 @@ pub use checkpoint::{CheckpointError, Checkpoints, Interval, IntervalError};
 pub use config::{Schedule, TrainingConfig};
 pub use confusion::ConfusionMatrix;
 pub use error::{TrainingConfigError, TrainingError};
-pub use evaluation::{Evaluation, evaluate};
+pub use evaluation::{Evaluation, evaluate, evaluate_with_stop};
 pub use lenet_core::cross_entropy;
 pub use metrics::EpochMetrics;
 pub use observer::{Event, Observer};

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use lenet_core::{ClassProbability, DeviceChoice, LeNet, LeNetConfig, Pretrained, Weights};
-use lenet_data::{KnownDataset, Picture, Polarity};
+use lenet_core::{ClassProbability, DeviceChoice, LeNet, Preset, Pretrained, Weights};
+use lenet_data::{KnownDataset, Picture, Polarity, class_names};
 use serde_json::json;
 
 use crate::args::count;
@@ -87,11 +87,11 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
         None => LeNet::pretrained(args.network, &device)?,
         Some(path) => {
             let preset = if args.classic {
-                LeNetConfig::classic(10)
+                Preset::Classic
             } else {
-                LeNetConfig::modern(10)
+                Preset::Modern
             };
-            let weights = Weights::open(path)?.with_preset(preset);
+            let weights = Weights::open(path)?.with_preset(preset.config(10));
             LeNet::from_weights(weights, &device).with_context(|| path.display().to_string())?
         }
     };
@@ -106,7 +106,11 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
         height <= MAX_SIDE && width <= MAX_SIDE,
         "the network expects images of {height}×{width} pixels: at most {MAX_SIDE}×{MAX_SIDE} are supported"
     );
-    let names = class_names(args, config.classes)?;
+    let dataset = match &args.weights {
+        None => Some(args.network.dataset().parse()?),
+        Some(_) => args.classes,
+    };
+    let names = class_names(dataset, config.classes)?;
 
     // A picture that cannot be read is reported, and the others are still classified.
     let (mut pictures, mut failed) = (Vec::new(), 0);
@@ -140,24 +144,6 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
         failed + pictures.len()
     );
     Ok(())
-}
-
-fn class_names(args: &PredictArgs, classes: usize) -> Result<Vec<String>> {
-    let dataset: Option<KnownDataset> = match &args.weights {
-        None => Some(args.network.dataset().parse()?),
-        Some(_) => args.classes,
-    };
-    let Some(dataset) = dataset else {
-        return Ok((0..classes).map(|class| format!("class {class}")).collect());
-    };
-    let names = dataset.class_names();
-    ensure!(
-        names.len() == classes,
-        "the network has {classes} classes, {} has {}",
-        dataset.name(),
-        names.len()
-    );
-    Ok(names.map(str::to_owned).to_vec())
 }
 
 /// The given files, and the files of the given directories, sorted by name within each.

@@ -1,8 +1,8 @@
 //! `lenet train`: trains one network of the user's choice.
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
-use lenet_core::{LeNetConfig, PerLayer};
+use clap::Args;
+use lenet_core::{LeNetConfig, PerLayer, Preset};
 use lenet_data::KnownDataset;
 use lenet_train::TrainingConfig;
 
@@ -15,8 +15,9 @@ pub(crate) const ABOUT: &str = "Train a network and evaluate it on the test imag
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// Network to start from; the flags below change it
-    #[arg(long, value_enum, default_value_t = Preset::Modern, value_name = "NAME")]
+    /// Network to start from: classic (sigmoid, average pooling), modern (ReLU, max pooling) or tweakable (modern, every
+    /// convolution padded by 2); the flags below change it
+    #[arg(long, default_value_t, value_name = "NAME")]
     network: Preset,
 
     /// Kernel sizes of the convolutions: one for all, or a list such as 5,3
@@ -37,27 +38,6 @@ pub(crate) struct TrainArgs {
 
     #[command(flatten)]
     training: TrainingArgs,
-}
-
-/// A network to start from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Preset {
-    /// Sigmoid and average pooling
-    Classic,
-    /// ReLU and max pooling
-    Modern,
-    /// ReLU and max pooling, every convolution padded by 2
-    Tweakable,
-}
-
-impl Preset {
-    pub(crate) fn config(self, classes: usize) -> LeNetConfig {
-        match self {
-            Self::Classic => LeNetConfig::classic(classes),
-            Self::Modern => LeNetConfig::modern(classes),
-            Self::Tweakable => LeNetConfig::tweakable(classes),
-        }
-    }
 }
 
 const TRAIN: Task = Task {

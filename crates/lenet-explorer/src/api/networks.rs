@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use lenet_core::{LeNetConfig, Weights};
+use lenet_core::{Preset, Weights};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -36,32 +36,22 @@ pub(super) struct Upload {
     dataset: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Preset {
-    Classic,
-    #[default]
-    Modern,
-}
-
 pub(super) async fn upload(
     State(app): State<Arc<App>>,
     Query(upload): Query<Upload>,
     Body(bytes): Body,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let dataset: Option<DatasetId> = match upload.dataset.as_deref() {
+    let dataset = match upload.dataset.as_deref() {
         None | Some("") => None,
-        Some(id) => Some(id.parse()?),
-    };
-    if dataset.is_some_and(|dataset| dataset.known().is_none()) {
-        return Err(ApiError::invalid(format!(
-            "'{}' does not name the classes of a network: expected mnist, fashion-mnist or kmnist",
-            excerpt(upload.dataset.as_deref().unwrap_or_default())
-        )));
-    }
-    let preset = match upload.preset {
-        Preset::Classic => LeNetConfig::classic(10),
-        Preset::Modern => LeNetConfig::modern(10),
+        Some(id) => {
+            let known = id.parse::<DatasetId>()?.known();
+            Some(known.ok_or_else(|| {
+                ApiError::invalid(format!(
+                    "'{}' does not name the classes of a network: expected mnist, fashion-mnist or kmnist",
+                    excerpt(id)
+                ))
+            })?)
+        }
     };
     let work = app.work.clone();
     let network = work
@@ -74,7 +64,8 @@ pub(super) async fn upload(
             });
             let file = written.map_err(|error| ApiError::internal(&error))?;
             let weights = Weights::open(file.path())?;
-            app.networks.open(weights, &upload.name, preset, dataset)
+            app.networks
+                .open(weights, &upload.name, upload.preset, dataset)
         })
         .await?;
     Ok((StatusCode::CREATED, Json(network.to_json())))

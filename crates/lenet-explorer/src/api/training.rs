@@ -19,7 +19,7 @@ use super::App;
 use crate::error::ApiError;
 use crate::server::ended;
 use crate::server::extract::{Json, Query};
-use crate::training::{Plan, Request, State};
+use crate::training::{Plan, Preparation, Request, State};
 
 /// Time between two events.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -46,11 +46,11 @@ pub(super) async fn start(
     let plan = Plan::new(request)?;
     // Before a data set is loaded in vain; starting checks it again.
     app.networks.check_room()?;
-    let preparation = app.training.prepare()?;
-    let splits = app.gallery.training(plan.dataset, plan.images, preparation);
-    let splits = splits.await?;
+    let preparation = Preparation::new(&app)?;
+    let splits = app.gallery.training(plan.dataset, plan.images);
+    let splits = preparation.unless_stopped(splits).await?;
     let work = app.work.clone();
-    let start = move || app.training.start(&app, plan, splits);
+    let start = move || app.training.start(preparation, plan, splits);
     let network = work.infer(start).await?;
     Ok((
         StatusCode::ACCEPTED,
@@ -75,20 +75,16 @@ async fn events(
     AxumState(app): AxumState<Arc<App>>,
     _: Query<Nothing>,
 ) -> Result<Sse<impl tokio_stream::Stream<Item = Result<Event, Infallible>>>, ApiError> {
-    let watcher = app.training.watcher()?;
+    let mut watcher = app.training.watcher()?;
     let mut shutdown = app.shutdown.clone();
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
-        let mut states = watcher.states();
         loop {
-            let state = Arc::clone(&states.borrow_and_update());
-            let Ok(event) = Event::default().event("state").json_data(&*state) else {
-                unreachable!("expected the state of a training to be JSON")
-            };
+            let event = Event::default().event("state").data(&*watcher.state());
             let next = async {
                 sender.send(Ok(event)).await.ok()?;
                 sleep(PAUSE).await;
-                states.changed().await.ok()
+                watcher.changed().await
             };
             tokio::select! {
                 next = next => if next.is_none() { break },
@@ -96,7 +92,6 @@ async fn events(
                 () = ended(&mut shutdown) => break,
             }
         }
-        drop(watcher);
     });
     let events = Sse::new(ReceiverStream::new(receiver));
     Ok(events.keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use lenet_core::{LeNetConfig, PerLayer};
+use lenet_core::{LeNetConfig, PerLayer, Preset};
 use lenet_train::TrainingConfig;
 use serde::Deserialize;
 
@@ -63,25 +63,6 @@ fn batch_size() -> usize {
     128
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Preset {
-    Classic,
-    #[default]
-    Modern,
-    Tweakable,
-}
-
-impl Preset {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Classic => "classic",
-            Self::Modern => "modern",
-            Self::Tweakable => "tweakable",
-        }
-    }
-}
-
 /// A training that can begin.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -106,15 +87,11 @@ impl Plan {
         check("seed", request.seed, 0..=(1 << 53))?;
 
         let classes = dataset.class_names().len();
-        let network = match request.preset {
-            Preset::Classic => LeNetConfig::classic(classes),
-            Preset::Modern => LeNetConfig::modern(classes),
-            Preset::Tweakable => LeNetConfig::tweakable(classes),
-        };
-        // The geometry of the presets for any number of convolutions: the first one is padded by 2.
-        let padding = match request.preset {
-            Preset::Tweakable => PerLayer::Same(2),
-            Preset::Classic | Preset::Modern => {
+        let network = request.preset.config(classes);
+        // The geometry of the presets for any number of convolutions: if not all are padded, then the first one by 2.
+        let padding = match network.padding {
+            PerLayer::Same(padding) => PerLayer::Same(padding),
+            PerLayer::Each(_) => {
                 let convolutions = 0..request.out_channels.len();
                 PerLayer::Each(
                     convolutions
@@ -147,11 +124,7 @@ impl Plan {
 
     /// The name of the network.
     pub(super) fn name(&self) -> String {
-        format!(
-            "{} LeNet trained on {}",
-            self.preset.name(),
-            self.dataset.name()
-        )
+        format!("{} LeNet trained on {}", self.preset, self.dataset.name())
     }
 }
 
