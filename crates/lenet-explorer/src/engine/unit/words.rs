@@ -47,14 +47,11 @@ fn name_of(activation: Activation) -> String {
 }
 
 /// What follows between the layer and the stage.
-pub(super) fn after(config: &LeNetConfig, stage: &str, kind: LayerKind) -> String {
+pub(super) fn after(config: &LeNetConfig, kind: LayerKind) -> String {
     let (activation, pooling) = (name_of(config.activation), config.pooling);
     match kind {
-        _ if stage == "probabilities" => ", then the softmax over all classes".to_owned(),
         LayerKind::Activation(_) => format!(", then {activation}"),
-        LayerKind::Pooling(_) | LayerKind::Flatten => {
-            format!(", then {activation} and 2×2 {pooling}")
-        }
+        LayerKind::Pooling(_) => format!(", then {activation} and 2×2 {pooling}"),
         _ => String::new(),
     }
 }
@@ -84,8 +81,8 @@ mod tests {
                 ", then ReLU.",
             ),
             (
-                "flatten",
-                399,
+                "conv2.pool",
+                15,
                 "Channel 15 of conv2: ",
                 ", then ReLU and 2×2 max pooling.",
             ),
@@ -94,12 +91,6 @@ mod tests {
                 3,
                 "Unit 3 of dense1: a weighted sum of 400 inputs, 400 weights from −",
                 ".",
-            ),
-            (
-                "probabilities",
-                1,
-                "Unit 1 of dense3: ",
-                ", then the softmax over all classes.",
             ),
         ] {
             let words = unit(&lenet, stage, channel).unwrap().words;
