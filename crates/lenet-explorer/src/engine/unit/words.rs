@@ -33,9 +33,12 @@ pub(super) fn words(layer: &LayerRow, channel: usize, weights: &[f32], bias: f32
     format!("{unit}, {weights} and a bias of {}", number(bias))
 }
 
-/// Three decimals, with a minus sign instead of a hyphen.
+/// Three decimals, with a minus sign instead of a hyphen; zero has none, nor has what is rounded to it.
 fn number(value: f32) -> String {
-    format!("{value:.3}").replace('-', "−")
+    let digits = format!("{:.3}", value.abs());
+    let is_zero = digits.bytes().all(|digit| matches!(digit, b'0' | b'.'));
+    let sign = if value < 0.0 && !is_zero { "−" } else { "" };
+    format!("{sign}{digits}")
 }
 
 /// As people write it.
@@ -61,7 +64,22 @@ mod tests {
     use burn::tensor::Device;
     use lenet_core::{LeNet, LeNetConfig, Pretrained};
 
+    use super::number;
     use crate::engine::unit;
+
+    #[test]
+    fn numbers_have_a_sign_unless_they_are_rounded_to_zero() {
+        for (value, expected) in [
+            (0.0, "0.000"),
+            (-0.0, "0.000"),
+            (-0.0004, "0.000"),
+            (-0.0006, "−0.001"),
+            (-1.5, "−1.500"),
+            (12.25, "12.250"),
+        ] {
+            assert_eq!(number(value), expected);
+        }
+    }
 
     #[test]
     fn words_say_how_a_unit_is_computed() {
