@@ -43,8 +43,9 @@ export class StageFigure {
     this.#grid.style.setProperty("--columns", String(Math.ceil(Math.sqrt(channels))));
     this.#grid.style.setProperty("--wide-columns", String(channels <= 8 ? channels : Math.min(16, Math.ceil(channels / Math.ceil(channels / 8)))));
     for (let channel = 0; channel < channels; channel += 1) this.#addCell(channel, strip);
+    const called = NAMES[kind] ?? kind;
     const caption = create("figcaption", {}, [
-      create("span", { class: "name", text: NAMES[kind] ?? kind.replace(/ \d.*/, ""), attributes: { title: `${stage.name}: ${kind}` } }),
+      create("span", { class: "name", text: called.replace(/ \d.*/, ""), attributes: { title: `${stage.name}: ${called}` } }),
       create("span", { class: "quiet", text: shape(stage.shape) }),
       create("span", { class: "scale" }, [this.#low, this.#legend, this.#high]),
     ]);

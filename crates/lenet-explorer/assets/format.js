@@ -1,13 +1,23 @@
 // Numbers as people read them.
 
 const MINUS = "−";
+const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 
-/** A value of a map, in three significant digits. @param {number} value */
+/** A value of a map, in three significant digits; whole from 1,000 on. @param {number} value */
 export function number(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  const text = size >= 1000 || size < 0.001 ? size.toExponential(1) : String(Number(size.toPrecision(3)));
+  let text = String(Number(size.toPrecision(3)));
+  if (size < 0.001 || size >= 1e6) text = power(size);
+  else if (size >= 999.5) text = count(Math.round(size));
   return value < 0 ? MINUS + text : text;
+}
+
+/** `6.4·10⁻¹⁷`. @param {number} size above 0 */
+function power(size) {
+  const [digits, exponent] = size.toExponential(1).split("e");
+  const raised = [...exponent].map((sign) => (sign === "-" ? "⁻" : (SUPERSCRIPTS[Number(sign)] ?? "")));
+  return `${digits}·10${raised.join("")}`;
 }
 
 /** A part of one. The space keeps number and sign on one line. @param {number} part */

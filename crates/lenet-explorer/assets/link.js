@@ -88,11 +88,26 @@ export async function restore(other) {
 
 /** Keeps the address current, and follows it. */
 export function keep() {
-  const write = debounced(250, () => {
+  const write = () => {
     const text = fragment();
     if (text && text !== location.hash) history.replaceState(null, "", text);
+  };
+  // Browsers limit how often the address changes.
+  let resting = true;
+  const whenAtRest = debounced(250, () => {
+    resting = true;
+    write();
   });
-  for (const topic of /** @type {const} */ (["view", "unit", "explained", "pinned", "network"])) on(topic, write);
+  const later = () => {
+    resting = false;
+    whenAtRest();
+  };
+  // A reload right after a click shows the unit that was picked.
+  on("unit", () => {
+    if (resting) write();
+    later();
+  });
+  for (const topic of /** @type {const} */ (["view", "explained", "pinned", "network"])) on(topic, later);
   addEventListener("hashchange", () => restore());
   button("copy-link").addEventListener("click", async ({ currentTarget }) => {
     const text = fragment();

@@ -46,6 +46,8 @@ function outline(pen, { top, left, height, width }) {
   pen.fillRect(0, bottom, target.width, target.height - bottom);
   pen.fillRect(0, y, x, bottom - y);
   pen.fillRect(right, y, target.width - right, bottom - y);
+  // What sees only the padding has no outline.
+  if (height === 0 || width === 0) return;
   pen.lineWidth = 8;
   pen.strokeStyle = "#10082e";
   pen.strokeRect(x + 4, y + 4, right - x - 8, bottom - y - 8);

@@ -43,7 +43,7 @@ export function valueOf(stage, { channel, row, column }) {
 }
 
 /**
- * The unit of the last pooling that a unit of the flatten layer is.
+ * The unit of the last pooling that a unit of the flatten layer is; null for units of other layers.
  * @param {View} view
  * @param {Unit} unit
  * @returns {Unit | null}
@@ -89,11 +89,14 @@ function className({ name, kind }, unit) {
 export function describe(view, unit) {
   const stage = stageOf(view, unit.stage);
   if (!stage) return unit.stage;
-  const place =
-    stage.shape.length === 3
-      ? `channel ${unit.channel} · row ${unit.row}, column ${unit.column}`
-      : `unit ${unit.channel}${className(stage, unit.channel)}`;
-  return `${stage.name} · ${place} · value ${number(valueOf(stage, unit))}`;
+  const inMap = pooled(view, unit);
+  const place = /** @param {Unit} unit */ ({ channel, row, column }) => `channel ${channel} · row ${row}, column ${column}`;
+  let where = `unit ${unit.channel}${className(stage, unit.channel)}`;
+  if (stage.shape.length === 3) where = place(unit);
+  if (inMap) where += ` (${inMap.stage} · ${place(inMap)})`;
+  const { height, width } = fieldOf(view, unit);
+  const blind = height === 0 || width === 0 ? " · sees only the padding" : "";
+  return `${stage.name} · ${where} · value ${number(valueOf(stage, unit))}${blind}`;
 }
 
 /** Picks a unit, or none. @param {Unit | null} unit */

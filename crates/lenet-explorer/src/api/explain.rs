@@ -34,7 +34,14 @@ pub(super) async fn explain(
                 unreachable!("expected one picture, found {}", pictures.len());
             };
             let lenet = network.look().lenet;
-            let heatmap = engine::explain(&lenet, picture, request.class, request.method, &device)?;
+            let heatmap = engine::explain(
+                &lenet,
+                picture,
+                request.class,
+                network.classes(),
+                request.method,
+                &device,
+            )?;
             Ok(engine::message(heatmap.header(), heatmap.values()))
         })
         .await?;

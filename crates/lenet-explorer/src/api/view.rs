@@ -138,9 +138,9 @@ fn rule(source: Source, request: &Request, picture: &Picture) -> String {
             "Nothing is drawn yet: the image is black.".to_owned()
         }
         Source::Drawing => format!(
-            "As MNIST's authors did: cropped to the ink, scaled to fit a box of 20/28 of the {height}×{width} pixels, and \
-             moved so that its centre of mass is in the middle, or as near as the edges allow. The brightest stroke is \
-             white."
+            "As MNIST's authors did: cropped to the ink, scaled to fit a box of 20/28 of the {height}×{width} pixels, \
+             brightened to the brightest stroke, and moved so that its centre of mass is in the middle, or as near as \
+             the edges allow."
         ),
         Source::Picture => {
             let polarity = match (picture.is_inverted(), request.polarity.as_deref()) {
@@ -159,5 +159,40 @@ fn rule(source: Source, request: &Request, picture: &Picture) -> String {
         Source::Pixels => {
             format!("Scaled to fit the {height}×{width} pixels of this network's images.")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule_of(pixels: &[u8], size: [usize; 2], image_size: [usize; 2]) -> String {
+        let request = Request {
+            network: String::new(),
+            source: Source::Drawing,
+            width: Some(size[1]),
+            height: Some(size[0]),
+            polarity: None,
+        };
+        let picture = Picture::from_drawing(pixels, size, image_size).unwrap();
+        rule(request.source, &request, &picture)
+    }
+
+    #[test]
+    fn the_rule_of_a_drawing_has_every_step_in_its_order() {
+        let found = rule_of(&[90; 12], [3, 4], [28, 56]);
+        let steps = [
+            "cropped to the ink",
+            "a box of 20/28 of the 28×56 pixels",
+            "brightened to the brightest stroke",
+            "its centre of mass is in the middle, or as near as the edges allow",
+        ];
+        let places: Vec<_> = steps.iter().map(|step| found.find(step)).collect();
+        assert!(places.iter().all(Option::is_some), "{found}");
+        assert!(places.is_sorted(), "{found}");
+        assert_eq!(
+            rule_of(&[0; 12], [3, 4], [28, 28]),
+            "Nothing is drawn yet: the image is black."
+        );
     }
 }

@@ -22,8 +22,10 @@ pub(crate) enum EngineError {
     Class { found: usize, classes: usize },
     #[error("unknown stage '{found}': expected one of {expected}")]
     Stage { found: String, expected: String },
-    #[error("the pixels of the input have no weights: pick a unit of a layer")]
-    NoWeights,
+    #[error(
+        "the units of {stage} have no weights of their own: pick one of a convolution or a dense layer"
+    )]
+    NoWeights { stage: String },
     #[error("unknown channel {found} of {stage}: it has {channels}, counted from 0")]
     Channel {
         stage: String,
@@ -50,7 +52,7 @@ impl EngineError {
             | Self::ImageSize { .. }
             | Self::Class { .. }
             | Self::Stage { .. }
-            | Self::NoWeights
+            | Self::NoWeights { .. }
             | Self::Channel { .. }
             | Self::NotFinite { .. } => false,
         }

@@ -39,7 +39,7 @@ pub(crate) struct HeatmapHeader {
     /// The largest value.
     pub(crate) max: f32,
     /// What the map shows.
-    pub(crate) words: &'static str,
+    pub(crate) words: String,
 }
 
 impl Heatmap {
@@ -53,21 +53,21 @@ impl Heatmap {
     }
 }
 
-/// Computes which pixels speak for a class.
+/// Computes which pixels speak for a class. `class_names` has a name for each class.
 pub(crate) fn explain(
     lenet: &LeNet,
     picture: &Picture,
     class: usize,
+    class_names: &[String],
     method: Method,
     device: &Device,
 ) -> Result<Heatmap, EngineError> {
-    let classes = lenet.config().classes;
-    if class >= classes {
+    let Some(name) = class_names.get(class) else {
         return Err(EngineError::Class {
             found: class,
-            classes,
+            classes: class_names.len(),
         });
-    }
+    };
     let values = match method {
         Method::Gradient => gradient(lenet, picture, class, device)?,
         Method::Occlusion => occlusion(lenet, picture, class, device)?,
@@ -80,27 +80,27 @@ pub(crate) fn explain(
             shape: picture.image_size(),
             min,
             max,
-            words: words(method, [min, max]),
+            words: words(name, method, [min, max]),
         },
         values,
     })
 }
 
-fn words(method: Method, range: [f32; 2]) -> &'static str {
+fn words(name: &str, method: Method, range: [f32; 2]) -> String {
     match (method, range) {
         (Method::Gradient, [0.0, 0.0]) => {
-            "A small change of any single pixel leaves the logit of this class as it is."
+            format!("A small change of any single pixel leaves the logit of “{name}” as it is.")
         }
-        (Method::Gradient, _) => {
-            "Positive where a slightly brighter pixel would raise the logit of this class, negative where it would \
-             lower it."
-        }
-        (Method::Occlusion, [0.0, 0.0]) => {
-            "Making a small part of the image black leaves the logit of this class as it is, wherever the part is."
-        }
-        (Method::Occlusion, _) => {
-            "Positive where the logit of this class falls if the image is made black there, negative where it rises."
-        }
+        (Method::Gradient, _) => format!(
+            "Positive where a slightly brighter pixel would raise the logit of “{name}”, negative where it would lower \
+             it."
+        ),
+        (Method::Occlusion, [0.0, 0.0]) => format!(
+            "Making a small part of the image black leaves the logit of “{name}” as it is, wherever the part is."
+        ),
+        (Method::Occlusion, _) => format!(
+            "Positive where the logit of “{name}” falls if the image is made black there, negative where it rises."
+        ),
     }
 }
 
@@ -110,6 +110,10 @@ mod tests {
 
     use super::*;
 
+    fn names(classes: usize) -> Vec<String> {
+        (0..classes).map(|class| format!("digit {class}")).collect()
+    }
+
     #[test]
     fn classes_and_images_that_the_network_does_not_have_are_refused() {
         let device = Device::flex();
@@ -117,10 +121,10 @@ mod tests {
         let fits = Picture::from_pixels(&[0; 784], [28, 28], [28, 28]).unwrap();
         let small = Picture::from_pixels(&[0; 64], [8, 8], [8, 8]).unwrap();
         for method in [Method::Gradient, Method::Occlusion] {
-            let error = explain(&lenet, &fits, 10, method, &device).unwrap_err();
+            let error = explain(&lenet, &fits, 10, &names(10), method, &device).unwrap_err();
             let expected = "unknown class 10: the network has 10 classes, counted from 0";
             assert_eq!(error.to_string(), expected);
-            let error = explain(&lenet, &small, 0, method, &device).unwrap_err();
+            let error = explain(&lenet, &small, 0, &names(10), method, &device).unwrap_err();
             let expected = "the image has 8×8 pixels, but the network takes 28×28 (height × width)";
             assert_eq!(error.to_string(), expected);
         }
@@ -141,14 +145,14 @@ mod tests {
         for (method, words) in [
             (
                 Method::Gradient,
-                "A small change of any single pixel leaves",
+                "A small change of any single pixel leaves the logit of “digit 1” as it is.",
             ),
             (
                 Method::Occlusion,
-                "Making a small part of the image black leaves",
+                "Making a small part of the image black leaves the logit of “digit 1” as it is,",
             ),
         ] {
-            let map = explain(&lenet, &white, 1, method, &device).unwrap();
+            let map = explain(&lenet, &white, 1, &names(2), method, &device).unwrap();
             assert_eq!(map.values(), [0.0; 784]);
             assert!(map.header().words.starts_with(words));
         }
@@ -159,9 +163,13 @@ mod tests {
         let device = Device::flex();
         let lenet = LeNetConfig::modern(10).init(&device, 0).unwrap();
         let white = Picture::from_pixels(&[255; 784], [28, 28], [28, 28]).unwrap();
-        let map = explain(&lenet, &white, 3, Method::Occlusion, &device).unwrap();
+        let map = explain(&lenet, &white, 3, &names(10), Method::Occlusion, &device).unwrap();
         let header = serde_json::to_value(map.header()).unwrap();
         assert_eq!(header["method"], "occlusion");
+        assert_eq!(
+            header["words"],
+            "Positive where the logit of “digit 3” falls if the image is made black there, negative where it rises."
+        );
         assert_eq!(header["class"], 3);
         assert_eq!(header["shape"], serde_json::json!([28, 28]));
         let method: Method = serde_json::from_str("\"gradient\"").unwrap();

@@ -24,8 +24,8 @@ impl Field {
         start: [0, 0],
     };
 
-    /// The fields after windows of `size`, moved by `stride`, over a map padded by `padding`. All are square. The number of
-    /// layers is bounded, so that nothing overflows.
+    /// The fields after windows of `size`, moved by `stride`, over a map padded by `padding`. All are square. Nothing
+    /// overflows: networks are bounded before they are shown, and each pooling only doubles the stride.
     fn after(self, size: usize, stride: usize, padding: usize) -> Self {
         let [step, _] = self.stride;
         Self {
@@ -65,6 +65,7 @@ mod tests {
 
     use super::*;
     use crate::engine::view::{View, view};
+    use crate::networks::{Cost, check_cost};
 
     #[test]
     fn the_fields_of_modern_lenet_are_those_computed_by_hand() {
@@ -80,6 +81,27 @@ mod tests {
         let expected = [conv1, conv1, pool1, conv2, conv2, pool2];
         assert_eq!(found[..6], expected);
         assert!(found[6..].iter().all(Option::is_none));
+    }
+
+    /// Maps that padding keeps from shrinking would otherwise let the stride double without end.
+    #[test]
+    fn the_fields_of_the_deepest_network_are_small_numbers() {
+        let deep = |convolutions| {
+            LeNetConfig::modern(10)
+                .with_kernel_size(3)
+                .with_padding(2)
+                .with_out_channels(vec![1; convolutions])
+        };
+        assert!(check_cost(&deep(17), Cost::OneImage).is_err());
+        let table = check_cost(&deep(16), Cost::OneImage).unwrap();
+        let fields: Vec<Field> = fields(&table).into_iter().flatten().collect();
+        assert_eq!(fields.len(), 3 * 16);
+        let last = fields.last().unwrap();
+        // Each convolution adds two steps and each pooling one; padding takes two steps away in front.
+        let steps = (1 << 16) - 1;
+        assert_eq!(last.stride, [1 << 16; 2]);
+        assert_eq!(last.size, [1 + 3 * steps; 2]);
+        assert_eq!(last.start, [-2 * steps as isize; 2]);
     }
 
     /// The units of each stage that differ between two views, in any channel: `(stage, row, column)`.

@@ -88,13 +88,14 @@ fn every_stage_has_the_shape_and_values_of_pytorch() {
 #[test]
 fn gradient_and_occlusion_have_the_values_of_pytorch() {
     let device = Device::flex();
+    let names: Vec<String> = (0..10).map(|class| class.to_string()).collect();
     for network in NETWORKS {
         let lenet = LeNet::pretrained(network, &device).unwrap();
         for (method, name) in [
             (Method::Gradient, "gradient"),
             (Method::Occlusion, "occlusion"),
         ] {
-            let map = explain(&lenet, &seven(), SEVEN, method, &device).unwrap();
+            let map = explain(&lenet, &seven(), SEVEN, &names, method, &device).unwrap();
             let name = format!("{network}.{name}");
             let (shape, values) = expected(&name);
             assert_eq!(map.header().shape, shape[..]);

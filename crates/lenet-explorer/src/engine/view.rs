@@ -39,7 +39,7 @@ pub(crate) struct Stage {
     pub(crate) min: f32,
     /// The largest value.
     pub(crate) max: f32,
-    /// What each unit sees of the input; none if it sees all of it.
+    /// What each unit sees of the input; none from the flatten layer on, where units have no grid of fields.
     pub(crate) field: Option<Field>,
 }
 

@@ -6,7 +6,11 @@ use crate::engine::view::StageKind;
 
 /// Sentences about two different images.
 pub(super) fn words(stages: &[StageDistance], a: &Prediction, b: &Prediction) -> Vec<String> {
-    let mut words = vec![classes(a, b), certainty(a, b)];
+    let mut words = vec![classes(a, b)];
+    // With a single class there is nothing to be uncertain about.
+    if a.probabilities.len() > 1 {
+        words.push(certainty(a, b));
+    }
     let activations = stages
         .iter()
         .enumerate()
@@ -70,7 +74,7 @@ fn channels(stage: &StageDistance) -> String {
         return format!(
             "In {}, a unit differs by {} of the layer's range on average, {direction}.",
             stage.name,
-            percent(distance)
+            share(distance)
         );
     }
     let mean = stage.distance.iter().sum::<f32>() / stage.distance.len() as f32;
@@ -83,7 +87,7 @@ fn channels(stage: &StageDistance) -> String {
     )
 }
 
-/// `0.998` as `99.8 %`.
+/// A distance of `0.998` as `99.8 %`. It may be all of the range.
 fn share(fraction: f32) -> String {
     format!("{:.1} %", 100.0 * fraction)
 }
@@ -130,6 +134,32 @@ mod tests {
             "In conv1.activation, channel {most} differs most, by "
         )));
         assert!(conv2.starts_with("In conv2.activation, channel "));
+    }
+
+    /// A map that is at one end of the range for A and at the other for B, and a network that knows one class.
+    #[test]
+    fn a_distance_may_be_the_whole_range_and_one_class_is_certain() {
+        let stage = StageDistance {
+            name: "conv1.activation".to_owned(),
+            distance: vec![1.0],
+            order: vec![0],
+            shift: vec![1.0],
+            kind: StageKind::Activation,
+        };
+        let only = Prediction::new(&[3.0]);
+        let found = words(&[stage], &only, &only);
+        let [classes, units] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert!(
+            classes.starts_with("The network takes both for “0”"),
+            "{classes}"
+        );
+        assert_eq!(
+            units,
+            "In conv1.activation, a unit differs by 100.0 % of the layer's range on average, and its mean is higher \
+             for A."
+        );
     }
 
     #[test]

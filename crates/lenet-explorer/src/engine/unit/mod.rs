@@ -36,21 +36,15 @@ pub(crate) struct UnitWeights {
 
 /// Reads the parameters of a unit.
 ///
-/// Activations and poolings belong to the layer before them, a flattened feature to the convolution that made its map,
-/// and a probability to the last dense layer.
+/// Activations and poolings belong to the layer before them. Pixels, flattened features and probabilities have none.
 pub(crate) fn unit(lenet: &LeNet, stage: &str, channel: usize) -> Result<Unit, EngineError> {
     let table = lenet.config().layer_table()?;
     let rows = up_to(table.rows(), stage)?;
     let Some(last) = rows.last() else {
         unreachable!("expected the row of {stage}");
     };
-    let (channels, layer_channel) = match (last.kind, last.output_shape.as_slice()) {
-        (LayerKind::Flatten, &[features]) => {
-            let map: usize = last.input_shape.iter().skip(1).product();
-            (features, channel / map)
-        }
-        (_, &[channels, ..]) => (channels, channel),
-        (_, []) => unreachable!("expected an output of {stage}"),
+    let &[channels, ..] = last.output_shape.as_slice() else {
+        unreachable!("expected an output of {stage}");
     };
     if channel >= channels {
         return Err(EngineError::Channel {
@@ -63,13 +57,10 @@ pub(crate) fn unit(lenet: &LeNet, stage: &str, channel: usize) -> Result<Unit, E
     let Some(layer) = rows.iter().rfind(|row| has_parameters(row.kind)) else {
         unreachable!("expected a layer with parameters up to {stage}");
     };
-    let (weights, bias) = parameters(lenet, rows, layer, layer_channel)?;
-    let computed = words(layer, layer_channel, &weights.values, bias);
+    let (weights, bias) = parameters(lenet, rows, layer, channel)?;
+    let computed = words(layer, channel, &weights.values, bias);
     Ok(Unit {
-        words: format!(
-            "{computed}{}.",
-            words::after(lenet.config(), stage, last.kind)
-        ),
+        words: format!("{computed}{}.", words::after(lenet.config(), last.kind)),
         stage: stage.to_owned(),
         channel,
         layer: layer.name.clone(),
@@ -81,17 +72,17 @@ pub(crate) fn unit(lenet: &LeNet, stage: &str, channel: usize) -> Result<Unit, E
 
 /// The rows of the table from the first to that of the stage.
 fn up_to<'a>(rows: &'a [LayerRow], stage: &str) -> Result<&'a [LayerRow], EngineError> {
-    match stage {
-        "input" => return Err(EngineError::NoWeights),
-        "probabilities" => return Ok(rows),
-        _ => {}
+    if ["input", "flatten", "probabilities"].contains(&stage) {
+        return Err(EngineError::NoWeights {
+            stage: stage.to_owned(),
+        });
     }
     let position = rows.iter().position(|row| row.name == stage);
     position
         .and_then(|position| rows.get(..=position))
         .ok_or_else(|| {
-            let names = rows.iter().map(|row| row.name.as_str());
-            let names: Vec<&str> = names.chain(["probabilities"]).collect();
+            let rows = rows.iter().filter(|row| row.kind != LayerKind::Flatten);
+            let names: Vec<&str> = rows.map(|row| row.name.as_str()).collect();
             EngineError::Stage {
                 found: stage.to_owned(),
                 expected: names.join(", "),
@@ -156,19 +147,16 @@ mod tests {
     fn every_stage_leads_to_the_parameters_of_its_layer() {
         let lenet = LeNet::pretrained(Pretrained::MnistModern, &Device::flex()).unwrap();
         let state = lenet.state_dict().unwrap();
-        for (stage, channel, layer, layer_channel, parameter, shape) in [
-            ("conv1", 0, "conv1", 0, 0, &[1, 5, 5][..]),
-            ("conv1.activation", 5, "conv1", 5, 0, &[1, 5, 5]),
-            ("conv1.pool", 2, "conv1", 2, 0, &[1, 5, 5]),
-            ("conv2", 15, "conv2", 15, 2, &[6, 5, 5]),
-            ("conv2.pool", 3, "conv2", 3, 2, &[6, 5, 5]),
-            ("flatten", 399, "conv2", 15, 2, &[6, 5, 5]),
-            ("flatten", 26, "conv2", 1, 2, &[6, 5, 5]),
-            ("dense1", 119, "dense1", 119, 4, &[16, 5, 5]),
-            ("dense1.activation", 7, "dense1", 7, 4, &[16, 5, 5]),
-            ("dense2", 83, "dense2", 83, 6, &[120]),
-            ("dense3", 9, "dense3", 9, 8, &[84]),
-            ("probabilities", 4, "dense3", 4, 8, &[84]),
+        for (stage, channel, layer, parameter, shape) in [
+            ("conv1", 0, "conv1", 0, &[1, 5, 5][..]),
+            ("conv1.activation", 5, "conv1", 0, &[1, 5, 5]),
+            ("conv1.pool", 2, "conv1", 0, &[1, 5, 5]),
+            ("conv2", 15, "conv2", 2, &[6, 5, 5]),
+            ("conv2.pool", 3, "conv2", 2, &[6, 5, 5]),
+            ("dense1", 119, "dense1", 4, &[16, 5, 5]),
+            ("dense1.activation", 7, "dense1", 4, &[16, 5, 5]),
+            ("dense2", 83, "dense2", 6, &[120]),
+            ("dense3", 9, "dense3", 8, &[84]),
         ] {
             let found = unit(&lenet, stage, channel).unwrap();
             assert_eq!((found.stage.as_str(), found.channel), (stage, channel));
@@ -177,13 +165,9 @@ mod tests {
                 (layer, shape)
             );
             let len: usize = shape.iter().product();
-            let weights = &state[parameter].values[layer_channel * len..][..len];
+            let weights = &state[parameter].values[channel * len..][..len];
             assert_eq!(found.weights.values, weights, "{stage}");
-            assert_eq!(
-                found.bias,
-                state[parameter + 1].values[layer_channel],
-                "{stage}"
-            );
+            assert_eq!(found.bias, state[parameter + 1].values[channel], "{stage}");
         }
     }
 
@@ -200,23 +184,23 @@ mod tests {
             (
                 "input",
                 0,
-                "the pixels of the input have no weights: pick a unit of a layer",
+                "the units of input have no weights of their own: pick one of a convolution or a dense layer",
+            ),
+            ("flatten", 0, "the units of flatten have no weights"),
+            (
+                "probabilities",
+                0,
+                "the units of probabilities have no weights",
             ),
             (
                 "conv1",
                 6,
                 "unknown channel 6 of conv1: it has 6, counted from 0",
             ),
-            ("flatten", 400, "unknown channel 400 of flatten"),
             (
                 "dense3",
                 usize::MAX,
                 "unknown channel 18446744073709551615 of dense3: it has 10",
-            ),
-            (
-                "probabilities",
-                10,
-                "unknown channel 10 of probabilities: it has 10",
             ),
         ] {
             let error = unit(&lenet, stage, channel).unwrap_err();

@@ -33,9 +33,12 @@ pub(super) fn words(layer: &LayerRow, channel: usize, weights: &[f32], bias: f32
     format!("{unit}, {weights} and a bias of {}", number(bias))
 }
 
-/// Three decimals, with a minus sign instead of a hyphen.
+/// Three decimals, with a minus sign instead of a hyphen; zero has none, nor has what is rounded to it.
 fn number(value: f32) -> String {
-    format!("{value:.3}").replace('-', "−")
+    let digits = format!("{:.3}", value.abs());
+    let is_zero = digits.bytes().all(|digit| matches!(digit, b'0' | b'.'));
+    let sign = if value < 0.0 && !is_zero { "−" } else { "" };
+    format!("{sign}{digits}")
 }
 
 /// As people write it.
@@ -47,14 +50,11 @@ fn name_of(activation: Activation) -> String {
 }
 
 /// What follows between the layer and the stage.
-pub(super) fn after(config: &LeNetConfig, stage: &str, kind: LayerKind) -> String {
+pub(super) fn after(config: &LeNetConfig, kind: LayerKind) -> String {
     let (activation, pooling) = (name_of(config.activation), config.pooling);
     match kind {
-        _ if stage == "probabilities" => ", then the softmax over all classes".to_owned(),
         LayerKind::Activation(_) => format!(", then {activation}"),
-        LayerKind::Pooling(_) | LayerKind::Flatten => {
-            format!(", then {activation} and 2×2 {pooling}")
-        }
+        LayerKind::Pooling(_) => format!(", then {activation} and 2×2 {pooling}"),
         _ => String::new(),
     }
 }
@@ -64,7 +64,22 @@ mod tests {
     use burn::tensor::Device;
     use lenet_core::{LeNet, LeNetConfig, Pretrained};
 
+    use super::number;
     use crate::engine::unit;
+
+    #[test]
+    fn numbers_have_a_sign_unless_they_are_rounded_to_zero() {
+        for (value, expected) in [
+            (0.0, "0.000"),
+            (-0.0, "0.000"),
+            (-0.0004, "0.000"),
+            (-0.0006, "−0.001"),
+            (-1.5, "−1.500"),
+            (12.25, "12.250"),
+        ] {
+            assert_eq!(number(value), expected);
+        }
+    }
 
     #[test]
     fn words_say_how_a_unit_is_computed() {
@@ -84,8 +99,8 @@ mod tests {
                 ", then ReLU.",
             ),
             (
-                "flatten",
-                399,
+                "conv2.pool",
+                15,
                 "Channel 15 of conv2: ",
                 ", then ReLU and 2×2 max pooling.",
             ),
@@ -94,12 +109,6 @@ mod tests {
                 3,
                 "Unit 3 of dense1: a weighted sum of 400 inputs, 400 weights from −",
                 ".",
-            ),
-            (
-                "probabilities",
-                1,
-                "Unit 1 of dense3: ",
-                ", then the softmax over all classes.",
             ),
         ] {
             let words = unit(&lenet, stage, channel).unwrap().words;
