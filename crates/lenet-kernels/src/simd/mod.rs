@@ -8,6 +8,7 @@
 
 mod aligned;
 mod level;
+mod transpose;
 mod unfilled;
 
 use std::ops::Range;
@@ -17,6 +18,7 @@ use pulp::Simd;
 pub(crate) use aligned::Aligned;
 pub use level::SimdLevel;
 pub(crate) use level::{Vectors, for_tile, has_many_registers};
+pub(crate) use transpose::transpose;
 pub(crate) use unfilled::{Part, Unfilled};
 
 /// Lanes of the widest vector.

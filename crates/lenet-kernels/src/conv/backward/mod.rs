@@ -1,18 +1,25 @@
-//! The backward pass. Behind max pooling most values before the pooling have no gradient: `sparse` visits only
-//! the argmax of each window. `full` visits every value; it serves average pooling, and max pooling in the first
-//! layer, where windows side by side are faster if the input needs no gradient.
+//! The backward pass, one of three:
+//!
+//! | pass | where |
+//! |---|---|
+//! | `average` | average pooling: every value before the pooling has a gradient |
+//! | `max_windows` | max pooling, windows side by side, no gradient of the input: the first layer |
+//! | `max_patches` | max pooling otherwise: a patch of the input for each nonzero gradient |
 
-mod full;
-mod sparse;
+mod average;
+mod max_patches;
+mod max_windows;
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use self::full::FullScratch;
-use self::sparse::SparseScratch;
+use self::average::AverageScratch;
+use self::max_patches::MaxPatchesScratch;
+use self::max_windows::MaxWindowsScratch;
 use super::layout::Layout;
 use super::plan::{ConvPlan, GROUP, Saved, Tables};
 use super::pooling::Pooling;
+use super::windows::Windows;
 use crate::error::check_len;
 use crate::simd::{Aligned, LANES, Part, Unfilled};
 use crate::{Gradients, KernelError};
@@ -64,11 +71,10 @@ impl ConvPlan {
         check_len("argmax", of_batch(argmax_len), &saved.argmax)?;
         check_len("activations", of_batch(activations_len), &saved.activations)?;
 
-        let is_sparse = is_sparse(tables, input_gradient);
-        let weight_len = if is_sparse {
-            tables.backward().patches.weight_len()
-        } else {
-            geometry.weight_len()
+        let way = Way::of(tables, input_gradient);
+        let weight_len = match way {
+            Way::MaxPatches => tables.backward().patches.weight_len(),
+            Way::Average | Way::MaxWindows(_) => geometry.weight_len(),
         };
         let (packed, input_len) = if input_gradient {
             let packed = tables.backward().patches.pack(weight);
@@ -88,7 +94,7 @@ impl ConvPlan {
             .zip(gradient.parts(GROUP * input_len, groups))
             .enumerate()
             .for_each_init(
-                || Scratch::new(tables, input_gradient),
+                || Scratch::new(tables, way, input_gradient),
                 |scratch, (group, ((((partial, input), output), output_gradient), gradient))| {
                     let first = group * GROUP;
                     let group = Group {
@@ -122,33 +128,50 @@ impl ConvPlan {
         let bias = total.split_off(weight_len);
         Ok(Gradients {
             input: gradient.finish(),
-            weight: if is_sparse {
-                tables.backward().patches.unpack(&total)
-            } else {
-                total
+            weight: match way {
+                Way::MaxPatches => tables.backward().patches.unpack(&total),
+                Way::Average | Way::MaxWindows(_) => total,
             },
             bias,
         })
     }
 }
 
-fn is_sparse(tables: &Tables, input_gradient: bool) -> bool {
-    let by_windows = matches!(tables.layout, Layout::Windows(_));
-    tables.pooling == Pooling::Max && (input_gradient || !by_windows)
+/// The passes.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    Average,
+    MaxWindows(&'a Windows),
+    MaxPatches,
+}
+
+impl<'a> Way<'a> {
+    fn of(tables: &'a Tables, input_gradient: bool) -> Self {
+        match (tables.pooling, &tables.layout) {
+            (Pooling::Average, _) => Self::Average,
+            (Pooling::Max, Layout::Windows(windows)) if !input_gradient => {
+                Self::MaxWindows(windows)
+            }
+            (Pooling::Max, _) => Self::MaxPatches,
+        }
+    }
 }
 
 /// The buffers of a thread; the borders of images stay zero.
-enum Scratch {
-    Full(FullScratch),
-    Sparse(SparseScratch),
+enum Scratch<'a> {
+    Average(AverageScratch),
+    MaxWindows(&'a Windows, MaxWindowsScratch),
+    MaxPatches(MaxPatchesScratch),
 }
 
-impl Scratch {
-    fn new(tables: &Tables, input_gradient: bool) -> Self {
-        if is_sparse(tables, input_gradient) {
-            Self::Sparse(SparseScratch::new(tables, input_gradient))
-        } else {
-            Self::Full(FullScratch::new(tables, input_gradient))
+impl<'a> Scratch<'a> {
+    fn new(tables: &Tables, way: Way<'a>, input_gradient: bool) -> Self {
+        match way {
+            Way::Average => Self::Average(AverageScratch::new(tables, input_gradient)),
+            Way::MaxWindows(windows) => {
+                Self::MaxWindows(windows, MaxWindowsScratch::new(windows))
+            }
+            Way::MaxPatches => Self::MaxPatches(MaxPatchesScratch::new(tables, input_gradient)),
         }
     }
 }
@@ -167,27 +190,47 @@ struct Group<'a> {
 
 /// What a pass over a group of samples computes.
 struct Results<'a> {
-    /// Gradients of weights, packed if the pass is sparse, and of biases.
+    /// Gradients of weights, packed if the pass is by patches, and of biases.
     weight_and_bias: (&'a mut [f32], &'a mut [f32]),
     /// Gradient of the input; empty if it is not wanted.
     input: Part<'a, f32>,
 }
 
 /// The backward pass of one group.
-struct Pass<'a> {
+struct Pass<'a, 'b> {
     group: Group<'a>,
-    scratch: &'a mut Scratch,
+    scratch: &'a mut Scratch<'b>,
     results: Results<'a>,
 }
 
-impl WithSimd for Pass<'_> {
+impl WithSimd for Pass<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match self.scratch {
-            Scratch::Full(scratch) => self.group.full(simd, scratch, self.results),
-            Scratch::Sparse(scratch) => self.group.sparse(simd, scratch, self.results),
+            Scratch::Average(scratch) => self.group.average(simd, scratch, self.results),
+            Scratch::MaxWindows(windows, scratch) => {
+                self.group
+                    .max_windows(simd, windows, scratch, self.results);
+            }
+            Scratch::MaxPatches(scratch) => self.group.max_patches(simd, scratch, self.results),
         }
     }
 }
+
+/// Up to a vector of a row of windows: the first `count` values, then zeros.
+#[inline(always)]
+fn load_row<S: Simd>(simd: S, values: &[f32], count: usize) -> S::f32s {
+    let vector = match S::as_simd_f32s(values).0.first() {
+        Some(&vector) => vector,
+        None => simd.partial_load_f32s(&values[..count]),
+    };
+    // What lies beyond the last window of a row belongs to another row.
+    let lane = S::as_simd_u32s(&LANE).0[0];
+    let inside = simd.less_than_u32s(lane, simd.splat_u32s(count as u32));
+    simd.select_f32s(inside, vector, simd.splat_f32s(0.0))
+}
+
+/// The numbers of the lanes.
+const LANE: [u32; LANES] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];

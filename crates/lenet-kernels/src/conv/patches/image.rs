@@ -1,48 +1,53 @@
 //! Between maps `[channel, row, column]` and an image `[row, column, channel]` with a border.
+//!
+//! Four columns of four maps at a time: a transpose of 4×4 values in registers. Where the
+//! last four overlap the ones before them, the same values are copied twice.
 
 use super::Patches;
 use crate::Shape;
-use crate::simd::{chunk, chunk_mut, parts};
-
-/// Calls a method that takes the number of maps as a constant, up to eight.
-macro_rules! for_maps {
-    ($count:expr, $self:ident.$method:ident $arguments:tt) => {
-        match $count {
-            8 => $self.$method::<8> $arguments,
-            7 => $self.$method::<7> $arguments,
-            6 => $self.$method::<6> $arguments,
-            5 => $self.$method::<5> $arguments,
-            4 => $self.$method::<4> $arguments,
-            3 => $self.$method::<3> $arguments,
-            2 => $self.$method::<2> $arguments,
-            1 => $self.$method::<1> $arguments,
-            _ => unreachable!("at most eight maps are copied at once"),
-        }
-    };
-}
+use crate::simd::{chunk, chunk_mut, transpose};
 
 impl Patches {
     /// Copies maps into an image whose border is zero already.
     #[inline(always)]
     pub(in crate::conv) fn interleave(&self, maps: &[f32], image: &mut [f32]) {
-        self.for_each_row(|channels, from, to| {
-            let (maps, image) = (&maps[from..], &mut image[to..]);
-            for_maps!(channels, self.interleave_row(maps, image));
-        });
-    }
-
-    /// Copies a row of `C` maps.
-    #[inline(always)]
-    fn interleave_row<const C: usize>(&self, maps: &[f32], image: &mut [f32]) {
-        let Shape { height, width, .. } = self.shape;
-        // All of one length, so that the loop over it checks no bounds.
-        let mut rows = [&maps[..width]; C];
-        for (channel, row) in rows.iter_mut().enumerate() {
-            *row = &maps[channel * height * width..][..width];
-        }
-        for (column, pixel) in (0..width).zip(image.chunks_mut(self.pixel)) {
-            for (to, row) in chunk_mut::<_, C>(pixel, 0).iter_mut().zip(&rows) {
-                *to = row[column];
+        let Shape {
+            in_channels,
+            height,
+            width,
+            ..
+        } = self.shape;
+        let map_len = height * width;
+        for row in 0..height {
+            let pixels = &mut image[self.first_pixel(row)..];
+            if in_channels < 4 || width < 4 {
+                for channel in 0..in_channels {
+                    let values = &maps[channel * map_len + row * width..][..width];
+                    let to = pixels[channel..].iter_mut().step_by(self.pixel);
+                    to.zip(values).for_each(|(to, &value)| *to = value);
+                }
+                continue;
+            }
+            for channel in fours(in_channels) {
+                let mut rows = [&maps[..width]; 4];
+                for (row, map) in rows.iter_mut().zip(maps[channel * map_len..].chunks(map_len)) {
+                    *row = map;
+                }
+                let pixels = &mut pixels[channel..];
+                for column in fours(width) {
+                    let at = row * width + column;
+                    let values = transpose([
+                        chunk(rows[0], at),
+                        chunk(rows[1], at),
+                        chunk(rows[2], at),
+                        chunk(rows[3], at),
+                    ]);
+                    let mut pixel = column * self.pixel;
+                    for values in values {
+                        *chunk_mut(pixels, pixel) = values;
+                        pixel += self.pixel;
+                    }
+                }
             }
         }
     }
@@ -50,45 +55,52 @@ impl Patches {
     /// Copies an image without its border into maps.
     #[inline(always)]
     pub(in crate::conv) fn separate(&self, image: &[f32], maps: &mut [f32]) {
-        self.for_each_row(|channels, to, from| {
-            let (image, maps) = (&image[from..], &mut maps[to..]);
-            for_maps!(channels, self.separate_row(image, maps));
-        });
-    }
-
-    /// Copies a row of `C` maps.
-    #[inline(always)]
-    fn separate_row<const C: usize>(&self, image: &[f32], maps: &mut [f32]) {
-        let Shape { height, width, .. } = self.shape;
-        let mut rows: [&mut [f32]; C] = std::array::from_fn(|_| [].as_mut_slice());
-        for (row, map) in rows.iter_mut().zip(maps.chunks_mut(height * width)) {
-            *row = &mut map[..width];
-        }
-        assert!(rows.iter().all(|row| row.len() == width), "{C} maps");
-        for (column, pixel) in (0..width).zip(image.chunks(self.pixel)) {
-            for (row, &from) in rows.iter_mut().zip(chunk::<_, C>(pixel, 0)) {
-                row[column] = from;
-            }
-        }
-    }
-
-    /// Calls with each row of up to eight maps: the number of maps, where the row begins in the first of them,
-    /// and where in the image.
-    #[inline(always)]
-    fn for_each_row(&self, mut call: impl FnMut(usize, usize, usize)) {
         let Shape {
             in_channels,
             height,
             width,
-            padding,
             ..
         } = self.shape;
-        for channels in parts(in_channels, 8) {
-            for row in 0..height {
-                let map_row = (channels.start * height + row) * width;
-                let pixel = (row + padding) * self.row + padding * self.pixel;
-                call(channels.len(), map_row, pixel + channels.start);
+        let map_len = height * width;
+        for row in 0..height {
+            let pixels = &image[self.first_pixel(row)..];
+            if in_channels < 4 || width < 4 {
+                for channel in 0..in_channels {
+                    let values = &mut maps[channel * map_len + row * width..][..width];
+                    let from = pixels[channel..].iter().step_by(self.pixel);
+                    values.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+                }
+                continue;
+            }
+            for channel in fours(in_channels) {
+                let pixels = &pixels[channel..];
+                let maps = &mut maps[channel * map_len + row * width..];
+                for column in fours(width) {
+                    let pixel = column * self.pixel;
+                    let values = transpose([
+                        chunk(pixels, pixel),
+                        chunk(pixels, pixel + self.pixel),
+                        chunk(pixels, pixel + 2 * self.pixel),
+                        chunk(pixels, pixel + 3 * self.pixel),
+                    ]);
+                    let mut at = column;
+                    for values in values {
+                        *chunk_mut(maps, at) = values;
+                        at += map_len;
+                    }
+                }
             }
         }
     }
+
+    /// Where the first pixel of a row lies in the image.
+    fn first_pixel(&self, row: usize) -> usize {
+        (row + self.shape.padding) * self.row + self.shape.padding * self.pixel
+    }
+}
+
+/// The beginnings of groups of four that cover `0..count`; the last may overlap the one before it.
+#[inline(always)]
+fn fours(count: usize) -> impl Iterator<Item = usize> {
+    (0..count.div_ceil(4)).map(move |group| (4 * group).min(count - 4))
 }

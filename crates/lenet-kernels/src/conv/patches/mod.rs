@@ -72,6 +72,10 @@ pub(super) struct Patches {
     /// Values of an image, and as many more as a vector may reach beyond its end.
     image: usize,
     tiles: Vec<Tile>,
+    /// Where in the packed weights each weight is.
+    weights: Vec<u32>,
+    /// Values of the packed weights.
+    weight_len: usize,
     /// Whether gather and scatter are faster together.
     both_at_once: bool,
     /// Where the patch of each window's first value begins.
@@ -146,16 +150,22 @@ impl Patches {
                 start += shape.out_channels * rows.len() * columns.len() * lanes;
             }
         }
-        Self {
+        let mut patches = Self {
             image: (rows * row + patch_row + LANES).next_multiple_of(LANES),
             tiles,
+            weights: vec![0; geometry.weight_len()],
+            weight_len: start,
             both_at_once,
             windows: windows.collect(),
             lanes,
             shape,
             pixel,
             row,
-        }
+        };
+        let mut weights = std::mem::take(&mut patches.weights);
+        patches.for_each_weight(|weight, packed| weights[weight] = packed as u32);
+        patches.weights = weights;
+        patches
     }
 
     /// Values of an image buffer.
@@ -165,7 +175,7 @@ impl Patches {
 
     /// Values of all packed weights.
     pub(super) fn weight_len(&self) -> usize {
-        self.tiles.iter().map(|&tile| self.tile_len(tile)).sum()
+        self.weight_len
     }
 
     /// Values of all output channels' weights in a tile.
@@ -193,18 +203,16 @@ impl Patches {
 
     /// Packs weights `[out channel, in channel, row, column]`.
     pub(super) fn pack(&self, weight: &[f32]) -> Aligned {
-        let mut packed = Aligned::zeros(self.weight_len());
-        self.for_each_weight(|from, to| packed[to] = weight[from]);
+        let mut packed = Aligned::zeros(self.weight_len);
+        for (&at, &weight) in self.weights.iter().zip(weight) {
+            packed[at as usize] = weight;
+        }
         packed
     }
 
     /// The reverse of [`pack`](Self::pack).
     pub(super) fn unpack(&self, packed: &[f32]) -> Vec<f32> {
-        let shape = self.shape;
-        let mut weight =
-            vec![0.0; shape.out_channels * shape.in_channels * shape.kernel_size.pow(2)];
-        self.for_each_weight(|to, from| weight[to] = packed[from]);
-        weight
+        self.weights.iter().map(|&at| packed[at as usize]).collect()
     }
 
     /// Calls with the index of each weight, unpacked and packed.

@@ -1,12 +1,12 @@
-//! The list of nonzero gradients behind max pooling, by channel and by patch.
+//! The nonzero gradients behind max pooling, by channel and by patch.
 
 use super::Patches;
 
-/// A gradient that is not zero, of one value before the pooling.
+/// A gradient that is not zero, of one value before the pooling of a channel.
 #[derive(Clone, Copy, Default)]
 pub(in crate::conv) struct Nonzero {
-    /// Where its patch begins, or its output channel.
-    pub(super) at: u32,
+    /// Where its patch begins.
+    pub(super) patch: u32,
     pub(super) gradient: f32,
 }
 
@@ -14,78 +14,109 @@ pub(in crate::conv) struct Nonzero {
 pub(in crate::conv) struct SparseGradient {
     /// Those of the channel added last.
     of_channel: Vec<Nonzero>,
-    /// Those of all channels by their patch: `[window, place]`, with room for one of each channel.
-    of_patch: Vec<Nonzero>,
-    /// How many there are for each window and place.
-    counts: Vec<[u32; 4]>,
-    channels: usize,
+    /// The gradients of each window: `[window, channel]`.
+    of_window: Vec<f32>,
+    /// The channels whose gradient at a place in a window is not zero, a bit each: `[window, place, word]`.
+    channels: Vec<u64>,
+    out_channels: usize,
+    /// Words of 64 channels.
+    words: usize,
 }
 
 impl SparseGradient {
     pub(in crate::conv) fn new(patches: &Patches) -> Self {
-        let channels = patches.shape.out_channels;
+        let out_channels = patches.shape.out_channels;
+        let words = out_channels.div_ceil(64);
         let windows = patches.windows.len();
         Self {
             of_channel: vec![Nonzero::default(); windows],
-            of_patch: vec![Nonzero::default(); windows * 4 * channels],
-            counts: vec![[0; 4]; windows],
-            channels,
+            of_window: vec![0.0; windows * out_channels],
+            channels: vec![0; windows * 4 * words],
+            out_channels,
+            words,
         }
     }
 
     /// Removes those of the previous sample.
     pub(in crate::conv) fn clear(&mut self) {
-        self.counts.fill([0; 4]);
+        self.channels.fill(0);
     }
 
-    /// Adds the next channel, given the argmax of each window and the gradient there, and returns the channel's
-    /// nonzero gradients.
+    /// Adds the next channel, given the argmax of each window and the gradient there.
     #[inline(always)]
-    pub(in crate::conv) fn add(
+    pub(in crate::conv) fn add(&mut self, channel: usize, argmax: &[u8], gradients: &[f32]) {
+        let windows = self.of_window.chunks_exact_mut(self.out_channels);
+        let windows = windows.zip(self.channels.chunks_exact_mut(4 * self.words));
+        let (word, bit) = (channel / 64, channel % 64);
+        for ((of_window, channels), (&place, &gradient)) in
+            windows.zip(argmax.iter().zip(gradients))
+        {
+            of_window[channel] = gradient;
+            channels[usize::from(place) * self.words + word] |= u64::from(gradient != 0.0) << bit;
+        }
+    }
+
+    /// The nonzero gradients of one channel.
+    #[inline(always)]
+    pub(in crate::conv) fn of_channel(
         &mut self,
         patches: &Patches,
-        channel: usize,
         argmax: &[u8],
         gradients: &[f32],
     ) -> &[Nonzero] {
         let offsets = [0, 1, 2, 3].map(|place| patches.place(place) as u32);
-        let windows = self.of_patch.chunks_exact_mut(4 * self.channels);
-        let windows = windows.zip(&mut self.counts).zip(&patches.windows);
+        let windows = patches.windows.iter().zip(argmax.iter().zip(gradients));
         let mut found = 0;
-        for (((of_patch, counts), &start), (&place, &gradient)) in
-            windows.zip(argmax.iter().zip(gradients))
-        {
-            let place = usize::from(place);
-            let count = &mut counts[place];
+        for (&start, (&place, &gradient)) in windows {
             // Written in any case and kept if it is not zero: no branch to mispredict.
-            of_patch[place * self.channels + *count as usize] = Nonzero {
-                at: channel as u32,
-                gradient,
-            };
             self.of_channel[found] = Nonzero {
-                at: start + offsets[place],
+                patch: start + offsets[usize::from(place)],
                 gradient,
             };
-            let is_nonzero = gradient != 0.0;
-            *count += u32::from(is_nonzero);
-            found += usize::from(is_nonzero);
+            found += usize::from(gradient != 0.0);
         }
         &self.of_channel[..found]
     }
 
-    /// The patches that have nonzero gradients: where each begins, and those gradients.
+    /// The nonzero gradients at a place in a window.
     #[inline(always)]
-    pub(super) fn by_patch<'a>(
-        &'a self,
-        patches: &'a Patches,
-    ) -> impl Iterator<Item = (usize, &'a [Nonzero])> {
-        let starts = patches.windows.iter();
-        let starts = starts.flat_map(|&window| [0, 1, 2, 3].map(|at| patches.patch(window, at)));
-        let all = self.of_patch.chunks_exact(self.channels);
-        let nonzeros = all.zip(self.counts.as_flattened());
-        let nonzeros = nonzeros.map(|(all, &count)| &all[..count as usize]);
-        starts
-            .zip(nonzeros)
-            .filter(|(_, nonzeros)| !nonzeros.is_empty())
+    pub(super) fn of_patch(&self, window: usize, place: usize) -> OfPatch<'_> {
+        let words = &self.channels[(window * 4 + place) * self.words..][..self.words];
+        let (&bits, words) = match words.split_first() {
+            Some(split) => split,
+            None => unreachable!("a convolution has at least one channel"),
+        };
+        OfPatch {
+            gradients: &self.of_window[window * self.out_channels..][..self.out_channels],
+            first: 0,
+            bits,
+            words,
+        }
+    }
+}
+
+/// The nonzero gradients of a patch: channel and gradient.
+#[derive(Clone, Copy)]
+pub(super) struct OfPatch<'a> {
+    gradients: &'a [f32],
+    /// The first channel of `bits`.
+    first: usize,
+    bits: u64,
+    words: &'a [u64],
+}
+
+impl Iterator for OfPatch<'_> {
+    type Item = (usize, f32);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, f32)> {
+        while self.bits == 0 {
+            let (&bits, words) = self.words.split_first()?;
+            (self.bits, self.words) = (bits, words);
+            self.first += 64;
+        }
+        let channel = self.first + self.bits.trailing_zeros() as usize;
+        self.bits &= self.bits - 1;
+        Some((channel, self.gradients[channel]))
     }
 }

@@ -43,14 +43,14 @@ impl Patches {
         weight_gradient: &mut [f32],
     ) {
         for &tile in &self.tiles {
-            let at = (tile.row * self.row + tile.column, self.row);
+            let within = tile.row * self.row + tile.column;
             let len = self.tile_len(tile) / self.shape.out_channels;
             let to = &mut weight_gradient[tile.start + channel * len..][..len];
             for_shape!(
                 gather,
                 most_sums(S::REGISTER_COUNT),
                 tile,
-                (simd, at, nonzeros, image, to)
+                (simd, (within, self.row), nonzeros, image, to)
             );
         }
     }
@@ -66,18 +66,12 @@ impl Patches {
     ) {
         for &tile in &self.tiles {
             let weight = &weight[tile.start..][..self.tile_len(tile)];
-            for (patch, nonzeros) in gradients.by_patch(self) {
-                let at = self.position(tile, patch);
-                let gradients = nonzeros
-                    .iter()
-                    .map(|nonzero| (nonzero.at as usize, nonzero.gradient));
-                for_shape!(
-                    scatter,
-                    most_sums(S::REGISTER_COUNT),
-                    tile,
-                    (simd, at, weight, gradients, in_gradient)
-                );
-            }
+            for_shape!(
+                scatter_sparse,
+                most_sums(S::REGISTER_COUNT),
+                tile,
+                (simd, self, tile, gradients, weight, in_gradient)
+            );
         }
     }
 
@@ -94,17 +88,13 @@ impl Patches {
         for &tile in &self.tiles {
             let packed = tile.start..tile.start + self.tile_len(tile);
             let from = (image, &weight[packed.clone()]);
-            let weight_gradient = &mut weight_gradient[packed];
-            for (patch, nonzeros) in gradients.by_patch(self) {
-                let at = self.position(tile, patch);
-                let to = (&mut *weight_gradient, &mut *in_gradient);
-                for_shape!(
-                    gather_and_scatter,
-                    most_sums_of_both(S::REGISTER_COUNT),
-                    tile,
-                    (simd, at, nonzeros, from, to)
-                );
-            }
+            let to = (&mut weight_gradient[packed], &mut *in_gradient);
+            for_shape!(
+                gather_and_scatter,
+                most_sums_of_both(S::REGISTER_COUNT),
+                tile,
+                (simd, self, tile, gradients, from, to)
+            );
         }
     }
 
@@ -114,31 +104,24 @@ impl Patches {
         &self,
         simd: S,
         weight: &[f32],
-        (gradients, places): (&[f32], &GradientPlaces),
+        gradients: (&[f32], &GradientPlaces),
         in_gradient: &mut [f32],
     ) {
         for &tile in &self.tiles {
             let weight = &weight[tile.start..][..self.tile_len(tile)];
-            for (&window, &start) in places.windows.iter().zip(&self.windows) {
-                for place in 0..4 {
-                    let gradients = &gradients[window + place * places.place_len..];
-                    let gradients = places.channels.iter().map(|&at| gradients[at]).enumerate();
-                    let at = self.position(tile, self.patch(start, place));
-                    for_shape!(
-                        scatter,
-                        most_sums(S::REGISTER_COUNT),
-                        tile,
-                        (simd, at, weight, gradients, in_gradient)
-                    );
-                }
-            }
+            for_shape!(
+                scatter_full,
+                most_sums(S::REGISTER_COUNT),
+                tile,
+                (simd, self, tile, gradients, weight, in_gradient)
+            );
         }
     }
 
-    /// Where a tile of a patch begins in the image, and how far apart its rows are.
+    /// Where a tile of a patch begins in the image.
     #[inline(always)]
-    fn position(&self, tile: Tile, patch: usize) -> (usize, usize) {
-        (patch + tile.row * self.row + tile.column, self.row)
+    fn position(&self, tile: Tile, window: u32, place: usize) -> usize {
+        self.patch(window, place) + tile.row * self.row + tile.column
     }
 }
 
@@ -154,7 +137,7 @@ fn gather<S: Simd, const R: usize, const V: usize>(
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
     for nonzero in nonzeros {
         let gradient = simd.splat_f32s(nonzero.gradient);
-        let mut row = nonzero.at as usize + within;
+        let mut row = nonzero.patch as usize + within;
         for sums in &mut sums {
             let values = S::as_simd_f32s(&image[row..row + V * S::F32_LANES]).0;
             for (sum, &value) in sums.iter_mut().zip(values) {
@@ -166,6 +149,45 @@ fn gather<S: Simd, const R: usize, const V: usize>(
     let to = S::as_mut_simd_f32s(to).0;
     for (to, &sum) in to.iter_mut().zip(sums.as_flattened()) {
         *to = simd.add_f32s(*to, sum);
+    }
+}
+
+/// [`scatter`] of the nonzero gradients of all patches.
+#[inline(always)]
+fn scatter_sparse<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    patches: &Patches,
+    tile: Tile,
+    gradients: &SparseGradient,
+    weight: &[f32],
+    in_gradient: &mut [f32],
+) {
+    for (window, &start) in patches.windows.iter().enumerate() {
+        for place in 0..4 {
+            let at = (patches.position(tile, start, place), patches.row);
+            let gradients = gradients.of_patch(window, place);
+            scatter::<S, R, V>(simd, at, weight, gradients, in_gradient);
+        }
+    }
+}
+
+/// [`scatter`] of the gradients of all values before the pooling.
+#[inline(always)]
+fn scatter_full<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    patches: &Patches,
+    tile: Tile,
+    (gradients, places): (&[f32], &GradientPlaces),
+    weight: &[f32],
+    in_gradient: &mut [f32],
+) {
+    for (&window, &start) in places.windows.iter().zip(&patches.windows) {
+        for place in 0..4 {
+            let gradients = &gradients[window + place * places.place_len..];
+            let gradients = places.channels.iter().map(|&at| gradients[at]).enumerate();
+            let at = (patches.position(tile, start, place), patches.row);
+            scatter::<S, R, V>(simd, at, weight, gradients, in_gradient);
+        }
     }
 }
 
@@ -195,49 +217,55 @@ fn scatter<S: Simd, const R: usize, const V: usize>(
     }
 }
 
-/// [`gather`] and [`scatter`] of one patch's nonzero gradients.
+/// [`gather`] and [`scatter`] of the nonzero gradients of all patches.
 #[inline(always)]
 fn gather_and_scatter<S: Simd, const R: usize, const V: usize>(
     simd: S,
-    (first, row_len): (usize, usize),
-    nonzeros: &[Nonzero],
+    patches: &Patches,
+    tile: Tile,
+    gradients: &SparseGradient,
     (image, weight): (&[f32], &[f32]),
     (weight_gradient, in_gradient): (&mut [f32], &mut [f32]),
 ) {
     let zero = simd.splat_f32s(0.0);
-    let (mut values, mut sums) = ([[zero; V]; R], [[zero; V]; R]);
-    let mut row = first;
-    for values in &mut values {
-        *values = *chunk(S::as_simd_f32s(&image[row..row + V * S::F32_LANES]).0, 0);
-        row += row_len;
-    }
     let (weight, _) = S::as_simd_f32s(weight).0.as_chunks::<V>();
     let (weight, _) = weight.as_chunks::<R>();
     let (weight_gradient, _) = S::as_mut_simd_f32s(weight_gradient).0.as_chunks_mut::<V>();
     let (weight_gradient, _) = weight_gradient.as_chunks_mut::<R>();
-    for nonzero in nonzeros {
-        let channel = nonzero.at as usize;
-        let (weights, totals) = (&weight[channel], &mut weight_gradient[channel]);
-        let gradient = simd.splat_f32s(nonzero.gradient);
-        let rows = sums
-            .iter_mut()
-            .zip(weights)
-            .zip(totals.iter_mut().zip(&values));
-        for ((sums, weights), (totals, values)) in rows {
-            let vectors = sums
-                .iter_mut()
-                .zip(weights)
-                .zip(totals.iter_mut().zip(values));
-            for ((sum, &weight), (total, &value)) in vectors {
-                *sum = simd.mul_add_e_f32s(gradient, weight, *sum);
-                *total = simd.mul_add_e_f32s(gradient, value, *total);
+    for (window, &start) in patches.windows.iter().enumerate() {
+        for place in 0..4 {
+            let gradients = gradients.of_patch(window, place);
+            let first = patches.position(tile, start, place);
+            let (mut values, mut sums) = ([[zero; V]; R], [[zero; V]; R]);
+            let mut row = first;
+            for values in &mut values {
+                *values = *chunk(S::as_simd_f32s(&image[row..row + V * S::F32_LANES]).0, 0);
+                row += patches.row;
+            }
+            for (channel, gradient) in gradients {
+                let (weights, totals) = (&weight[channel], &mut weight_gradient[channel]);
+                let gradient = simd.splat_f32s(gradient);
+                let rows = sums
+                    .iter_mut()
+                    .zip(weights)
+                    .zip(totals.iter_mut().zip(&values));
+                for ((sums, weights), (totals, values)) in rows {
+                    let vectors = sums
+                        .iter_mut()
+                        .zip(weights)
+                        .zip(totals.iter_mut().zip(values));
+                    for ((sum, &weight), (total, &value)) in vectors {
+                        *sum = simd.mul_add_e_f32s(gradient, weight, *sum);
+                        *total = simd.mul_add_e_f32s(gradient, value, *total);
+                    }
+                }
+            }
+            let mut row = first;
+            for sums in sums {
+                add_row(simd, sums, &mut in_gradient[row..]);
+                row += patches.row;
             }
         }
-    }
-    let mut row = first;
-    for sums in sums {
-        add_row(simd, sums, &mut in_gradient[row..]);
-        row += row_len;
     }
 }
 

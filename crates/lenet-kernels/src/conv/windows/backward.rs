@@ -1,5 +1,5 @@
-//! The gradient of the weights: the same tiles the other way round. A tile now holds a few taps of a block of
-//! output channels, and the windows are the inner loop:
+//! The gradient of the weights. Behind average pooling the same tiles the other way round: a tile now holds a few
+//! taps of a block of output channels, and the windows are the inner loop:
 //!
 //! ```text
 //! for block of output channels, input channel, part of up to 4 taps
@@ -9,6 +9,20 @@
 //!     for tap
 //!       sums[tap][0..6] += gradients[0..6] · load(planes + offset)
 //!   add sums to memory                                // lanes are added up once per group of samples
+//! ```
+//!
+//! Behind max pooling only one of a window's four values has a gradient. Instead of multiplying by three zeros, the
+//! argmax selects, lane by lane, the input that its value was computed from: first the column, for one row after
+//! the other, then one of two neighbouring rows:
+//!
+//! ```text
+//! for up to 3 output channels, input channel, part of up to 5 rows of taps, column x of taps
+//!   sums[5][3] = 0
+//!   for vector of slots
+//!     for row y, channel
+//!       below[channel] = argmax is right ? planes at (y + 1, x + 1) : planes at (y + 1, x)
+//!       sums[y][channel] += gradient[channel] · (argmax is lower ? below : above)[channel]
+//!       above[channel] = below[channel]
 //! ```
 //!
 //! Gradients between rows of windows must be zero, since the inner loop runs across the ends of rows.
@@ -150,6 +164,114 @@ impl Windows {
                 at += per_out;
             }
             tap += S::F32_LANES;
+        }
+    }
+
+    /// Adds to the sums of the weights' gradient, from each window's gradient and argmax, both
+    /// `[out channel, slot]`.
+    #[inline(always)]
+    pub(in crate::conv) fn add_weight_gradient_at_argmax<S: Simd>(
+        &self,
+        simd: S,
+        image: &[f32],
+        (gradients, argmax): (&[f32], &[u32]),
+        sums: &mut [f32],
+    ) {
+        let most_channels = if S::REGISTER_COUNT >= 32 { 3 } else { 1 };
+        let k = self.shape.kernel_size;
+        for channels in parts(self.shape.out_channels, most_channels) {
+            for in_channel in 0..self.shape.in_channels {
+                for rows in parts(k, 5) {
+                    for column in 0..k {
+                        let tile = Tile {
+                            in_channel,
+                            out_channel: channels.start,
+                            tap: rows.start * k + column,
+                        };
+                        let columns = [column, column + 1].map(|x| &self.reach[x][rows.start..]);
+                        let operands = (image, gradients, argmax, &mut *sums);
+                        let shape = (channels.len(), rows.len());
+                        for_tile!(
+                            (self.gather_at_argmax(simd, tile, columns, operands)), shape,
+                            many: [
+                                (3 5)(3 4)(3 3)(3 2)(3 1)(2 5)(2 4)(2 3)(2 2)(2 1)
+                                (1 5)(1 4)(1 3)(1 2)(1 1)
+                            ],
+                            few: [(1 5)(1 4)(1 3)(1 2)(1 1)]
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// The gradients of `O` output channels at `K` taps of a column: the sums stay in registers.
+    #[inline(always)]
+    fn gather_at_argmax<S: Simd, const O: usize, const K: usize>(
+        &self,
+        simd: S,
+        tile: Tile,
+        [left, right]: [&[usize]; 2],
+        (image, gradients, argmax, to): (&[f32], &[f32], &[u32], &mut [f32]),
+    ) {
+        let image = &image[tile.in_channel * self.channel_len..];
+        let inputs = |offset: usize| &S::as_simd_f32s(&image[offset..]).0[..self.vectors];
+        // All of one length, so that the loop over it checks no bounds.
+        let first = [inputs(left[0]), inputs(right[0])];
+        let mut rows = [first; K];
+        let offsets = chunk::<_, K>(left, 1).iter().zip(chunk::<_, K>(right, 1));
+        for (rows, (&left, &right)) in rows.iter_mut().zip(offsets) {
+            *rows = [inputs(left), inputs(right)];
+        }
+        let first_vector = tile.out_channel * self.vectors;
+        let gradients = &S::as_simd_f32s(gradients).0[first_vector..];
+        let argmax = &S::as_simd_u32s(argmax).0[first_vector..];
+        let mut maps = [(&gradients[..0], &argmax[..0]); O];
+        for (channel, map) in maps.iter_mut().enumerate() {
+            let vectors = channel * self.vectors..(channel + 1) * self.vectors;
+            *map = (&gradients[vectors.clone()], &argmax[vectors]);
+        }
+        let one = simd.splat_u32s(1);
+        let zero = simd.splat_f32s(0.0);
+        let no_lane = simd.less_than_u32s(one, one);
+        let mut sums = [[zero; O]; K];
+        for vector in 0..self.vectors {
+            let mut windows = [(zero, no_lane, no_lane, zero); O];
+            let [left, right] = first.map(|row| row[vector]);
+            for ((gradient, is_right, is_lower, above), (gradients, argmax)) in
+                windows.iter_mut().zip(&maps)
+            {
+                let place = argmax[vector];
+                *gradient = gradients[vector];
+                *is_right = simd.equal_u32s(simd.and_u32s(place, one), one);
+                *is_lower = simd.greater_than_u32s(place, one);
+                *above = simd.select_f32s(*is_right, right, left);
+            }
+            for (sums, row) in sums.iter_mut().zip(&rows) {
+                let [left, right] = row.map(|row| row[vector]);
+                for (sum, (gradient, is_right, is_lower, above)) in
+                    sums.iter_mut().zip(&mut windows)
+                {
+                    let below = simd.select_f32s(*is_right, right, left);
+                    let input = simd.select_f32s(*is_lower, below, *above);
+                    *sum = simd.mul_add_e_f32s(*gradient, input, *sum);
+                    *above = below;
+                }
+            }
+        }
+        let per_map = self.offsets[0].len() * S::F32_LANES;
+        let per_out = self.shape.in_channels * per_map;
+        let row_len = self.shape.kernel_size * S::F32_LANES;
+        let mut tap =
+            tile.out_channel * per_out + tile.in_channel * per_map + tile.tap * S::F32_LANES;
+        for sums in sums {
+            let mut at = tap;
+            for sum in sums {
+                let to = &mut S::as_mut_simd_f32s(&mut to[at..]).0[0];
+                *to = simd.add_f32s(*to, sum);
+                at += per_out;
+            }
+            tap += row_len;
         }
     }
 }

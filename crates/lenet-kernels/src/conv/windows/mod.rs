@@ -84,6 +84,8 @@ pub(super) struct Windows {
     channel_len: usize,
     /// For each place in a window: where in the planes each tap reads its input.
     offsets: [Vec<usize>; 4],
+    /// Where in the planes the padded input of a window lies, `kernel_size + 1` columns of as many rows.
+    reach: Vec<Vec<usize>>,
 }
 
 impl Windows {
@@ -102,7 +104,9 @@ impl Windows {
             let taps = (0..k).flat_map(|y| (0..k).map(move |x| (y + dy, x + dx)));
             taps.map(|(row, column)| at(row, column)).collect()
         });
+        let reach = (0..=k).map(|column| (0..=k).map(|row| at(row, column)).collect());
         Self {
+            reach: reach.collect(),
             shape: geometry.shape,
             lanes,
             pooled: geometry.pooled,

@@ -1,21 +1,21 @@
-//! The pass over every value before the pooling: first its gradient, then what the gradient gathers.
+//! The pass behind average pooling, where every value has a gradient: first these, then what they gather.
 
 use std::ops::Range;
 
 use pulp::Simd;
 
-use super::{Group, Results};
+use super::{Group, Results, load_row};
 use crate::conv::channels::Channels;
 use crate::conv::layout::Layout;
 use crate::conv::plan::{BackwardTables, Tables};
-use crate::conv::pooling::Pooling;
 use crate::conv::windows::Windows;
-use crate::simd::{Aligned, LANES, chunk_mut, sum};
+use crate::simd::{Aligned, LANES, sum};
 
-/// The buffers of a pass that visits every value before the pooling.
-pub(super) struct FullScratch {
+/// The buffers of a pass behind average pooling.
+pub(super) struct AverageScratch {
     image: Aligned,
-    pooled: PooledGradient,
+    /// Gradients of the output in the order of the layout: a sample's by channels, a map's by windows.
+    pooled: Aligned,
     /// Gradients of the values before the pooling, in the order of the layout.
     gradients: Aligned,
     weight_sums: Aligned,
@@ -23,14 +23,7 @@ pub(super) struct FullScratch {
     in_gradient: Aligned,
 }
 
-/// Gradients of the output in the order of the layout: a sample's by channels, a map's by windows.
-struct PooledGradient {
-    values: Aligned,
-    /// Where in its window each belongs; by windows only.
-    argmax: Vec<u32>,
-}
-
-impl FullScratch {
+impl AverageScratch {
     pub(super) fn new(tables: &Tables, input_gradient: bool) -> Self {
         let layout = &tables.layout;
         let (pooled, gradients) = match layout {
@@ -45,10 +38,7 @@ impl FullScratch {
         };
         Self {
             image: Aligned::zeros(layout.image_len()),
-            pooled: PooledGradient {
-                values: Aligned::zeros(pooled),
-                argmax: vec![0; pooled],
-            },
+            pooled: Aligned::zeros(pooled),
             gradients: Aligned::zeros(gradients),
             weight_sums: Aligned::zeros(weight_sums),
             bias_sums: Aligned::zeros(bias_sums),
@@ -60,11 +50,11 @@ impl FullScratch {
 impl Group<'_> {
     /// One pass over every value before the pooling.
     #[inline(always)]
-    pub(super) fn full<S: Simd>(self, simd: S, scratch: &mut FullScratch, results: Results<'_>) {
+    pub(super) fn average<S: Simd>(self, simd: S, scratch: &mut AverageScratch, results: Results<'_>) {
         let Tables {
             geometry, layout, ..
         } = self.tables;
-        let FullScratch {
+        let AverageScratch {
             image,
             pooled,
             gradients,
@@ -84,14 +74,15 @@ impl Group<'_> {
                     for (block, channels) in windows.gradient_blocks() {
                         let gradients = &mut gradients[block];
                         let maps = (sample, channels.clone());
-                        self.window_gradients(simd, windows, maps, gradients, pooled, bias_sums);
+                        let buffers = (&mut *gradients, &mut **pooled);
+                        self.window_gradients(simd, windows, maps, buffers, bias_sums);
                         let from = (channels, &*gradients);
                         windows.add_weight_gradient(simd, image, from, weight_sums);
                     }
                 }
                 Layout::Channels(channels) => {
                     channels.pad(input, image);
-                    let buffers = (&mut **gradients, &mut *pooled.values);
+                    let buffers = (&mut **gradients, &mut **pooled);
                     self.channel_gradients(simd, channels, sample, buffers, bias_sums);
                     channels.add_weight_gradient(simd, image, gradients, weight_sums);
                 }
@@ -172,117 +163,41 @@ impl Group<'_> {
         simd: S,
         layout: &Windows,
         (sample, channels): (usize, Range<usize>),
-        gradients: &mut [f32],
-        pooled: &mut PooledGradient,
+        (gradients, pooled): (&mut [f32], &mut [f32]),
         bias_sums: &mut [f32],
     ) {
         let Tables {
             geometry,
             activation,
-            pooling,
             ..
         } = self.tables;
-        let zero = simd.splat_f32s(0.0);
         let place_len = layout.place_len();
         let gradients = S::as_mut_simd_f32s(gradients).0;
         let biases = &mut S::as_mut_simd_f32s(bias_sums).0[channels.clone()];
         for ((first, channel), bias) in channels.enumerate().zip(biases) {
             let map = sample * geometry.shape.out_channels + channel;
-            self.place_rows(simd, layout, map * geometry.map_len(), pooled);
-            let values = S::as_simd_f32s(&pooled.values).0;
+            let output_gradient = &self.output_gradient[map * geometry.map_len()..];
+            for (window, slot, count) in layout.row_vectors() {
+                let gradient = load_row(simd, &output_gradient[window..], count);
+                S::as_mut_simd_f32s(&mut pooled[slot..]).0[0] = gradient;
+            }
+            let values = S::as_simd_f32s(pooled).0;
             let to = gradients.chunks_exact_mut(4 * place_len);
+            let map_len = layout.vectors() * 4 * S::F32_LANES;
+            let activations = &self.activations[map * map_len..][..map_len];
+            let (activations, _) = S::as_simd_f32s(activations).0.as_chunks::<4>();
             let mut total = *bias;
-            match pooling {
-                Pooling::Max => {
-                    let argmax = S::as_simd_u32s(&pooled.argmax).0;
-                    for ((to, &gradient), &argmax) in to.zip(values).zip(argmax) {
-                        total = simd.add_f32s(total, gradient);
-                        let mut at = first;
-                        for place in 0..4 {
-                            let is_max = simd.equal_u32s(argmax, simd.splat_u32s(place));
-                            to[at] = simd.select_f32s(is_max, gradient, zero);
-                            at += place_len;
-                        }
-                    }
-                }
-                Pooling::Average => {
-                    let map_len = layout.vectors() * 4 * S::F32_LANES;
-                    let activations = &self.activations[map * map_len..][..map_len];
-                    let (activations, _) = S::as_simd_f32s(activations).0.as_chunks::<4>();
-                    for ((to, &gradient), values) in to.zip(values).zip(activations) {
-                        let quarter = simd.mul_f32s(gradient, simd.splat_f32s(0.25));
-                        let mut at = first;
-                        for &value in values {
-                            let gradient = activation.scale_vector(simd, quarter, value);
-                            total = simd.add_f32s(total, gradient);
-                            to[at] = gradient;
-                            at += place_len;
-                        }
-                    }
+            for ((to, &gradient), values) in to.zip(values).zip(activations) {
+                let quarter = simd.mul_f32s(gradient, simd.splat_f32s(0.25));
+                let mut at = first;
+                for &value in values {
+                    let gradient = activation.scale_vector(simd, quarter, value);
+                    total = simd.add_f32s(total, gradient);
+                    to[at] = gradient;
+                    at += place_len;
                 }
             }
             *bias = total;
-        }
-    }
-
-    /// Copies the gradients of the map from `first` on, row by row, to the slots of `layout`, with zeros
-    /// between them; in max pooling those before the activation, with their argmax beside them.
-    #[inline(always)]
-    fn place_rows<S: Simd>(
-        &self,
-        simd: S,
-        layout: &Windows,
-        first: usize,
-        pooled: &mut PooledGradient,
-    ) {
-        let zero = simd.splat_f32s(0.0);
-        let lane = S::as_simd_u32s(&LANE).0[0];
-        for (window, slot, count) in layout.row_vectors() {
-            let start = first + window;
-            let mut gradient = load_part(simd, &self.output_gradient[start..], count);
-            if self.tables.pooling == Pooling::Max {
-                let output = load_part(simd, &self.output[start..], count);
-                let activation = self.tables.activation;
-                gradient = activation.scale_vector(simd, gradient, output);
-                // Beyond the last window the gradient is zero, whatever the argmax.
-                widen(&self.argmax[start..], chunk_mut(&mut pooled.argmax, slot));
-            }
-            // What lies beyond the last window of a row belongs to another row.
-            let inside = simd.less_than_u32s(lane, simd.splat_u32s(count as u32));
-            let gradient = simd.select_f32s(inside, gradient, zero);
-            S::as_mut_simd_f32s(&mut pooled.values[slot..]).0[0] = gradient;
-        }
-    }
-}
-
-/// A vector of which the first `count` values matter.
-#[inline(always)]
-fn load_part<S: Simd>(simd: S, values: &[f32], count: usize) -> S::f32s {
-    match S::as_simd_f32s(values).0.first() {
-        Some(&vector) => vector,
-        None => simd.partial_load_f32s(&values[..count]),
-    }
-}
-
-/// The numbers of the lanes.
-const LANE: [u32; LANES] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-
-/// Copies up to a vector of places.
-#[inline(always)]
-fn widen(places: &[u8], to: &mut [u32; LANES]) {
-    // The same loop twice: of a known length it is one instruction.
-    match places.first_chunk::<LANES>() {
-        Some(&places) => {
-            let mut wide = [0; LANES];
-            for (to, place) in wide.iter_mut().zip(places) {
-                *to = place.into();
-            }
-            *to = wide;
-        }
-        None => {
-            for (to, &place) in to.iter_mut().zip(places) {
-                *to = place.into();
-            }
         }
     }
 }

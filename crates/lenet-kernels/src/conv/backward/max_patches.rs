@@ -1,4 +1,4 @@
-//! The pass over the argmax of each window.
+//! The pass behind max pooling by patches of the input: one for each nonzero gradient.
 
 use pulp::Simd;
 
@@ -7,8 +7,8 @@ use crate::conv::patches::SparseGradient;
 use crate::conv::plan::Tables;
 use crate::simd::{Aligned, sum};
 
-/// The buffers of a pass that visits only the argmax of each window.
-pub(super) struct SparseScratch {
+/// The buffers of this pass.
+pub(super) struct MaxPatchesScratch {
     image: Aligned,
     in_gradient: Aligned,
     /// Gradients of a map's windows before the activation.
@@ -16,7 +16,7 @@ pub(super) struct SparseScratch {
     gradient: SparseGradient,
 }
 
-impl SparseScratch {
+impl MaxPatchesScratch {
     pub(super) fn new(tables: &Tables, input_gradient: bool) -> Self {
         let patches = &tables.backward().patches;
         let image_len = patches.image_len();
@@ -32,15 +32,15 @@ impl SparseScratch {
 impl Group<'_> {
     /// One pass over a patch of the input for each nonzero gradient.
     #[inline(always)]
-    pub(super) fn sparse<S: Simd>(
+    pub(super) fn max_patches<S: Simd>(
         self,
         simd: S,
-        scratch: &mut SparseScratch,
+        scratch: &mut MaxPatchesScratch,
         results: Results<'_>,
     ) {
         let geometry = &self.tables.geometry;
         let patches = &self.tables.backward().patches;
-        let SparseScratch {
+        let MaxPatchesScratch {
             image,
             in_gradient,
             scaled,
@@ -62,8 +62,12 @@ impl Group<'_> {
                     .activation
                     .scale(output_gradient, output, scaled);
                 *bias += sum(simd, scaled);
-                let nonzeros = gradient.add(patches, channel, &self.argmax[map], scaled);
+                let argmax = &self.argmax[map];
+                if !input_gradient.is_empty() {
+                    gradient.add(channel, argmax, scaled);
+                }
                 if !both {
+                    let nonzeros = gradient.of_channel(patches, argmax, scaled);
                     patches.add_weight_gradient(simd, (channel, nonzeros), image, weight);
                 }
             }
