@@ -76,6 +76,29 @@ impl Activation {
         }
     }
 
+    /// [`scale`](Self::scale) in place.
+    #[inline(always)]
+    pub(crate) fn scale_in_place(self, gradients: &mut [f32], values: &[f32]) {
+        let all = gradients.iter_mut().zip(values);
+        match self {
+            Self::Relu => {
+                for (gradient, &value) in all {
+                    *gradient = if value > 0.0 { *gradient } else { 0.0 };
+                }
+            }
+            Self::Sigmoid => {
+                for (gradient, &value) in all {
+                    *gradient *= value * (1.0 - value);
+                }
+            }
+            Self::Tanh => {
+                for (gradient, &value) in all {
+                    *gradient *= 1.0 - value * value;
+                }
+            }
+        }
+    }
+
     /// [`scale`](Self::scale) of one vector.
     #[inline(always)]
     pub(crate) fn scale_vector<S: Simd>(

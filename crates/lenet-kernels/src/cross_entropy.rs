@@ -3,6 +3,7 @@
 use pulp::WithSimd;
 
 use crate::activation::exp;
+use crate::conv::GROUP;
 use crate::error::check_len;
 use crate::{KernelError, SimdLevel};
 
@@ -31,14 +32,12 @@ impl CrossEntropy {
     ///
     /// [`KernelError::Label`] if a label is not below `classes`.
     pub fn new(classes: usize, labels: Vec<usize>) -> Result<Self, KernelError> {
-        match labels.iter().find(|&&label| label >= classes) {
-            Some(&label) => Err(KernelError::Label { label, classes }),
-            None => Ok(Self {
-                classes,
-                labels,
-                level: SimdLevel::best(),
-            }),
-        }
+        check_labels(&labels, classes)?;
+        Ok(Self {
+            classes,
+            labels,
+            level: SimdLevel::best(),
+        })
     }
 
     /// Uses this SIMD level instead of the fastest one.
@@ -57,37 +56,64 @@ impl CrossEntropy {
         let expected = self.labels.len().checked_mul(self.classes);
         check_len("logits", expected, logits)?;
         let mut gradient = logits.to_vec();
-        let loss = self.level.run(Pass {
-            labels: &self.labels,
-            classes: self.classes.max(1),
-            values: &mut gradient,
-        });
-        Ok((loss, gradient))
+        let count = self.labels.len();
+        let rows = gradient.chunks_mut((GROUP * self.classes).max(1));
+        let groups = self.labels.chunks(GROUP).zip(rows);
+        let loss: f64 = groups
+            .map(|(labels, rows)| loss_of_group(self.level, labels, rows, count))
+            .sum();
+        Ok(((loss / count as f64) as f32, gradient))
     }
 }
 
-/// Replaces logits by their gradients and returns the loss.
+/// Checks that every label is below `classes`.
+pub(crate) fn check_labels(labels: &[usize], classes: usize) -> Result<(), KernelError> {
+    match labels.iter().find(|&&label| label >= classes) {
+        Some(&label) => Err(KernelError::Label { label, classes }),
+        None => Ok(()),
+    }
+}
+
+/// Replaces the logits of some samples of a batch of `count` by their gradients, and returns the sum of their
+/// losses.
+pub(crate) fn loss_of_group(
+    level: SimdLevel,
+    labels: &[usize],
+    logits: &mut [f32],
+    count: usize,
+) -> f64 {
+    level.run(Pass {
+        labels,
+        classes: (logits.len() / labels.len().max(1)).max(1),
+        values: logits,
+        count: count as f32,
+    })
+}
+
+/// [`loss_of_group`], compiled for the SIMD level.
 struct Pass<'a> {
     labels: &'a [usize],
     classes: usize,
     values: &'a mut [f32],
+    /// Samples of the batch.
+    count: f32,
 }
 
 impl WithSimd for Pass<'_> {
-    type Output = f32;
+    type Output = f64;
 
     #[inline(always)]
     #[expect(
         clippy::indexing_slicing,
         reason = "every label is below the length of a row"
     )]
-    fn with_simd<S: pulp::Simd>(self, _simd: S) -> f32 {
+    fn with_simd<S: pulp::Simd>(self, _simd: S) -> f64 {
         let Self {
             labels,
             classes,
             values,
+            count,
         } = self;
-        let count = labels.len() as f32;
         // Subtracting the maximum keeps exponentials from overflowing.
         for row in values.chunks_exact_mut(classes) {
             let largest = row.iter().fold(f32::NEG_INFINITY, |most, &v| most.max(v));
@@ -116,6 +142,6 @@ impl WithSimd for Pass<'_> {
                 *value /= count;
             }
         }
-        (loss / labels.len() as f64) as f32
+        loss
     }
 }

@@ -31,6 +31,16 @@ pub enum KernelError {
         /// Number of values in the slice.
         found: usize,
     },
+    /// Layers that do not form a network.
+    #[error("layer {layer} has {inputs} inputs, but the layer before it has {outputs} outputs")]
+    Layers {
+        /// Number of the layer, from 1.
+        layer: usize,
+        /// Values of one sample's input.
+        inputs: usize,
+        /// Values of one sample's output of the layer before it.
+        outputs: usize,
+    },
     /// A label that is not a class.
     #[error("invalid label {label}: expected a class from 0 to below {classes}")]
     Label {

@@ -7,21 +7,25 @@
 //! | `conv/` | the convolution block: its plan, the two layouts of its vectors, the patches of its gradients |
 //! | `dense/` | the dense layer: panels of a matrix and the product that reads them |
 //! | `simd/` | SIMD levels, aligned memory, results that several threads write |
-//! | `activation.rs`, `cross_entropy.rs`, `error.rs`, `shape.rs` | what fits in one file |
+//! | `network.rs` | a training step of a whole network, in two passes over the threads |
+//! | `activation.rs`, `cross_entropy.rs`, `error.rs`, `shape.rs`, `spare.rs` | what fits in one file |
 
 mod activation;
 mod conv;
 mod cross_entropy;
 mod dense;
 mod error;
+mod network;
 mod shape;
 mod simd;
+mod spare;
 
 pub use activation::Activation;
 pub use conv::{ConvBackward, ConvPlan, Pooling, Saved};
 pub use cross_entropy::CrossEntropy;
 pub use dense::{DenseBackward, DensePlan};
 pub use error::KernelError;
+pub use network::NetworkPlan;
 pub use shape::Shape;
 pub use simd::SimdLevel;
 

@@ -10,3 +10,4 @@
 mod conv_block;
 mod cross_entropy;
 mod dense;
+mod network;

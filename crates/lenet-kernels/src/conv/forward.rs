@@ -54,10 +54,9 @@ impl ConvPlan {
         let tables = &*self.tables;
         let geometry = &tables.geometry;
         check_len("input", batch.checked_mul(geometry.input_len()), input)?;
-        check_len("weight", Some(geometry.weight_len()), parameters.weight)?;
-        check_len("bias", Some(geometry.shape.out_channels), parameters.bias)?;
+        self.check(parameters)?;
 
-        let packed = tables.layout.pack(parameters);
+        let packed = self.pack(parameters);
         let room = |len: usize| batch.checked_mul(len).ok_or(KernelError::Batch { batch });
         let mut output = Unfilled::new(room(geometry.output_len())?);
         let mut argmax = Unfilled::new(room(argmax_len)?);
@@ -70,8 +69,7 @@ impl ConvPlan {
             .chunks(GROUP * geometry.input_len())
             .zip(outputs)
             .zip(saved)
-            .map(|((input, output), (argmax, activations))| Group {
-                tables,
+            .map(|((input, output), (argmax, activations))| ForwardGroup {
                 packed: &packed,
                 input,
                 output,
@@ -79,10 +77,8 @@ impl ConvPlan {
                 activations,
             })
             .collect();
-        let scratch = || Scratch::new(tables);
-        let run = |scratch: &mut Scratch, group| {
-            tables.level.run(Pass { group, scratch });
-        };
+        let scratch = || ForwardScratch::new(self);
+        let run = |scratch: &mut ForwardScratch, group| self.forward_group(group, scratch);
         if groups.len() == 1 {
             // A few images are done before another thread would wake up.
             groups
@@ -97,10 +93,20 @@ impl ConvPlan {
         };
         Ok((output.finish(), saved))
     }
+
+    /// The forward pass of one group.
+    pub(crate) fn forward_group(&self, group: ForwardGroup<'_>, scratch: &mut ForwardScratch) {
+        let tables = &*self.tables;
+        tables.level.run(Pass {
+            tables,
+            group,
+            scratch,
+        });
+    }
 }
 
 /// The buffers of a thread; the border of `image` stays zero.
-struct Scratch {
+pub(crate) struct ForwardScratch {
     image: Aligned,
     values: Aligned,
     /// Pooled values in the order of the layout, and their argmax.
@@ -108,8 +114,9 @@ struct Scratch {
     argmax: Vec<u32>,
 }
 
-impl Scratch {
-    fn new(tables: &Tables) -> Self {
+impl ForwardScratch {
+    pub(crate) fn new(plan: &ConvPlan) -> Self {
+        let tables = &plan.tables;
         let values = tables.layout.values_len();
         Self {
             image: Aligned::zeros(tables.layout.image_len()),
@@ -120,22 +127,22 @@ impl Scratch {
     }
 }
 
-/// A group of samples.
-struct Group<'a> {
-    tables: &'a Tables,
-    packed: &'a Packed,
-    input: &'a [f32],
-    output: Part<'a, f32>,
+/// A group of samples, and where its results go.
+pub(crate) struct ForwardGroup<'a> {
+    pub(crate) packed: &'a Packed,
+    pub(crate) input: &'a [f32],
+    pub(crate) output: Part<'a, f32>,
     /// Empty in inference and for average pooling.
-    argmax: Part<'a, u8>,
+    pub(crate) argmax: Part<'a, u8>,
     /// Empty in inference and for max pooling.
-    activations: Part<'a, f32>,
+    pub(crate) activations: Part<'a, f32>,
 }
 
 /// The forward pass of one group.
 struct Pass<'a> {
-    group: Group<'a>,
-    scratch: &'a mut Scratch,
+    tables: &'a Tables,
+    group: ForwardGroup<'a>,
+    scratch: &'a mut ForwardScratch,
 }
 
 impl WithSimd for Pass<'_> {
@@ -143,18 +150,18 @@ impl WithSimd for Pass<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Group {
-            tables,
+        let ForwardGroup {
             packed,
             input,
             mut output,
             mut argmax,
             mut activations,
         } = self.group;
+        let tables = self.tables;
         let Tables {
             geometry, layout, ..
         } = tables;
-        let Scratch {
+        let ForwardScratch {
             image,
             values,
             pooled,

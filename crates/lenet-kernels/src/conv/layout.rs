@@ -19,7 +19,7 @@ pub(super) enum Layout {
 }
 
 /// Weights and biases in the order in which a layout reads them.
-pub(super) struct Packed {
+pub(crate) struct Packed {
     weight: Aligned,
     bias: Aligned,
 }

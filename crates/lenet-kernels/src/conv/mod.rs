@@ -41,5 +41,9 @@ mod pooling;
 mod windows;
 
 pub use backward::ConvBackward;
+pub(crate) use backward::{BackwardGroup, BackwardScratch};
+pub(crate) use forward::{ForwardGroup, ForwardScratch};
+pub(crate) use layout::Packed;
+pub(crate) use plan::GROUP;
 pub use plan::{ConvPlan, Saved};
 pub use pooling::Pooling;

@@ -4,14 +4,15 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use super::geometry::Geometry;
-use super::layout::Layout;
+use super::layout::{Layout, Packed};
 use super::patches::{GradientPlaces, Patches};
 use super::pooling::Pooling;
-use crate::{Activation, KernelError, Shape, SimdLevel};
+use crate::error::check_len;
+use crate::{Activation, KernelError, Parameters, Shape, SimdLevel};
 
 /// Samples in a task. Weight gradients are added up within a group, then group by group, so that results do not
 /// depend on which thread computed which group.
-pub(super) const GROUP: usize = 8;
+pub(crate) const GROUP: usize = 8;
 
 /// Everything about a convolution block that its shape decides: convolution (stride 1), bias, activation and
 /// 2×2 pooling (stride 2; an odd last row or column is dropped).
@@ -145,6 +146,33 @@ impl ConvPlan {
     /// Height and width of an output map.
     pub fn output_size(&self) -> [usize; 2] {
         self.tables.geometry.pooled
+    }
+
+    /// Values of one sample's input.
+    pub(crate) fn input_len(&self) -> usize {
+        self.tables.geometry.input_len()
+    }
+
+    /// Values of one sample's output.
+    pub(crate) fn output_len(&self) -> usize {
+        self.tables.geometry.output_len()
+    }
+
+    /// Checks the lengths of weights and biases.
+    pub(crate) fn check(&self, parameters: Parameters<'_>) -> Result<(), KernelError> {
+        let geometry = &self.tables.geometry;
+        check_len("weight", Some(geometry.weight_len()), parameters.weight)?;
+        check_len("bias", Some(geometry.shape.out_channels), parameters.bias)
+    }
+
+    /// Values that one sample saves for the backward pass: argmax and activations.
+    pub(crate) fn saved_len(&self) -> [usize; 2] {
+        self.tables.saved_len()
+    }
+
+    /// The parameters as the forward pass reads them.
+    pub(crate) fn pack(&self, parameters: Parameters<'_>) -> Packed {
+        self.tables.layout.pack(parameters)
     }
 }
 

@@ -19,13 +19,14 @@ use std::borrow::Cow;
 use pulp::WithSimd;
 use rayon::prelude::*;
 
-use self::product::{Left, Panels, Product};
+pub(crate) use self::product::Panels;
+use self::product::{Left, Product};
 use crate::error::check_len;
 use crate::simd::{Part, Unfilled};
 use crate::{Activation, Gradients, KernelError, Parameters, SimdLevel};
 
 /// Rows of a product in a task.
-const ROWS: usize = 32;
+pub(crate) const ROWS: usize = 32;
 
 /// Multiplications from which on it pays to wake other threads.
 const LARGE: usize = 1 << 19;
@@ -100,7 +101,7 @@ impl DensePlan {
         parameters: Parameters<'_>,
     ) -> Result<Vec<f32>, KernelError> {
         let Parameters { weight, bias } = parameters;
-        self.check(batch, input, weight)?;
+        self.check_input(batch, input, weight)?;
         check_len("bias", Some(self.outputs), bias)?;
         let right = Panels::new(weight, self.outputs);
         Ok(self.product(batch, Left::Rows(input), &right, Some(bias)))
@@ -120,37 +121,27 @@ impl DensePlan {
             output_gradient,
             input_gradient,
         } = arguments;
-        self.check(batch, input, weight)?;
+        self.check_input(batch, input, weight)?;
         check_len("output", batch.checked_mul(self.outputs), output)?;
         check_len("output gradient", Some(output.len()), output_gradient)?;
 
-        // The gradient before the activation.
         let gradient = match self.activation {
             None => Cow::Borrowed(output_gradient),
-            Some(activation) => {
-                let mut scaled = vec![0.0; output.len()];
-                self.level.run(Scale {
-                    activation,
-                    gradients: output_gradient,
-                    values: output,
-                    scaled: &mut scaled,
-                });
-                Cow::Owned(scaled)
+            Some(_) => {
+                let mut gradient = output_gradient.to_vec();
+                self.before_activation(output, &mut gradient);
+                Cow::Owned(gradient)
             }
         };
         let weight_gradient = || {
-            let mut bias = vec![0.0; self.outputs];
-            for row in gradient.chunks_exact(self.outputs.max(1)) {
-                let pairs = bias.iter_mut().zip(row);
-                pairs.for_each(|(total, &gradient)| *total += gradient);
-            }
             let right = Panels::new(&gradient, self.outputs);
             let left = Left::Transposed(input, self.inputs);
-            (self.product(self.inputs, left, &right, None), bias)
+            let weight = self.product(self.inputs, left, &right, None);
+            (weight, self.bias_gradient(&gradient))
         };
         let input_gradient = || {
             if input_gradient {
-                let right = Panels::transposed(weight, self.inputs, self.outputs);
+                let right = self.transposed(weight);
                 self.product(batch, Left::Rows(&gradient), &right, None)
             } else {
                 Vec::new()
@@ -168,13 +159,113 @@ impl DensePlan {
         })
     }
 
+    /// The number of inputs.
+    pub(crate) fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// The number of outputs.
+    pub(crate) fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// The SIMD level.
+    pub(crate) fn level(&self) -> SimdLevel {
+        self.level
+    }
+
+    /// The weights as the gradient of the input reads them.
+    pub(crate) fn transposed<'a>(&self, weight: &[f32]) -> Panels<'a> {
+        Panels::transposed(weight, self.inputs, self.outputs)
+    }
+
+    /// The outputs of some samples.
+    pub(crate) fn forward_group(
+        &self,
+        input: &[f32],
+        (weight, bias): (&Panels<'_>, &[f32]),
+        output: &mut [f32],
+    ) {
+        self.level.run(Product {
+            left: Left::Rows(input),
+            right: weight,
+            bias: Some(bias),
+            activation: self.activation,
+            first_row: 0,
+            output,
+        });
+    }
+
+    /// Turns the gradient of outputs into the gradient before the activation.
+    pub(crate) fn before_activation(&self, output: &[f32], gradient: &mut [f32]) {
+        if let Some(activation) = self.activation {
+            self.level.run(Scale {
+                activation,
+                values: output,
+                gradients: gradient,
+            });
+        }
+    }
+
+    /// The gradient of some samples' inputs from those before the activation.
+    pub(crate) fn input_gradient_group(
+        &self,
+        gradient: &[f32],
+        transposed: &Panels<'_>,
+        input_gradient: &mut [f32],
+    ) {
+        self.level.run(Product {
+            left: Left::Rows(gradient),
+            right: transposed,
+            bias: None,
+            activation: None,
+            first_row: 0,
+            output: input_gradient,
+        });
+    }
+
+    /// The gradient of the weights of some inputs, from `first` on.
+    pub(crate) fn weight_gradient_rows(
+        &self,
+        input: &[f32],
+        gradient: &Panels<'_>,
+        first: usize,
+        weight_gradient: &mut [f32],
+    ) {
+        self.level.run(Product {
+            left: Left::Transposed(input, self.inputs),
+            right: gradient,
+            bias: None,
+            activation: None,
+            first_row: first,
+            output: weight_gradient,
+        });
+    }
+
+    /// The gradient of the biases from those before the activation.
+    pub(crate) fn bias_gradient(&self, gradient: &[f32]) -> Vec<f32> {
+        let mut bias = vec![0.0; self.outputs];
+        for row in gradient.chunks_exact(self.outputs.max(1)) {
+            let pairs = bias.iter_mut().zip(row);
+            pairs.for_each(|(total, &gradient)| *total += gradient);
+        }
+        bias
+    }
+
     /// Whether there is enough work for several threads.
     fn is_large(&self, batch: usize) -> bool {
         let multiplications = batch.saturating_mul(self.inputs);
         multiplications.saturating_mul(self.outputs) >= LARGE
     }
 
-    fn check(&self, batch: usize, input: &[f32], weight: &[f32]) -> Result<(), KernelError> {
+    /// Checks the lengths of weights and biases.
+    pub(crate) fn check(&self, parameters: Parameters<'_>) -> Result<(), KernelError> {
+        let len = self.inputs.checked_mul(self.outputs);
+        check_len("weight", len, parameters.weight)?;
+        check_len("bias", Some(self.outputs), parameters.bias)
+    }
+
+    fn check_input(&self, batch: usize, input: &[f32], weight: &[f32]) -> Result<(), KernelError> {
         check_len("input", batch.checked_mul(self.inputs), input)?;
         check_len("weight", self.inputs.checked_mul(self.outputs), weight)?;
         let output = batch.checked_mul(self.outputs);
@@ -213,12 +304,11 @@ impl DensePlan {
     }
 }
 
-/// [`Activation::scale`], compiled for the SIMD level.
+/// [`Activation::scale`] in place, compiled for the SIMD level.
 struct Scale<'a> {
     activation: Activation,
-    gradients: &'a [f32],
     values: &'a [f32],
-    scaled: &'a mut [f32],
+    gradients: &'a mut [f32],
 }
 
 impl WithSimd for Scale<'_> {
@@ -226,7 +316,6 @@ impl WithSimd for Scale<'_> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _simd: S) {
-        self.activation
-            .scale(self.gradients, self.values, self.scaled);
+        self.activation.scale_in_place(self.gradients, self.values);
     }
 }

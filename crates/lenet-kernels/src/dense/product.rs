@@ -35,13 +35,13 @@
 use pulp::{Simd, WithSimd};
 
 use crate::Activation;
-use crate::simd::{Aligned, chunk, chunk_mut};
+use crate::simd::{Aligned, chunk, chunk_mut, transpose};
 
 /// Columns of a panel: a few vectors of any SIMD level, so that the sums of a tile fill the registers.
 const PANEL: usize = 32;
 
 /// A matrix cut into panels of [`PANEL`] columns.
-pub(super) struct Panels<'a> {
+pub(crate) struct Panels<'a> {
     values: Values<'a>,
     /// Values from one row of a panel to the next.
     stride: usize,
@@ -58,7 +58,7 @@ enum Values<'a> {
 
 impl<'a> Panels<'a> {
     /// A matrix in row-major order.
-    pub(super) fn new(matrix: &'a [f32], columns: usize) -> Self {
+    pub(crate) fn new(matrix: &'a [f32], columns: usize) -> Self {
         let rows = matrix.len() / columns.max(1);
         if columns >= PANEL {
             return Self {
@@ -84,10 +84,22 @@ impl<'a> Panels<'a> {
         let blocks = matrix.chunks(panel_len);
         for (panel, block) in packed.chunks_exact_mut(panel_len).zip(blocks) {
             let (to, _) = panel.as_chunks_mut::<PANEL>();
-            for (column, row) in block.chunks_exact(columns).enumerate() {
-                to.iter_mut()
-                    .zip(row)
-                    .for_each(|(to, &from)| to[column] = from);
+            for (fours, rows) in block.chunks(4 * columns).enumerate() {
+                let (row, fours) = (4 * fours, columns / 4 * 4);
+                if rows.len() == 4 * columns {
+                    for column in (0..fours).step_by(4) {
+                        let from = [0, 1, 2, 3].map(|row| chunk(rows, row * columns + column));
+                        for (to, values) in to[column..].iter_mut().zip(transpose(from)) {
+                            *chunk_mut(to, row) = values;
+                        }
+                    }
+                }
+                let rest = if rows.len() == 4 * columns { fours } else { 0 };
+                for (row, values) in (row..).zip(rows.chunks_exact(columns)) {
+                    for (to, &value) in to.iter_mut().zip(values).skip(rest) {
+                        to[row] = value;
+                    }
+                }
             }
         }
         Self::of(packed, columns, rows)

@@ -14,10 +14,11 @@ pub(crate) struct Unfilled<T> {
     filled: AtomicUsize,
 }
 
-/// A part that has not been written yet.
+/// A part that has not been written yet, or a slice that is to be overwritten.
 pub(crate) struct Part<'a, T> {
     room: &'a mut [MaybeUninit<T>],
-    filled: &'a AtomicUsize,
+    /// `None` for a slice.
+    filled: Option<&'a AtomicUsize>,
 }
 
 impl<T: Copy + Default> Unfilled<T> {
@@ -33,7 +34,7 @@ impl<T: Copy + Default> Unfilled<T> {
     pub(crate) fn parts(&mut self, part_len: usize, count: usize) -> Vec<Part<'_, T>> {
         // Parts of an earlier call no longer count: each value counts once.
         *self.filled.get_mut() = 0;
-        let filled = &self.filled;
+        let filled = Some(&self.filled);
         let room = &mut self.values.spare_capacity_mut()[..self.len];
         let rooms = room.chunks_mut(part_len.max(1));
         let mut parts: Vec<_> = rooms.map(|room| Part { room, filled }).collect();
@@ -90,7 +91,7 @@ impl<'a, T: Copy + Default> Part<'a, T> {
     /// If it has another length.
     pub(crate) fn copy_from(self, values: &[T]) {
         self.room.write_copy_of_slice(values);
-        self.filled.fetch_add(values.len(), Ordering::Relaxed);
+        self.count();
     }
 
     /// The part, full of zeros.
@@ -99,9 +100,25 @@ impl<'a, T: Copy + Default> Part<'a, T> {
         for value in self.room.iter_mut() {
             value.write(T::default());
         }
-        self.filled.fetch_add(self.room.len(), Ordering::Relaxed);
+        self.count();
         // SAFETY: The loop above wrote every value of `room`.
         unsafe { self.room.assume_init_mut() }
+    }
+
+    fn count(&self) {
+        if let Some(filled) = self.filled {
+            filled.fetch_add(self.room.len(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl<'a, T: Copy + Default> From<&'a mut [T]> for Part<'a, T> {
+    #[expect(unsafe_code, reason = "a slice is written like a part")]
+    fn from(values: &'a mut [T]) -> Self {
+        // SAFETY: `MaybeUninit<T>` has the layout of `T`, and a part writes only whole values, so the slice
+        // stays initialised.
+        let room = unsafe { &mut *(std::ptr::from_mut(values) as *mut [MaybeUninit<T>]) };
+        Self { room, filled: None }
     }
 }
 

@@ -50,7 +50,12 @@ impl AverageScratch {
 impl Group<'_> {
     /// One pass over every value before the pooling.
     #[inline(always)]
-    pub(super) fn average<S: Simd>(self, simd: S, scratch: &mut AverageScratch, results: Results<'_>) {
+    pub(super) fn average<S: Simd>(
+        self,
+        simd: S,
+        scratch: &mut AverageScratch,
+        results: Results<'_>,
+    ) {
         let Tables {
             geometry, layout, ..
         } = self.tables;
@@ -65,7 +70,7 @@ impl Group<'_> {
         weight_sums.fill(0.0);
         bias_sums.fill(0.0);
         let mut input_gradient = results.input;
-        let samples = self.input.chunks_exact(geometry.input_len());
+        let samples = self.samples.input.chunks_exact(geometry.input_len());
         for (sample, input) in samples.enumerate() {
             match layout {
                 Layout::Windows(windows) => {
@@ -91,7 +96,7 @@ impl Group<'_> {
                 let BackwardTables { patches, places } = self.tables.backward();
                 in_gradient.fill(0.0);
                 let gradients = (&**gradients, places);
-                patches.add_full_input_gradient(simd, self.packed, gradients, in_gradient);
+                patches.add_full_input_gradient(simd, self.samples.packed, gradients, in_gradient);
                 let to = input_gradient.cut(geometry.input_len());
                 patches.separate(in_gradient, to.zeroed());
             }
@@ -132,14 +137,16 @@ impl Group<'_> {
     ) {
         let geometry = &self.tables.geometry;
         let width = layout.vectors() * S::F32_LANES;
-        let maps = &self.output_gradient[sample * geometry.output_len()..][..geometry.output_len()];
+        let maps = &self.samples.output_gradient[sample * geometry.output_len()..]
+            [..geometry.output_len()];
         for (channel, map) in maps.chunks_exact(geometry.map_len()).enumerate() {
             let to = pooled[channel..].iter_mut().step_by(width);
             for (to, &gradient) in to.zip(map) {
                 *to = gradient;
             }
         }
-        let values = &self.activations[sample * layout.values_len()..][..layout.values_len()];
+        let values =
+            &self.samples.activations[sample * layout.values_len()..][..layout.values_len()];
         let (values, _) = S::as_simd_f32s(values).0.as_chunks::<4>();
         let (gradients, _) = S::as_mut_simd_f32s(gradients).0.as_chunks_mut::<4>();
         let pooled = S::as_simd_f32s(pooled).0;
@@ -176,7 +183,7 @@ impl Group<'_> {
         let biases = &mut S::as_mut_simd_f32s(bias_sums).0[channels.clone()];
         for ((first, channel), bias) in channels.enumerate().zip(biases) {
             let map = sample * geometry.shape.out_channels + channel;
-            let output_gradient = &self.output_gradient[map * geometry.map_len()..];
+            let output_gradient = &self.samples.output_gradient[map * geometry.map_len()..];
             for (window, slot, count) in layout.row_vectors() {
                 let gradient = load_row(simd, &output_gradient[window..], count);
                 S::as_mut_simd_f32s(&mut pooled[slot..]).0[0] = gradient;
@@ -184,7 +191,7 @@ impl Group<'_> {
             let values = S::as_simd_f32s(pooled).0;
             let to = gradients.chunks_exact_mut(4 * place_len);
             let map_len = layout.vectors() * 4 * S::F32_LANES;
-            let activations = &self.activations[map * map_len..][..map_len];
+            let activations = &self.samples.activations[map * map_len..][..map_len];
             let (activations, _) = S::as_simd_f32s(activations).0.as_chunks::<4>();
             let mut total = *bias;
             for ((to, &gradient), values) in to.zip(values).zip(activations) {

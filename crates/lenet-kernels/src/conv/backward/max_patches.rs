@@ -49,20 +49,20 @@ impl Group<'_> {
         let (weight, bias) = results.weight_and_bias;
         let mut input_gradient = results.input;
         let both = patches.both_at_once() && !input_gradient.is_empty();
-        let samples = self.input.chunks_exact(geometry.input_len());
+        let samples = self.samples.input.chunks_exact(geometry.input_len());
         for (sample, input) in samples.enumerate() {
             patches.interleave(input, image);
             gradient.clear();
             for (channel, bias) in bias.iter_mut().enumerate() {
                 let map = sample * geometry.shape.out_channels + channel;
                 let map = map * scaled.len()..(map + 1) * scaled.len();
-                let output = &self.output[map.clone()];
-                let output_gradient = &self.output_gradient[map.clone()];
+                let output = &self.samples.output[map.clone()];
+                let output_gradient = &self.samples.output_gradient[map.clone()];
                 self.tables
                     .activation
                     .scale(output_gradient, output, scaled);
                 *bias += sum(simd, scaled);
-                let argmax = &self.argmax[map];
+                let argmax = &self.samples.argmax[map];
                 if !input_gradient.is_empty() {
                     gradient.add(channel, argmax, scaled);
                 }
@@ -75,9 +75,9 @@ impl Group<'_> {
                 in_gradient.fill(0.0);
                 if both {
                     let to = (&mut *weight, &mut **in_gradient);
-                    patches.add_gradients(simd, gradient, (image, self.packed), to);
+                    patches.add_gradients(simd, gradient, (image, self.samples.packed), to);
                 } else {
-                    patches.add_input_gradient(simd, gradient, self.packed, in_gradient);
+                    patches.add_input_gradient(simd, gradient, self.samples.packed, in_gradient);
                 }
                 let to = input_gradient.cut(geometry.input_len());
                 patches.separate(in_gradient, to.zeroed());

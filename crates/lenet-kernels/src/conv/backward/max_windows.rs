@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-use super::{Group, Results, load_row};
+use super::{Group, Results, load_row, windows};
 use crate::conv::windows::Windows;
 use crate::simd::{Aligned, sum};
 
@@ -37,11 +37,10 @@ impl Group<'_> {
     pub(super) fn max_windows<S: Simd>(
         self,
         simd: S,
-        windows: &Windows,
         scratch: &mut MaxWindowsScratch,
         results: Results<'_>,
     ) {
-        let geometry = &self.tables.geometry;
+        let (geometry, windows) = (&self.tables.geometry, windows(self.tables));
         let MaxWindowsScratch {
             image,
             gradients,
@@ -52,10 +51,17 @@ impl Group<'_> {
         weight_sums.fill(0.0);
         bias_sums.fill(0.0);
         let len = windows.vectors() * S::F32_LANES;
-        for (sample, input) in self.input.chunks_exact(geometry.input_len()).enumerate() {
+        for (sample, input) in self
+            .samples
+            .input
+            .chunks_exact(geometry.input_len())
+            .enumerate()
+        {
             windows.split(input, image);
             let first = sample * geometry.shape.out_channels;
-            let maps = gradients.chunks_exact_mut(len).zip(argmax.chunks_exact_mut(len));
+            let maps = gradients
+                .chunks_exact_mut(len)
+                .zip(argmax.chunks_exact_mut(len));
             let biases = S::as_mut_simd_f32s(bias_sums).0.iter_mut();
             for ((map, (gradients, argmax)), bias) in (first..).zip(maps).zip(biases) {
                 self.place(simd, windows, map * geometry.map_len(), (gradients, argmax));
@@ -84,11 +90,11 @@ impl Group<'_> {
     ) {
         for (window, slot, count) in windows.row_vectors() {
             let start = first + window;
-            let gradient = load_row(simd, &self.output_gradient[start..], count);
-            let output = load_row(simd, &self.output[start..], count);
+            let gradient = load_row(simd, &self.samples.output_gradient[start..], count);
+            let output = load_row(simd, &self.samples.output[start..], count);
             let gradient = self.tables.activation.scale_vector(simd, gradient, output);
             S::as_mut_simd_f32s(&mut gradients[slot..]).0[0] = gradient;
-            widen::<S>(&self.argmax[start..], &mut argmax[slot..]);
+            widen::<S>(&self.samples.argmax[start..], &mut argmax[slot..]);
         }
     }
 }

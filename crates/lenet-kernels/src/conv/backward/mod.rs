@@ -61,7 +61,6 @@ impl ConvPlan {
         } = arguments;
         let tables = &*self.tables;
         let geometry = &tables.geometry;
-        let out_channels = geometry.shape.out_channels;
         let [argmax_len, activations_len] = tables.saved_len();
         let of_batch = |len: usize| batch.checked_mul(len);
         check_len("input", of_batch(geometry.input_len()), input)?;
@@ -71,19 +70,14 @@ impl ConvPlan {
         check_len("argmax", of_batch(argmax_len), &saved.argmax)?;
         check_len("activations", of_batch(activations_len), &saved.activations)?;
 
-        let way = Way::of(tables, input_gradient);
-        let weight_len = match way {
-            Way::MaxPatches => tables.backward().patches.weight_len(),
-            Way::Average | Way::MaxWindows(_) => geometry.weight_len(),
-        };
-        let (packed, input_len) = if input_gradient {
-            let packed = tables.backward().patches.pack(weight);
-            (packed, geometry.input_len())
+        let packed = self.pack_backward(weight, input_gradient);
+        let input_len = if input_gradient {
+            geometry.input_len()
         } else {
-            (Aligned::zeros(0), 0)
+            0
         };
         let groups = batch.div_ceil(GROUP);
-        let partial_len = (weight_len + out_channels).next_multiple_of(LANES);
+        let partial_len = self.partial_len(input_gradient);
         let mut partial = Aligned::zeros(groups * partial_len);
         let mut gradient = Unfilled::new(batch * input_len);
         partial
@@ -94,11 +88,10 @@ impl ConvPlan {
             .zip(gradient.parts(GROUP * input_len, groups))
             .enumerate()
             .for_each_init(
-                || Scratch::new(tables, way, input_gradient),
+                || BackwardScratch::new(self, input_gradient),
                 |scratch, (group, ((((partial, input), output), output_gradient), gradient))| {
                     let first = group * GROUP;
-                    let group = Group {
-                        tables,
+                    let group = BackwardGroup {
                         packed: &packed,
                         input,
                         output,
@@ -106,86 +99,144 @@ impl ConvPlan {
                         argmax: &saved.argmax[first * argmax_len..],
                         activations: &saved.activations[first * activations_len..],
                     };
-                    let results = Results {
-                        weight_and_bias: partial[..weight_len + out_channels]
-                            .split_at_mut(weight_len),
-                        input: gradient,
-                    };
-                    tables.level.run(Pass {
-                        group,
-                        scratch,
-                        results,
-                    });
+                    self.backward_group(group, scratch, partial, gradient);
                 },
             );
+        let (weight, bias) = self.total(&partial, input_gradient);
+        Ok(Gradients {
+            input: gradient.finish(),
+            weight,
+            bias,
+        })
+    }
 
+    /// The weights as the gradient of the input reads them; nothing if that is not wanted.
+    pub(crate) fn pack_backward(&self, weight: &[f32], input_gradient: bool) -> Aligned {
+        if input_gradient {
+            self.tables.backward().patches.pack(weight)
+        } else {
+            Aligned::zeros(0)
+        }
+    }
+
+    /// Values of the gradients of weights and biases of one group, filled up to whole vectors.
+    pub(crate) fn partial_len(&self, input_gradient: bool) -> usize {
+        let out_channels = self.tables.geometry.shape.out_channels;
+        (self.weight_sums_len(input_gradient) + out_channels).next_multiple_of(LANES)
+    }
+
+    fn weight_sums_len(&self, input_gradient: bool) -> usize {
+        match Way::of(&self.tables, input_gradient) {
+            Way::MaxPatches => self.tables.backward().patches.weight_len(),
+            Way::Average | Way::MaxWindows => self.tables.geometry.weight_len(),
+        }
+    }
+
+    /// The backward pass of one group; `partial` is zero, and receives its gradients of weights and biases.
+    pub(crate) fn backward_group(
+        &self,
+        group: BackwardGroup<'_>,
+        scratch: &mut BackwardScratch,
+        partial: &mut [f32],
+        input: Part<'_, f32>,
+    ) {
+        let tables = &*self.tables;
+        let weight_len = self.weight_sums_len(!input.is_empty());
+        let out_channels = tables.geometry.shape.out_channels;
+        let results = Results {
+            weight_and_bias: partial[..weight_len + out_channels].split_at_mut(weight_len),
+            input,
+        };
+        tables.level.run(Pass {
+            group: Group {
+                tables,
+                samples: group,
+            },
+            scratch,
+            results,
+        });
+    }
+
+    /// The gradients of weights and biases, added up group by group.
+    pub(crate) fn total(&self, partial: &[f32], input_gradient: bool) -> (Vec<f32>, Vec<f32>) {
+        let partial_len = self.partial_len(input_gradient);
+        let weight_len = self.weight_sums_len(input_gradient);
         let mut total = vec![0.0; partial_len];
         for partial in partial.chunks_exact(partial_len) {
             let pairs = total.iter_mut().zip(partial);
             pairs.for_each(|(total, part)| *total += part);
         }
-        total.truncate(weight_len + out_channels);
+        total.truncate(weight_len + self.tables.geometry.shape.out_channels);
         let bias = total.split_off(weight_len);
-        Ok(Gradients {
-            input: gradient.finish(),
-            weight: match way {
-                Way::MaxPatches => tables.backward().patches.unpack(&total),
-                Way::Average | Way::MaxWindows(_) => total,
-            },
-            bias,
-        })
+        let weight = match Way::of(&self.tables, input_gradient) {
+            Way::MaxPatches => self.tables.backward().patches.unpack(&total),
+            Way::Average | Way::MaxWindows => total,
+        };
+        (weight, bias)
     }
 }
 
 /// The passes.
 #[derive(Clone, Copy)]
-enum Way<'a> {
+enum Way {
     Average,
-    MaxWindows(&'a Windows),
+    MaxWindows,
     MaxPatches,
 }
 
-impl<'a> Way<'a> {
-    fn of(tables: &'a Tables, input_gradient: bool) -> Self {
+impl Way {
+    fn of(tables: &Tables, input_gradient: bool) -> Self {
         match (tables.pooling, &tables.layout) {
             (Pooling::Average, _) => Self::Average,
-            (Pooling::Max, Layout::Windows(windows)) if !input_gradient => {
-                Self::MaxWindows(windows)
-            }
+            (Pooling::Max, Layout::Windows(_)) if !input_gradient => Self::MaxWindows,
             (Pooling::Max, _) => Self::MaxPatches,
         }
     }
 }
 
 /// The buffers of a thread; the borders of images stay zero.
-enum Scratch<'a> {
+pub(crate) struct BackwardScratch(Buffers);
+
+enum Buffers {
     Average(AverageScratch),
-    MaxWindows(&'a Windows, MaxWindowsScratch),
+    MaxWindows(MaxWindowsScratch),
     MaxPatches(MaxPatchesScratch),
 }
 
-impl<'a> Scratch<'a> {
-    fn new(tables: &Tables, way: Way<'a>, input_gradient: bool) -> Self {
-        match way {
-            Way::Average => Self::Average(AverageScratch::new(tables, input_gradient)),
-            Way::MaxWindows(windows) => {
-                Self::MaxWindows(windows, MaxWindowsScratch::new(windows))
-            }
-            Way::MaxPatches => Self::MaxPatches(MaxPatchesScratch::new(tables, input_gradient)),
-        }
+impl BackwardScratch {
+    pub(crate) fn new(plan: &ConvPlan, input_gradient: bool) -> Self {
+        let tables = &*plan.tables;
+        Self(match Way::of(tables, input_gradient) {
+            Way::Average => Buffers::Average(AverageScratch::new(tables, input_gradient)),
+            Way::MaxWindows => Buffers::MaxWindows(MaxWindowsScratch::new(windows(tables))),
+            Way::MaxPatches => Buffers::MaxPatches(MaxPatchesScratch::new(tables, input_gradient)),
+        })
     }
+}
+
+/// The layout, where it is known to be that of windows.
+fn windows(tables: &Tables) -> &Windows {
+    match &tables.layout {
+        Layout::Windows(windows) => windows,
+        Layout::Channels(_) => unreachable!("the layout is that of channels"),
+    }
+}
+
+/// The samples of a group, each slice from the first of them on.
+pub(crate) struct BackwardGroup<'a> {
+    /// Weights as [`ConvPlan::pack_backward`] packs them.
+    pub(crate) packed: &'a [f32],
+    pub(crate) input: &'a [f32],
+    pub(crate) output: &'a [f32],
+    pub(crate) output_gradient: &'a [f32],
+    pub(crate) argmax: &'a [u8],
+    pub(crate) activations: &'a [f32],
 }
 
 /// What a pass over a group of samples reads.
 struct Group<'a> {
     tables: &'a Tables,
-    /// Weights as `Patches::pack` packs them; empty if the input needs no gradient.
-    packed: &'a [f32],
-    input: &'a [f32],
-    output: &'a [f32],
-    output_gradient: &'a [f32],
-    argmax: &'a [u8],
-    activations: &'a [f32],
+    samples: BackwardGroup<'a>,
 }
 
 /// What a pass over a group of samples computes.
@@ -197,24 +248,22 @@ struct Results<'a> {
 }
 
 /// The backward pass of one group.
-struct Pass<'a, 'b> {
+struct Pass<'a> {
     group: Group<'a>,
-    scratch: &'a mut Scratch<'b>,
+    scratch: &'a mut BackwardScratch,
     results: Results<'a>,
 }
 
-impl WithSimd for Pass<'_, '_> {
+impl WithSimd for Pass<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match self.scratch {
-            Scratch::Average(scratch) => self.group.average(simd, scratch, self.results),
-            Scratch::MaxWindows(windows, scratch) => {
-                self.group
-                    .max_windows(simd, windows, scratch, self.results);
-            }
-            Scratch::MaxPatches(scratch) => self.group.max_patches(simd, scratch, self.results),
+        let Self { group, results, .. } = self;
+        match &mut self.scratch.0 {
+            Buffers::Average(scratch) => group.average(simd, scratch, results),
+            Buffers::MaxWindows(scratch) => group.max_windows(simd, scratch, results),
+            Buffers::MaxPatches(scratch) => group.max_patches(simd, scratch, results),
         }
     }
 }

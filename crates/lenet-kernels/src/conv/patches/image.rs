@@ -30,7 +30,10 @@ impl Patches {
             }
             for channel in fours(in_channels) {
                 let mut rows = [&maps[..width]; 4];
-                for (row, map) in rows.iter_mut().zip(maps[channel * map_len..].chunks(map_len)) {
+                for (row, map) in rows
+                    .iter_mut()
+                    .zip(maps[channel * map_len..].chunks(map_len))
+                {
                     *row = map;
                 }
                 let pixels = &mut pixels[channel..];
@@ -68,7 +71,10 @@ impl Patches {
                 for channel in 0..in_channels {
                     let values = &mut maps[channel * map_len + row * width..][..width];
                     let from = pixels[channel..].iter().step_by(self.pixel);
-                    values.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+                    values
+                        .iter_mut()
+                        .zip(from)
+                        .for_each(|(to, &from)| *to = from);
                 }
                 continue;
             }
