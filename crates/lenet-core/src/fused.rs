@@ -2,6 +2,7 @@
 //! burn's autodiff. What is not covered here (other backends, other float types, shapes that do not match) is
 //! composed of burn's operations in the modules of the layers.
 
+mod network;
 mod operands;
 
 use std::sync::{Arc, OnceLock};
@@ -15,6 +16,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, backend_e
 use burn::tensor::{DType, Device, Int, Tensor};
 use lenet_kernels::{ConvBackward, ConvPlan, CrossEntropy, DenseBackward, DensePlan, Saved, Shape};
 
+pub(crate) use self::network::{LayerGradients, Shapes, loss};
 use self::operands::{Operands, checked, tensor};
 use crate::{Activation, Pooling};
 
@@ -102,18 +104,19 @@ pub(crate) fn cross_entropy(logits: &Tensor<2>, labels: &Tensor<1, Int>) -> Opti
     if !is_flex(&logits.device()) || logits.dtype() != DType::F32 || batch == 0 {
         return None;
     }
-    let labels = labels
-        .to_data()
-        .iter::<i64>()
-        .map(usize::try_from)
-        .collect::<Result<_, _>>();
-    let labels: Vec<usize> = labels
-        .ok()
-        .filter(|labels: &Vec<_>| labels.len() == batch)?;
+    let labels = host_labels(labels, batch)?;
     let loss = CrossEntropy::new(classes, labels).ok()?;
     let logits = logits.clone().into_dispatch();
     let loss = <Dispatch as FusedBackend>::cross_entropy(logits, loss);
     Some(Tensor::from_dispatch(loss))
+}
+
+/// The labels of a batch, if there are that many and none is negative.
+fn host_labels(labels: &Tensor<1, Int>, batch: usize) -> Option<Vec<usize>> {
+    let labels = labels.to_data();
+    let labels = labels.iter::<i64>().map(usize::try_from);
+    let labels = labels.collect::<Result<Vec<_>, _>>().ok()?;
+    (labels.len() == batch && batch > 0).then_some(labels)
 }
 
 fn is_covered(device: &Device, floats: [DType; 3]) -> bool {
@@ -147,6 +150,14 @@ pub(crate) trait FusedBackend: Backend {
 
     /// See [`cross_entropy`](crate::cross_entropy).
     fn cross_entropy(logits: FloatTensor<Self>, loss: CrossEntropy) -> FloatTensor<Self>;
+
+    /// The loss, whose backward pass hands these gradients to the parameters of a layer.
+    fn with_gradients(
+        loss: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        gradients: LayerGradients,
+    ) -> FloatTensor<Self>;
 }
 
 type FlexTensor = FloatTensor<Flex>;
@@ -173,6 +184,15 @@ impl FusedBackend for Flex {
     fn cross_entropy(logits: FlexTensor, loss: CrossEntropy) -> FlexTensor {
         let (loss, _) = checked(loss.forward(logits.to_contiguous().storage()));
         tensor(vec![loss], [1])
+    }
+
+    fn with_gradients(
+        loss: FlexTensor,
+        _weight: FlexTensor,
+        _bias: FlexTensor,
+        _gradients: LayerGradients,
+    ) -> FlexTensor {
+        loss
     }
 }
 
@@ -236,6 +256,15 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
             }
             OpsKind::UnTracked(prepared) => prepared.finish(loss),
         }
+    }
+
+    fn with_gradients(
+        loss: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        gradients: LayerGradients,
+    ) -> FloatTensor<Self> {
+        network::attach::<C>([loss, weight, bias], gradients)
     }
 }
 

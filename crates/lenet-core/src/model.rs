@@ -1,11 +1,18 @@
 //! The network: creation, forward pass and the output of every layer. The layers are in `conv_block` and `dense`.
 
+#[cfg(feature = "flex")]
+use std::sync::{Arc, OnceLock};
+
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, ModuleDisplayDefault, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+#[cfg(feature = "flex")]
+use lenet_kernels::NetworkPlan;
 
 use crate::conv_block::{activate, convolve, pool};
+#[cfg(feature = "flex")]
+use crate::fused::{self, Shapes};
 use crate::initializer::{ParameterStream, biases, weights};
-use crate::{ConfigError, ConvBlock, Dense, InputError, LayerKind, LeNetConfig};
+use crate::{ConfigError, ConvBlock, Dense, InputError, LayerKind, LeNetConfig, cross_entropy};
 
 /// LeNet: convolution blocks, then dense layers; created by [`LeNetConfig::init`].
 ///
@@ -20,6 +27,10 @@ pub struct LeNet {
     pub dense: Vec<Dense>,
     #[module(skip)]
     config: LeNetConfig,
+    /// The plan of the first training step that the kernels computed, and the shapes it is for.
+    #[cfg(feature = "flex")]
+    #[module(skip)]
+    pub(crate) plan: OnceLock<(Shapes, Arc<NetworkPlan>)>,
 }
 
 /// The output of one layer, named as in the [`LayerTable`](crate::LayerTable).
@@ -136,6 +147,8 @@ impl LeNetConfig {
             conv,
             dense,
             config: self.clone(),
+            #[cfg(feature = "flex")]
+            plan: OnceLock::new(),
         })
     }
 }
@@ -175,6 +188,37 @@ impl LeNet {
             features = dense.forward(features, is_hidden.then_some(activation));
         }
         features
+    }
+
+    /// The mean softmax cross-entropy of `images` `[batch, channel, height, width]` for `labels` `[batch]`, a
+    /// tensor of one value in nats: what a training step minimises.
+    ///
+    /// It equals `cross_entropy(lenet.forward(images), labels)`, to the bit on the CPU. On Flex in 32-bit floats,
+    /// if the parameters require gradients and the images do not, `lenet-kernels` computes the loss and all
+    /// gradients together, a group of images at a time; `backward` then only returns them.
+    ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use lenet_core::LeNetConfig;
+    ///
+    /// let device = Device::flex().autodiff();
+    /// let lenet = LeNetConfig::modern(10).init(&device, 0)?;
+    /// let images = Tensor::zeros([2, 1, 28, 28], &device);
+    /// let gradients = lenet.loss(images, Tensor::from_data([3, 7], &device)).backward();
+    /// let bias = lenet.dense[2].bias.val().grad(&gradients).unwrap();
+    /// assert_eq!(bias.dims(), [10]);
+    /// # Ok::<(), lenet_core::ConfigError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// See [`forward`](Self::forward) and [`cross_entropy`].
+    pub fn loss(&self, images: Tensor<4>, labels: Tensor<1, Int>) -> Tensor<1> {
+        #[cfg(feature = "flex")]
+        if let Some(loss) = fused::loss(self, &images, &labels) {
+            return loss;
+        }
+        cross_entropy(self.forward(images), labels)
     }
 
     /// Like [`forward`](Self::forward), but returns an error if the images do not fit the network.

@@ -111,7 +111,7 @@ pub(crate) struct ForwardScratch {
     values: Aligned,
     /// Pooled values in the order of the layout, and their argmax.
     pooled: Aligned,
-    argmax: Vec<u32>,
+    argmax: Aligned<u32>,
 }
 
 impl ForwardScratch {
@@ -122,7 +122,7 @@ impl ForwardScratch {
             image: Aligned::zeros(tables.layout.image_len()),
             values: Aligned::zeros(values),
             pooled: Aligned::zeros(values / 4),
-            argmax: vec![0; values / 4],
+            argmax: Aligned::zeros(values / 4),
         }
     }
 }

@@ -5,16 +5,16 @@ use std::ops::{Deref, DerefMut, Range};
 /// Bytes of the widest vector, and of a cache line.
 const ALIGNMENT: usize = 64;
 
-/// Floats that begin at a cache line, so that whole vectors from there on never straddle two lines.
-pub(crate) struct Aligned {
-    values: Vec<f32>,
+/// Values that begin at a cache line, so that whole vectors from there on never straddle two lines.
+pub(crate) struct Aligned<T = f32> {
+    values: Vec<T>,
     range: Range<usize>,
 }
 
-impl Aligned {
+impl<T: Copy + Default> Aligned<T> {
     pub(crate) fn zeros(len: usize) -> Self {
-        let room = ALIGNMENT / size_of::<f32>();
-        let values = vec![0.0; len + room];
+        let room = ALIGNMENT / size_of::<T>();
+        let values = vec![T::default(); len + room];
         // Miri may refuse to compute the offset; unaligned values are slower, not wrong.
         let start = values.as_ptr().align_offset(ALIGNMENT).min(room);
         let range = start..start + len;
@@ -30,16 +30,16 @@ impl From<&[f32]> for Aligned {
     }
 }
 
-impl Deref for Aligned {
-    type Target = [f32];
+impl<T> Deref for Aligned<T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[f32] {
+    fn deref(&self) -> &[T] {
         &self.values[self.range.clone()]
     }
 }
 
-impl DerefMut for Aligned {
-    fn deref_mut(&mut self) -> &mut [f32] {
+impl<T> DerefMut for Aligned<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         &mut self.values[self.range.clone()]
     }
 }

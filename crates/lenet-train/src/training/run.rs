@@ -17,7 +17,7 @@ use crate::checkpoint::{Checkpoint, CheckpointFolder, PartialEpoch, Progress};
 use crate::error::chain;
 use crate::evaluation::evaluate_within;
 use crate::pool::Helpers;
-use crate::{CheckpointError, EpochMetrics, Event, TrainingError, cross_entropy};
+use crate::{CheckpointError, EpochMetrics, Event, TrainingError};
 
 /// A run between two steps, except for the network, which each step consumes and returns.
 pub(super) struct Run<'a, 'd> {
@@ -138,7 +138,7 @@ impl<'a, 'd> Run<'a, 'd> {
             let (sgd, losses) = (&mut self.sgd, &mut self.losses);
             let make_step = || {
                 let images = batch.len();
-                let loss = cross_entropy(lenet.forward(batch.images), batch.labels);
+                let loss = lenet.loss(batch.images, batch.labels);
                 let lenet = sgd.step(rate, lenet, loss.backward());
                 losses.push(loss.inner(), images, rate)?;
                 Ok::<_, TrainingError>(lenet)

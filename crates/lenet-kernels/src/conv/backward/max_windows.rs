@@ -12,7 +12,7 @@ pub(super) struct MaxWindowsScratch {
     /// Gradients before the activation, by channel and slot.
     gradients: Aligned,
     /// Where in its window each belongs.
-    argmax: Vec<u32>,
+    argmax: Aligned<u32>,
     weight_sums: Aligned,
     bias_sums: Aligned,
 }
@@ -24,7 +24,7 @@ impl MaxWindowsScratch {
         Self {
             image: Aligned::zeros(windows.image_len()),
             gradients: Aligned::zeros(slots),
-            argmax: vec![0; slots],
+            argmax: Aligned::zeros(slots),
             weight_sums: Aligned::zeros(weight_sums),
             bias_sums: Aligned::zeros(bias_sums),
         }

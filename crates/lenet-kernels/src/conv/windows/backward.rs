@@ -236,26 +236,24 @@ impl Windows {
         let no_lane = simd.less_than_u32s(one, one);
         let mut sums = [[zero; O]; K];
         for vector in 0..self.vectors {
-            let mut windows = [(zero, no_lane, no_lane, zero); O];
             let [left, right] = first.map(|row| row[vector]);
-            for ((gradient, is_right, is_lower, above), (gradients, argmax)) in
-                windows.iter_mut().zip(&maps)
-            {
-                let place = argmax[vector];
-                *gradient = gradients[vector];
-                *is_right = simd.equal_u32s(simd.and_u32s(place, one), one);
-                *is_lower = simd.greater_than_u32s(place, one);
-                *above = simd.select_f32s(*is_right, right, left);
+            let (mut is_right, mut is_lower) = ([no_lane; O], [no_lane; O]);
+            let mut above = [zero; O];
+            for channel in 0..O {
+                let place = maps[channel].1[vector];
+                is_right[channel] = simd.equal_u32s(simd.and_u32s(place, one), one);
+                is_lower[channel] = simd.greater_than_u32s(place, one);
+                above[channel] = simd.select_f32s(is_right[channel], right, left);
             }
-            for (sums, row) in sums.iter_mut().zip(&rows) {
-                let [left, right] = row.map(|row| row[vector]);
-                for (sum, (gradient, is_right, is_lower, above)) in
-                    sums.iter_mut().zip(&mut windows)
-                {
-                    let below = simd.select_f32s(*is_right, right, left);
-                    let input = simd.select_f32s(*is_lower, below, *above);
-                    *sum = simd.mul_add_e_f32s(*gradient, input, *sum);
-                    *above = below;
+            for row in 0..K {
+                let [left, right] = rows[row].map(|row| row[vector]);
+                for channel in 0..O {
+                    let below = simd.select_f32s(is_right[channel], right, left);
+                    let input = simd.select_f32s(is_lower[channel], below, above[channel]);
+                    let gradient = maps[channel].0[vector];
+                    sums[row][channel] =
+                        simd.mul_add_e_f32s(gradient, input, sums[row][channel]);
+                    above[channel] = below;
                 }
             }
         }
