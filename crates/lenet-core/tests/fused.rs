@@ -4,7 +4,9 @@ use burn::module::Param;
 use burn::tensor::module::{avg_pool2d, conv2d, linear, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
-use lenet_core::{Activation, ConvBlock, Pooling, conv_block, cross_entropy, dense, read_back};
+use lenet_core::{
+    Activation, ConvBlock, LeNet, LeNetConfig, Pooling, conv_block, cross_entropy, dense, read_back,
+};
 use proptest::prelude::*;
 
 fn composed(
@@ -261,4 +263,78 @@ fn a_block_computes_what_the_function_computes_whatever_came_before() {
         printed.contains("padding: 1") && !printed.contains("plan"),
         "{printed}"
     );
+}
+
+/// The loss and the gradients of all parameters, as bits.
+fn bits(lenet: &LeNet, loss: &Tensor<1>) -> Vec<Vec<u32>> {
+    let gradients = loss.backward();
+    let mut all = vec![host(loss.clone().inner())];
+    for block in &lenet.conv {
+        all.push(host(block.weight.val().grad(&gradients).unwrap()));
+        all.push(host(block.bias.val().grad(&gradients).unwrap()));
+    }
+    for dense in &lenet.dense {
+        all.push(host(dense.weight.val().grad(&gradients).unwrap()));
+        all.push(host(dense.bias.val().grad(&gradients).unwrap()));
+    }
+    let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect();
+    all.into_iter().map(bits).collect()
+}
+
+#[test]
+fn the_loss_of_a_network_has_the_bits_of_its_layers() {
+    let device = Device::flex().autodiff();
+    for config in [
+        LeNetConfig::modern(10),
+        LeNetConfig::classic(10),
+        LeNetConfig::tweakable(10).with_kernel_size(7),
+        LeNetConfig::tweakable(10).with_out_channels([6, 16, 22]),
+    ] {
+        let lenet = config.init(&device, 1).unwrap();
+        // A second batch of another size uses the same plan.
+        for batch in [13, 5] {
+            let images = values([batch, 1, 28, 28], 0.3, &device);
+            let labels: Vec<_> = (0..batch as i32).map(|i| i * 3 % 10).collect();
+            let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
+            let loss = || lenet.loss(images.clone(), labels.clone());
+            let by_layer = || cross_entropy(lenet.forward(images.clone()), labels.clone());
+            assert!(
+                bits(&lenet, &loss()) == bits(&lenet, &by_layer()),
+                "{config:?}"
+            );
+            // As a part of another loss.
+            let doubled = bits(&lenet, &loss().mul_scalar(2.0));
+            assert!(
+                doubled == bits(&lenet, &by_layer().mul_scalar(2.0)),
+                "{config:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_loss_has_a_gradient_of_the_images_if_they_require_one() {
+    let device = Device::flex().autodiff();
+    let lenet = LeNetConfig::modern(10).init(&device, 1).unwrap();
+    let images = values([2, 1, 28, 28], 0.3, &device).require_grad();
+    let labels = Tensor::<1, Int>::from_data([3, 4], &device);
+    let gradients = lenet.loss(images.clone(), labels).backward();
+    let gradient = host(images.grad(&gradients).unwrap());
+    assert!(gradient.iter().any(|&value| value != 0.0));
+}
+
+#[test]
+fn the_loss_without_gradients_is_the_same() {
+    let device = Device::flex();
+    let lenet = LeNetConfig::modern(10).init(&device, 1).unwrap();
+    let tracked = LeNetConfig::modern(10)
+        .init(&device.clone().autodiff(), 1)
+        .unwrap();
+    let loss = |lenet: &LeNet, device: &Device| {
+        let images = values([9, 1, 28, 28], 0.3, device);
+        let labels = Tensor::<1, Int>::from_data([3, 4, 0, 1, 2, 9, 8, 7, 6], device);
+        lenet.loss(images, labels)
+    };
+    let expected = host(loss(&lenet, &device));
+    assert_eq!(host(loss(&tracked, &device.autodiff()).inner()), expected);
 }

@@ -107,7 +107,7 @@ impl WithSimd for Pass<'_> {
         clippy::indexing_slicing,
         reason = "every label is below the length of a row"
     )]
-    fn with_simd<S: pulp::Simd>(self, _simd: S) -> f64 {
+    fn with_simd<S: pulp::Simd>(self, simd: S) -> f64 {
         let Self {
             labels,
             classes,
@@ -127,9 +127,7 @@ impl WithSimd for Pass<'_> {
         for (row, &label) in rows.zip(labels) {
             loss -= f64::from(row[label]);
         }
-        for value in &mut *values {
-            *value = exp(*value);
-        }
+        exp(simd, values);
         let rows = values.chunks_exact_mut(classes);
         for (row, &label) in rows.zip(labels) {
             let sum: f32 = row.iter().sum();

@@ -38,16 +38,19 @@ pub(crate) fn loss(
     let (loss, gradients) = found.ok()?;
     let device = lenet.dense.first()?.bias.val().device();
     let loss = Tensor::<1>::from_floats([loss], &device);
-    let attached = layers.iter().zip(gradients).fold(loss, |loss, (layer, found)| {
-        let gradients = LayerGradients {
-            weight: tensor(found.weight, layer.weight.layout().shape().clone()),
-            bias: tensor(found.bias, layer.bias.layout().shape().clone()),
-        };
-        let [weight, bias] = layer.tracked.clone();
-        let loss = loss.into_dispatch();
-        let loss = <Dispatch as FusedBackend>::with_gradients(loss, weight, bias, gradients);
-        Tensor::from_dispatch(loss)
-    });
+    let attached = layers
+        .iter()
+        .zip(gradients)
+        .fold(loss, |loss, (layer, found)| {
+            let gradients = LayerGradients {
+                weight: tensor(found.weight, layer.weight.layout().shape().clone()),
+                bias: tensor(found.bias, layer.bias.layout().shape().clone()),
+            };
+            let [weight, bias] = layer.tracked.clone();
+            let loss = loss.into_dispatch();
+            let loss = <Dispatch as FusedBackend>::with_gradients(loss, weight, bias, gradients);
+            Tensor::from_dispatch(loss)
+        });
     Some(attached)
 }
 
@@ -178,7 +181,9 @@ pub(super) fn attach<C: CheckpointStrategy>(
     tensors: [FloatTensor<Autodiff<Flex, C>>; 3],
     gradients: LayerGradients,
 ) -> FloatTensor<Autodiff<Flex, C>> {
-    let nodes = tensors.each_ref().map(<FloatTensor<Autodiff<Flex, C>>>::node);
+    let nodes = tensors
+        .each_ref()
+        .map(<FloatTensor<Autodiff<Flex, C>>>::node);
     let [loss, ..] = tensors.map(<FloatTensor<Autodiff<Flex, C>>>::into_primitive);
     match LayerOp.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prepared) => prepared.finish(gradients, loss),

@@ -4,7 +4,6 @@ use pulp::Simd;
 
 use super::pooling::max;
 use crate::Activation;
-use crate::simd::{LANES, chunk, chunk_mut};
 
 /// The end of a convolution.
 pub(super) trait Epilogue<S: Simd> {
@@ -28,7 +27,9 @@ impl<S: Simd> Epilogue<S> for MaxPool<'_, S> {
         // ReLU keeps the order, so it is enough to apply it to the maximum.
         let is_relu = self.activation == Activation::Relu;
         if !is_relu {
-            values = activate::<S>(self.activation, values);
+            for value in &mut values {
+                *value = self.activation.apply_vector(simd, *value);
+            }
         }
         let (mut pooled, argmax) = max(simd, values);
         if is_relu {
@@ -42,15 +43,6 @@ impl<S: Simd> Epilogue<S> for MaxPool<'_, S> {
         };
         (*to, *place) = (pooled, argmax);
     }
-}
-
-/// The activation of four vectors.
-#[inline(always)]
-fn activate<S: Simd>(activation: Activation, values: [S::f32s; 4]) -> [S::f32s; 4] {
-    let mut buffer = [0.0; 4 * LANES];
-    *chunk_mut(S::as_mut_simd_f32s(&mut buffer).0, 0) = values;
-    activation.apply(&mut buffer);
-    *chunk(S::as_simd_f32s(&buffer).0, 0)
 }
 
 /// Nothing: the values are kept, four vectors to an index.

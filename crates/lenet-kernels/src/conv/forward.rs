@@ -185,7 +185,7 @@ impl WithSimd for Pass<'_> {
                 }
                 Pooling::Average => {
                     layout.convolve(simd, packed, buffers);
-                    tables.activation.apply(values);
+                    tables.activation.apply(simd, values);
                     let (groups, _) = S::as_simd_f32s(values).0.as_chunks();
                     let to = S::as_mut_simd_f32s(pooled).0.iter_mut();
                     for (&group, to) in groups.iter().zip(to) {

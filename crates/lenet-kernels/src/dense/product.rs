@@ -173,13 +173,13 @@ impl WithSimd for Product<'_> {
             _ => self.all_rows::<S, 1, PANEL>(simd),
         }
         if let Some(activation) = self.activation {
-            activation.apply(self.output);
+            activation.apply(simd, self.output);
         }
     }
 }
 
 impl Product<'_> {
-    /// Tiles of `R` rows, then single ones.
+    /// Tiles of `R` rows, then of four if that is fewer, then single ones.
     #[inline(always)]
     fn all_rows<S: Simd, const R: usize, const V: usize>(&mut self, simd: S) {
         let rows = self.output.len() / self.right.columns.max(1);
@@ -187,6 +187,12 @@ impl Product<'_> {
         while row + R <= rows {
             self.rows::<S, R, V>(simd, row);
             row += R;
+        }
+        if const { R > 4 } {
+            while row + 4 <= rows {
+                self.rows::<S, 4, V>(simd, row);
+                row += 4;
+            }
         }
         while row < rows {
             self.rows::<S, 1, V>(simd, row);

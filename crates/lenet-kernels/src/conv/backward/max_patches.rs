@@ -5,7 +5,7 @@ use pulp::Simd;
 use super::{Group, Results};
 use crate::conv::patches::SparseGradient;
 use crate::conv::plan::Tables;
-use crate::simd::{Aligned, sum};
+use crate::simd::Aligned;
 
 /// The buffers of this pass.
 pub(super) struct MaxPatchesScratch {
@@ -14,17 +14,20 @@ pub(super) struct MaxPatchesScratch {
     /// Gradients of a map's windows before the activation.
     scaled: Vec<f32>,
     gradient: SparseGradient,
+    bias_sums: Aligned,
 }
 
 impl MaxPatchesScratch {
     pub(super) fn new(tables: &Tables, input_gradient: bool) -> Self {
         let patches = &tables.backward().patches;
         let image_len = patches.image_len();
+        let gradient = SparseGradient::new(patches);
         Self {
+            bias_sums: Aligned::zeros(gradient.width()),
             image: Aligned::zeros(image_len),
             in_gradient: Aligned::zeros(if input_gradient { image_len } else { 0 }),
             scaled: vec![0.0; tables.geometry.map_len()],
-            gradient: SparseGradient::new(patches),
+            gradient,
         }
     }
 }
@@ -45,7 +48,9 @@ impl Group<'_> {
             in_gradient,
             scaled,
             gradient,
+            bias_sums,
         } = scratch;
+        bias_sums.fill(0.0);
         let (weight, bias) = results.weight_and_bias;
         let mut input_gradient = results.input;
         let both = patches.both_at_once() && !input_gradient.is_empty();
@@ -53,7 +58,7 @@ impl Group<'_> {
         for (sample, input) in samples.enumerate() {
             patches.interleave(input, image);
             gradient.clear();
-            for (channel, bias) in bias.iter_mut().enumerate() {
+            for channel in 0..geometry.shape.out_channels {
                 let map = sample * geometry.shape.out_channels + channel;
                 let map = map * scaled.len()..(map + 1) * scaled.len();
                 let output = &self.samples.output[map.clone()];
@@ -61,16 +66,14 @@ impl Group<'_> {
                 self.tables
                     .activation
                     .scale(output_gradient, output, scaled);
-                *bias += sum(simd, scaled);
                 let argmax = &self.samples.argmax[map];
-                if !input_gradient.is_empty() {
-                    gradient.add(channel, argmax, scaled);
-                }
+                gradient.add(channel, argmax, scaled);
                 if !both {
                     let nonzeros = gradient.of_channel(patches, argmax, scaled);
                     patches.add_weight_gradient(simd, (channel, nonzeros), image, weight);
                 }
             }
+            gradient.add_up(simd, bias_sums);
             if !input_gradient.is_empty() {
                 in_gradient.fill(0.0);
                 if both {
@@ -82,6 +85,9 @@ impl Group<'_> {
                 let to = input_gradient.cut(geometry.input_len());
                 patches.separate(in_gradient, to.zeroed());
             }
+        }
+        for (total, sum) in bias.iter_mut().zip(&**bias_sums) {
+            *total += sum;
         }
     }
 }

@@ -29,29 +29,30 @@ impl Patches {
                 continue;
             }
             for channel in fours(in_channels) {
-                let mut rows = [&maps[..width]; 4];
-                for (row, map) in rows
-                    .iter_mut()
-                    .zip(maps[channel * map_len..].chunks(map_len))
-                {
-                    *row = map;
+                let mut rows = [&maps[..0]; 4];
+                for (values, map) in rows.iter_mut().zip(maps[channel * map_len..].chunks(map_len)) {
+                    *values = &map[row * width..][..width];
                 }
                 let pixels = &mut pixels[channel..];
-                for column in fours(width) {
-                    let at = row * width + column;
-                    let values = transpose([
-                        chunk(rows[0], at),
-                        chunk(rows[1], at),
-                        chunk(rows[2], at),
-                        chunk(rows[3], at),
-                    ]);
-                    let mut pixel = column * self.pixel;
-                    for values in values {
-                        *chunk_mut(pixels, pixel) = values;
-                        pixel += self.pixel;
-                    }
+                let [a, b, c, d] = rows.map(|row| row.as_chunks::<4>().0);
+                let rows_of_four = a.iter().zip(b).zip(c.iter().zip(d));
+                let pixels_of_four = pixels.chunks_mut(4 * self.pixel);
+                for (((a, b), (c, d)), pixels) in rows_of_four.zip(pixels_of_four) {
+                    self.put(pixels, transpose([a, b, c, d]));
+                }
+                if !width.is_multiple_of(4) {
+                    let last = rows.map(|row| chunk(row, width - 4));
+                    self.put(&mut pixels[(width - 4) * self.pixel..], transpose(last));
                 }
             }
+        }
+    }
+
+    /// Copies four values into each of four pixels.
+    #[inline(always)]
+    fn put(&self, pixels: &mut [f32], values: [[f32; 4]; 4]) {
+        for (pixel, values) in pixels.chunks_mut(self.pixel).zip(values) {
+            *chunk_mut(pixel, 0) = values;
         }
     }
 

@@ -1,6 +1,9 @@
 //! The nonzero gradients behind max pooling, by channel and by patch.
 
+use pulp::Simd;
+
 use super::Patches;
+use crate::simd::{Aligned, LANES};
 
 /// A gradient that is not zero, of one value before the pooling of a channel.
 #[derive(Clone, Copy, Default)]
@@ -14,11 +17,12 @@ pub(in crate::conv) struct Nonzero {
 pub(in crate::conv) struct SparseGradient {
     /// Those of the channel added last.
     of_channel: Vec<Nonzero>,
-    /// The gradients of each window: `[window, channel]`.
-    of_window: Vec<f32>,
+    /// The gradients of each window, filled up to whole vectors with zeros: `[window, channel]`.
+    of_window: Aligned,
     /// The channels whose gradient at a place in a window is not zero, a bit each: `[window, place, word]`.
     channels: Vec<u64>,
-    out_channels: usize,
+    /// Channels, filled up to whole vectors.
+    width: usize,
     /// Words of 64 channels.
     words: usize,
 }
@@ -27,12 +31,13 @@ impl SparseGradient {
     pub(in crate::conv) fn new(patches: &Patches) -> Self {
         let out_channels = patches.shape.out_channels;
         let words = out_channels.div_ceil(64);
+        let width = out_channels.next_multiple_of(LANES);
         let windows = patches.windows.len();
         Self {
             of_channel: vec![Nonzero::default(); windows],
-            of_window: vec![0.0; windows * out_channels],
+            of_window: Aligned::zeros(windows * width),
             channels: vec![0; windows * 4 * words],
-            out_channels,
+            width,
             words,
         }
     }
@@ -45,7 +50,7 @@ impl SparseGradient {
     /// Adds the next channel, given the argmax of each window and the gradient there.
     #[inline(always)]
     pub(in crate::conv) fn add(&mut self, channel: usize, argmax: &[u8], gradients: &[f32]) {
-        let windows = self.of_window.chunks_exact_mut(self.out_channels);
+        let windows = self.of_window.chunks_exact_mut(self.width);
         let windows = windows.zip(self.channels.chunks_exact_mut(4 * self.words));
         let (word, bit) = (channel / 64, channel % 64);
         for ((of_window, channels), (&place, &gradient)) in
@@ -54,6 +59,24 @@ impl SparseGradient {
             of_window[channel] = gradient;
             channels[usize::from(place) * self.words + word] |= u64::from(gradient != 0.0) << bit;
         }
+    }
+
+    /// Adds the gradients of all windows to the sums of each channel.
+    #[inline(always)]
+    pub(in crate::conv) fn add_up<S: Simd>(&self, simd: S, sums: &mut [f32]) {
+        for (vector, sum) in S::as_mut_simd_f32s(sums).0.iter_mut().enumerate() {
+            let gradients = S::as_simd_f32s(&self.of_window).0.iter().skip(vector);
+            let mut total = *sum;
+            for &gradient in gradients.step_by(self.width / S::F32_LANES) {
+                total = simd.add_f32s(total, gradient);
+            }
+            *sum = total;
+        }
+    }
+
+    /// Channels, filled up to whole vectors.
+    pub(in crate::conv) fn width(&self) -> usize {
+        self.width
     }
 
     /// The nonzero gradients of one channel.
@@ -87,7 +110,7 @@ impl SparseGradient {
             None => unreachable!("a convolution has at least one channel"),
         };
         OfPatch {
-            gradients: &self.of_window[window * self.out_channels..][..self.out_channels],
+            gradients: &self.of_window[window * self.width..][..self.width],
             first: 0,
             bits,
             words,
@@ -103,6 +126,13 @@ pub(super) struct OfPatch<'a> {
     first: usize,
     bits: u64,
     words: &'a [u64],
+}
+
+impl OfPatch<'_> {
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.bits == 0 && self.words.iter().all(|&bits| bits == 0)
+    }
 }
 
 impl Iterator for OfPatch<'_> {

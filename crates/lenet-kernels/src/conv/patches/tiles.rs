@@ -166,6 +166,9 @@ fn scatter_sparse<S: Simd, const R: usize, const V: usize>(
         for place in 0..4 {
             let at = (patches.position(tile, start, place), patches.row);
             let gradients = gradients.of_patch(window, place);
+            if gradients.is_empty() {
+                continue;
+            }
             scatter::<S, R, V>(simd, at, weight, gradients, in_gradient);
         }
     }
@@ -235,6 +238,9 @@ fn gather_and_scatter<S: Simd, const R: usize, const V: usize>(
     for (window, &start) in patches.windows.iter().enumerate() {
         for place in 0..4 {
             let gradients = gradients.of_patch(window, place);
+            if gradients.is_empty() {
+                continue;
+            }
             let first = patches.position(tile, start, place);
             let (mut values, mut sums) = ([[zero; V]; R], [[zero; V]; R]);
             let mut row = first;

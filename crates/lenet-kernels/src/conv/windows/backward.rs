@@ -251,8 +251,7 @@ impl Windows {
                     let below = simd.select_f32s(is_right[channel], right, left);
                     let input = simd.select_f32s(is_lower[channel], below, above[channel]);
                     let gradient = maps[channel].0[vector];
-                    sums[row][channel] =
-                        simd.mul_add_e_f32s(gradient, input, sums[row][channel]);
+                    sums[row][channel] = simd.mul_add_e_f32s(gradient, input, sums[row][channel]);
                     above[channel] = below;
                 }
             }
