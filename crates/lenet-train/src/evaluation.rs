@@ -134,7 +134,9 @@ fn evaluate_until(
             (prediction, log_likelihood(logits, batch.labels))
         };
         let (prediction, likelihood);
-        ((prediction, likelihood), next_batch) = helpers.step(forward, || batches.next());
+        // The next batch takes so long that a thread prepares it from the start.
+        ((prediction, likelihood), next_batch) =
+            helpers.step(|| (), |()| forward(), || batches.next());
         predictions.push(prediction);
         likelihoods.push(likelihood);
     }

@@ -159,14 +159,16 @@ impl Helpers {
         Self { unanswered: None }
     }
 
-    /// Runs one step within [`run`], while an idle thread prepares the input of the next one.
-    pub(crate) fn step<R: Send, N: Send>(
+    /// Runs one step within [`run`]: `work` on all threads, then `rest` on one of them while an idle thread prepares
+    /// the input of the next step.
+    pub(crate) fn step<T: Send, R: Send, N: Send>(
         &self,
-        work: impl FnOnce() -> R + Send,
+        work: impl FnOnce() -> T,
+        rest: impl FnOnce(T) -> R + Send,
         prepare: impl FnOnce() -> N + Send,
     ) -> (R, N) {
         let Some(unanswered) = &self.unanswered else {
-            return (work(), prepare());
+            return (rest(work()), prepare());
         };
         let done = Arc::new(AtomicBool::new(false));
         // Busy threads do not answer; calls must not accumulate.
@@ -185,7 +187,8 @@ impl Helpers {
         }
         // Even if `work` panics.
         let _end = End(&done);
-        rayon::join(work, prepare)
+        let worked = work();
+        rayon::join(|| rest(worked), prepare)
     }
 }
 
@@ -245,7 +248,7 @@ mod tests {
         run_here(|helpers| {
             let (mut total, mut step) = (0, 0);
             while step < steps {
-                let (sum, next) = helpers.step(|| step_sum(step), || step + 1);
+                let (sum, next) = helpers.step(|| step_sum(step), |sum| sum, || step + 1);
                 total += sum;
                 step = next;
             }
@@ -273,7 +276,7 @@ mod tests {
     #[test]
     fn a_panic_ends_the_step_and_the_wait() {
         let pool = pool(2);
-        let fails = || run_here(|helpers| helpers.step(|| panic!("on purpose"), || 1));
+        let fails = || run_here(|helpers| helpers.step(|| panic!("on purpose"), |()| (), || 1));
         for waiting in [false, true] {
             let found = pool.install(|| {
                 WAITING.set(waiting);
@@ -296,7 +299,7 @@ mod tests {
                     Ordering::SeqCst,
                 );
                 for _ in 0..100 {
-                    helpers.step(|| step_sum(1), || ());
+                    helpers.step(|| step_sum(1), |_| (), || ());
                 }
                 under_way.fetch_sub(1, Ordering::SeqCst);
             });

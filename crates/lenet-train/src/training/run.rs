@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use lenet_core::LeNet;
 use lenet_data::{ImageDataset, Order};
 
@@ -136,15 +136,18 @@ impl<'a, 'd> Run<'a, 'd> {
             let rate =
                 schedule.learning_rate(config.learning_rate, epoch * steps + step, steps, total);
             let (sgd, losses) = (&mut self.sgd, &mut self.losses);
-            let make_step = || {
-                let images = batch.len();
+            let images = batch.len();
+            let forward = || {
                 let loss = lenet.loss(batch.images, batch.labels);
+                (lenet, loss)
+            };
+            let descend = |(lenet, loss): (LeNet, Tensor<1>)| {
                 let lenet = sgd.step(rate, lenet, loss.backward());
                 losses.push(loss.inner(), images, rate)?;
                 Ok::<_, TrainingError>(lenet)
             };
             let trained;
-            (trained, next_batch) = helpers.step(make_step, || batches.next());
+            (trained, next_batch) = helpers.step(forward, descend, || batches.next());
             lenet = trained?;
             self.trainer.observer.observe(&Event::Step {
                 epoch: epoch + 1,

@@ -30,7 +30,10 @@ impl Patches {
             }
             for channel in fours(in_channels) {
                 let mut rows = [&maps[..0]; 4];
-                for (values, map) in rows.iter_mut().zip(maps[channel * map_len..].chunks(map_len)) {
+                for (values, map) in rows
+                    .iter_mut()
+                    .zip(maps[channel * map_len..].chunks(map_len))
+                {
                     *values = &map[row * width..][..width];
                 }
                 let pixels = &mut pixels[channel..];

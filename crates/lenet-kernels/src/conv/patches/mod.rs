@@ -80,6 +80,9 @@ pub(super) struct Patches {
     both_at_once: bool,
     /// Where the patch of each window's first value begins.
     windows: Vec<u32>,
+    /// The windows in an order in which patches that follow each other do not overlap, so that the sums of one
+    /// are in the cache before the next reads them.
+    apart: Vec<usize>,
 }
 
 /// A part of a patch whose values fit the registers.
@@ -128,6 +131,16 @@ impl Patches {
         let [pooled_height, pooled_width] = geometry.pooled;
         let windows = (0..pooled_height)
             .flat_map(|y| (0..pooled_width).map(move |x| (2 * y * row + 2 * x * pixel) as u32));
+        // Patches of windows this far apart do not overlap.
+        let step = (shape.kernel_size + 1).div_ceil(2);
+        let firsts = (0..step).flat_map(|y| (0..step).map(move |x| (y, x)));
+        let apart = firsts.flat_map(|(y, x)| {
+            let rows = (y..pooled_height).step_by(step);
+            rows.flat_map(move |row| {
+                let columns = (x..pooled_width).step_by(step);
+                columns.map(move |column| row * pooled_width + column)
+            })
+        });
         let patch_row = shape.kernel_size * pixel;
         let patch = shape.kernel_size * patch_row.next_multiple_of(lanes);
         let both_at_once =
@@ -157,6 +170,7 @@ impl Patches {
             weight_len: start,
             both_at_once,
             windows: windows.collect(),
+            apart: apart.collect(),
             lanes,
             shape,
             pixel,

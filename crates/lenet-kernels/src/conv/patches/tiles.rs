@@ -162,8 +162,9 @@ fn scatter_sparse<S: Simd, const R: usize, const V: usize>(
     weight: &[f32],
     in_gradient: &mut [f32],
 ) {
-    for (window, &start) in patches.windows.iter().enumerate() {
-        for place in 0..4 {
+    for place in 0..4 {
+        for &window in &patches.apart {
+            let start = patches.windows[window];
             let at = (patches.position(tile, start, place), patches.row);
             let gradients = gradients.of_patch(window, place);
             if gradients.is_empty() {
@@ -235,8 +236,9 @@ fn gather_and_scatter<S: Simd, const R: usize, const V: usize>(
     let (weight, _) = weight.as_chunks::<R>();
     let (weight_gradient, _) = S::as_mut_simd_f32s(weight_gradient).0.as_chunks_mut::<V>();
     let (weight_gradient, _) = weight_gradient.as_chunks_mut::<R>();
-    for (window, &start) in patches.windows.iter().enumerate() {
-        for place in 0..4 {
+    for place in 0..4 {
+        for &window in &patches.apart {
+            let start = patches.windows[window];
             let gradients = gradients.of_patch(window, place);
             if gradients.is_empty() {
                 continue;
