@@ -11,6 +11,7 @@ struct Network {
     weights: Vec<(Vec<f32>, Vec<f32>)>,
     image_len: usize,
     classes: usize,
+    level: SimdLevel,
 }
 
 fn noise(phase: usize, len: usize, scale: f32) -> Vec<f32> {
@@ -64,6 +65,7 @@ impl Network {
             weights,
             image_len,
             classes,
+            level,
         }
     }
 
@@ -97,6 +99,7 @@ impl Network {
             );
         }
         let loss = CrossEntropy::new(self.classes, labels.to_vec()).unwrap();
+        let loss = loss.with_level(self.level);
         let (loss, mut gradient) = loss.forward(&values.pop().unwrap()).unwrap();
         let mut found = Vec::new();
         let mut output = vec![0.0; gradient.len()];

@@ -9,7 +9,7 @@ use super::plan::{ConvPlan, GROUP, Saved, Tables};
 use super::pooling::{Pooling, average};
 use super::windows::Windows;
 use crate::error::check_len;
-use crate::simd::{Aligned, LANES, Part, Unfilled, load};
+use crate::simd::{Aligned, LANES, Part, Unfilled, chunk, chunk_mut, fours, load, transpose};
 use crate::{KernelError, Parameters};
 
 impl ConvPlan {
@@ -229,17 +229,40 @@ impl Maps<'_> {
     /// From channels side by side, `width` of them.
     #[inline(always)]
     fn transpose(self, width: usize) {
-        let mut argmax = self.argmax.chunks_exact_mut(self.map_len);
-        for (channel, output) in self.output.chunks_exact_mut(self.map_len).enumerate() {
-            let from = self.pooled[channel..].iter().step_by(width);
-            for (to, &value) in output.iter_mut().zip(from) {
-                *to = value;
-            }
-            if let Some(argmax) = argmax.next() {
-                let from = self.places[channel..].iter().step_by(width);
-                for (to, &place) in argmax.iter_mut().zip(from) {
-                    *to = place as u8;
+        let map_len = self.map_len;
+        let channels = self.output.len() / map_len;
+        // Four windows of four channels at a time; the last four of either may overlap the ones before them.
+        if channels >= 4 && map_len >= 4 {
+            for channel in fours(channels) {
+                let output = &mut self.output[channel * map_len..];
+                let pooled = &self.pooled[channel..];
+                for window in fours(map_len) {
+                    let at = window * width;
+                    let [a, b, c, d] = transpose([
+                        chunk(pooled, at),
+                        chunk(pooled, at + width),
+                        chunk(pooled, at + 2 * width),
+                        chunk(pooled, at + 3 * width),
+                    ]);
+                    *chunk_mut(output, window + 3 * map_len) = d;
+                    *chunk_mut(output, window + 2 * map_len) = c;
+                    *chunk_mut(output, window + map_len) = b;
+                    *chunk_mut(output, window) = a;
                 }
+            }
+        } else {
+            for (channel, output) in self.output.chunks_exact_mut(map_len).enumerate() {
+                let from = self.pooled[channel..].iter().step_by(width);
+                output
+                    .iter_mut()
+                    .zip(from)
+                    .for_each(|(to, &value)| *to = value);
+            }
+        }
+        for (channel, argmax) in self.argmax.chunks_exact_mut(map_len).enumerate() {
+            let from = self.places[channel..].iter().step_by(width);
+            for (to, &place) in argmax.iter_mut().zip(from) {
+                *to = place as u8;
             }
         }
     }

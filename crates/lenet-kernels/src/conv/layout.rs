@@ -71,9 +71,9 @@ impl Layout {
     }
 
     /// Where the gradients of the values before the pooling lie.
-    pub(super) fn gradient_places(&self) -> GradientPlaces {
+    pub(super) fn gradient_places(&self, geometry: &Geometry) -> GradientPlaces {
         match self {
-            Self::Windows(windows) => windows.gradient_places(),
+            Self::Windows(windows) => windows.gradient_places(geometry),
             Self::Channels(channels) => channels.gradient_places(),
         }
     }

@@ -198,7 +198,7 @@ impl Tables {
     pub(super) fn backward(&self) -> &BackwardTables {
         self.backward.get_or_init(|| BackwardTables {
             patches: Patches::new(&self.geometry, self.level.vectors()),
-            places: self.layout.gradient_places(),
+            places: self.layout.gradient_places(&self.geometry),
         })
     }
 }

@@ -18,7 +18,7 @@ use pulp::Simd;
 pub(crate) use aligned::Aligned;
 pub use level::SimdLevel;
 pub(crate) use level::{Vectors, for_tile, has_many_registers};
-pub(crate) use transpose::transpose;
+pub(crate) use transpose::{fours, transpose};
 pub(crate) use unfilled::{Part, Unfilled};
 
 /// Lanes of the widest vector.
@@ -35,7 +35,7 @@ pub(crate) fn parts(count: usize, most: usize) -> impl Iterator<Item = Range<usi
 // inner loops cannot afford.
 #[inline(always)]
 pub(crate) fn chunk<T, const N: usize>(values: &[T], at: usize) -> &[T; N] {
-    match values.get(at..).and_then(<[T]>::first_chunk) {
+    match values.get(at..at + N).and_then(<[T]>::first_chunk) {
         Some(chunk) => chunk,
         None => unreachable!("a chunk reaches beyond the end of its slice"),
     }
@@ -44,7 +44,7 @@ pub(crate) fn chunk<T, const N: usize>(values: &[T], at: usize) -> &[T; N] {
 /// [`chunk`] of a mutable slice.
 #[inline(always)]
 pub(crate) fn chunk_mut<T, const N: usize>(values: &mut [T], at: usize) -> &mut [T; N] {
-    match values.get_mut(at..).and_then(<[T]>::first_chunk_mut) {
+    match values.get_mut(at..at + N).and_then(<[T]>::first_chunk_mut) {
         Some(chunk) => chunk,
         None => unreachable!("a chunk reaches beyond the end of its slice"),
     }

@@ -26,6 +26,12 @@ pub(crate) fn transpose(rows: [&[f32; 4]; 4]) -> [[f32; 4]; 4] {
     ]
 }
 
+/// The beginnings of groups of four that cover `0..count`; the last may overlap the one before it.
+#[inline(always)]
+pub(crate) fn fours(count: usize) -> impl Iterator<Item = usize> {
+    (0..count.div_ceil(4)).map(move |group| (4 * group).min(count - 4))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -96,7 +96,7 @@ impl Group<'_> {
                 let BackwardTables { patches, places } = self.tables.backward();
                 in_gradient.fill(0.0);
                 let gradients = (&**gradients, places);
-                patches.add_full_input_gradient(simd, self.samples.packed, gradients, in_gradient);
+                patches.add_dense_input_gradient(simd, self.samples.packed, gradients, in_gradient);
                 let to = input_gradient.cut(geometry.input_len());
                 patches.separate(in_gradient, to.zeroed());
             }

@@ -23,11 +23,9 @@ impl Channels {
         let window_len = self.vectors * 4 * self.lanes;
         let windows = (0..self.geometry.map_len()).map(|window| window * window_len);
         let at = |channel: usize| channel / self.lanes * 4 * self.lanes + channel % self.lanes;
-        GradientPlaces {
-            windows: windows.collect(),
-            channels: (0..self.geometry.shape.out_channels).map(at).collect(),
-            place_len: self.lanes,
-        }
+        let channels = (0..self.geometry.shape.out_channels).map(at).collect();
+        let windows: Vec<_> = windows.collect();
+        GradientPlaces::new(&self.geometry, &windows, channels, self.lanes)
     }
 
     /// Values of the sums of the gradients of weights and of biases.

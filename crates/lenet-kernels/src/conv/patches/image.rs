@@ -5,7 +5,7 @@
 
 use super::Patches;
 use crate::Shape;
-use crate::simd::{chunk, chunk_mut, transpose};
+use crate::simd::{chunk, chunk_mut, fours, transpose};
 
 impl Patches {
     /// Copies maps into an image whose border is zero already.
@@ -53,10 +53,13 @@ impl Patches {
 
     /// Copies four values into each of four pixels.
     #[inline(always)]
-    fn put(&self, pixels: &mut [f32], values: [[f32; 4]; 4]) {
-        for (pixel, values) in pixels.chunks_mut(self.pixel).zip(values) {
-            *chunk_mut(pixel, 0) = values;
-        }
+    fn put(&self, pixels: &mut [f32], [a, b, c, d]: [[f32; 4]; 4]) {
+        let pixel = self.pixel;
+        // The last one first, which checks the bounds of the others.
+        *chunk_mut(pixels, 3 * pixel) = d;
+        *chunk_mut(pixels, 2 * pixel) = c;
+        *chunk_mut(pixels, pixel) = b;
+        *chunk_mut(pixels, 0) = a;
     }
 
     /// Copies an image without its border into maps.
@@ -93,11 +96,11 @@ impl Patches {
                         chunk(pixels, pixel + 2 * self.pixel),
                         chunk(pixels, pixel + 3 * self.pixel),
                     ]);
-                    let mut at = column;
-                    for values in values {
-                        *chunk_mut(maps, at) = values;
-                        at += map_len;
-                    }
+                    let [a, b, c, d] = values;
+                    *chunk_mut(maps, column + 3 * map_len) = d;
+                    *chunk_mut(maps, column + 2 * map_len) = c;
+                    *chunk_mut(maps, column + map_len) = b;
+                    *chunk_mut(maps, column) = a;
                 }
             }
         }
@@ -107,10 +110,4 @@ impl Patches {
     fn first_pixel(&self, row: usize) -> usize {
         (row + self.shape.padding) * self.row + self.shape.padding * self.pixel
     }
-}
-
-/// The beginnings of groups of four that cover `0..count`; the last may overlap the one before it.
-#[inline(always)]
-fn fours(count: usize) -> impl Iterator<Item = usize> {
-    (0..count.div_ceil(4)).map(move |group| (4 * group).min(count - 4))
 }

@@ -48,6 +48,7 @@
 //! first-level cache holds all weights and their gradients, both run at once over the patches, with half as many
 //! sums: the list is read once, and so is the image.
 
+mod dense;
 mod image;
 mod sparse;
 mod tiles;
@@ -99,12 +100,41 @@ struct Tile {
 
 /// Where a layout has the gradients of the values before the pooling.
 pub(super) struct GradientPlaces {
-    /// Those of each window.
-    pub(super) windows: Vec<usize>,
+    /// Rows and columns of values: twice those of windows.
+    rows: usize,
+    columns: usize,
+    /// The gradients of each value, row by row, of which each is that of a patch.
+    patches: Vec<usize>,
     /// From there, those of each output channel.
-    pub(super) channels: Vec<usize>,
-    /// Values from one place in the window to the next.
-    pub(super) place_len: usize,
+    channels: Vec<usize>,
+    /// From there to the end of the last one.
+    reach: usize,
+}
+
+impl GradientPlaces {
+    /// Given where the gradients of each window are, how far it is from there to those of each output channel, and
+    /// from one place in a window to the next.
+    pub(super) fn new(
+        geometry: &Geometry,
+        windows: &[usize],
+        channels: Vec<usize>,
+        place_len: usize,
+    ) -> Self {
+        let [rows, columns] = geometry.pooled;
+        let values =
+            (0..2 * rows).flat_map(|row| (0..2 * columns).map(move |column| (row, column)));
+        let patches = values.map(|(row, column)| {
+            let place = row % 2 * 2 + column % 2;
+            windows[row / 2 * columns + column / 2] + place * place_len
+        });
+        Self {
+            rows: 2 * rows,
+            columns: 2 * columns,
+            patches: patches.collect(),
+            reach: channels.iter().max().map_or(0, |last| last + 1),
+            channels,
+        }
+    }
 }
 
 /// Most sums of a tile, so that some of the registers stay free.

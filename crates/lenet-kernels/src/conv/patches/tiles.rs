@@ -3,7 +3,7 @@
 use pulp::Simd;
 
 use super::sparse::Nonzero;
-use super::{GradientPlaces, Patches, SparseGradient, Tile, most_sums, most_sums_of_both};
+use super::{Patches, SparseGradient, Tile, most_sums, most_sums_of_both};
 use crate::simd::chunk;
 
 /// Calls a function for the shape of a tile: `R` rows of `V` vectors. Only shapes with at most `$most`
@@ -98,26 +98,6 @@ impl Patches {
         }
     }
 
-    /// Adds to the gradient of the input where every value before the pooling has a gradient, as `places` says.
-    #[inline(always)]
-    pub(in crate::conv) fn add_full_input_gradient<S: Simd>(
-        &self,
-        simd: S,
-        weight: &[f32],
-        gradients: (&[f32], &GradientPlaces),
-        in_gradient: &mut [f32],
-    ) {
-        for &tile in &self.tiles {
-            let weight = &weight[tile.start..][..self.tile_len(tile)];
-            for_shape!(
-                scatter_full,
-                most_sums(S::REGISTER_COUNT),
-                tile,
-                (simd, self, tile, gradients, weight, in_gradient)
-            );
-        }
-    }
-
     /// Where a tile of a patch begins in the image.
     #[inline(always)]
     fn position(&self, tile: Tile, window: u32, place: usize) -> usize {
@@ -170,26 +150,6 @@ fn scatter_sparse<S: Simd, const R: usize, const V: usize>(
             if gradients.is_empty() {
                 continue;
             }
-            scatter::<S, R, V>(simd, at, weight, gradients, in_gradient);
-        }
-    }
-}
-
-/// [`scatter`] of the gradients of all values before the pooling.
-#[inline(always)]
-fn scatter_full<S: Simd, const R: usize, const V: usize>(
-    simd: S,
-    patches: &Patches,
-    tile: Tile,
-    (gradients, places): (&[f32], &GradientPlaces),
-    weight: &[f32],
-    in_gradient: &mut [f32],
-) {
-    for (&window, &start) in places.windows.iter().zip(&patches.windows) {
-        for place in 0..4 {
-            let gradients = &gradients[window + place * places.place_len..];
-            let gradients = places.channels.iter().map(|&at| gradients[at]).enumerate();
-            let at = (patches.position(tile, start, place), patches.row);
             scatter::<S, R, V>(simd, at, weight, gradients, in_gradient);
         }
     }
@@ -279,7 +239,7 @@ fn gather_and_scatter<S: Simd, const R: usize, const V: usize>(
 
 /// Adds the sums of one row of a tile to the image.
 #[inline(always)]
-fn add_row<S: Simd, const V: usize>(simd: S, sums: [S::f32s; V], to: &mut [f32]) {
+pub(super) fn add_row<S: Simd, const V: usize>(simd: S, sums: [S::f32s; V], to: &mut [f32]) {
     let to = S::as_mut_simd_f32s(&mut to[..V * S::F32_LANES]).0;
     for (to, sum) in to.iter_mut().zip(sums) {
         *to = simd.add_f32s(*to, sum);

@@ -32,6 +32,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::Windows;
+use crate::conv::geometry::Geometry;
 use crate::conv::patches::GradientPlaces;
 use crate::simd::{chunk, for_tile, parts};
 
@@ -65,7 +66,7 @@ impl Windows {
     }
 
     /// Where the gradients of the values before the pooling lie.
-    pub(in crate::conv) fn gradient_places(&self) -> GradientPlaces {
+    pub(in crate::conv) fn gradient_places(&self, geometry: &Geometry) -> GradientPlaces {
         let [rows, columns] = self.pooled;
         let place_len = self.block * self.lanes;
         let slots = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
@@ -74,13 +75,10 @@ impl Windows {
             let starts = gradients.step_by(self.lanes);
             channels.zip(starts).map(|(_, start)| start)
         });
-        GradientPlaces {
-            windows: slots
-                .map(|slot| slot / self.lanes * 4 * place_len + slot % self.lanes)
-                .collect(),
-            channels: channels.collect(),
-            place_len,
-        }
+        let windows: Vec<_> = slots
+            .map(|slot| slot / self.lanes * 4 * place_len + slot % self.lanes)
+            .collect();
+        GradientPlaces::new(geometry, &windows, channels.collect(), place_len)
     }
 
     /// Values of the sums of the gradients of weights and of biases, lane by lane.
