@@ -172,7 +172,7 @@ fn exp_vector<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // ln 2 in two parts, of which the first has so few digits that its product with `n` is exact.
     let r = simd.mul_add_e_f32s(n, simd.splat_f32s(-0.693_359_4), x);
     let r = simd.mul_add_e_f32s(n, simd.splat_f32s(2.121_944_4e-4), r);
-    let q = simd.splat_f32s(1.381_454_1e-3);
+    let q = simd.splat_f32s(1.381_454e-3);
     let q = simd.mul_add_e_f32s(q, r, simd.splat_f32s(8.368_745e-3));
     let q = simd.mul_add_e_f32s(q, r, simd.splat_f32s(4.166_839e-2));
     let q = simd.mul_add_e_f32s(q, r, simd.splat_f32s(1.666_652_1e-1));

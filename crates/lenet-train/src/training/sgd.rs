@@ -1,7 +1,7 @@
 //! The optimiser. The learning rate of each step comes from the schedule.
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::{DType, Gradients, Tensor, TensorData};
 use lenet_core::{LeNet, uses_rayon_pool};
 
 use crate::TrainingConfig;
@@ -69,25 +69,112 @@ impl ModuleMapper for Step<'_> {
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let requires_gradient = tensor.is_require_grad();
-        let tensor = tensor.inner();
         if let Some(norm) = self.sgd.clipping {
             gradient = clip(gradient, norm);
         }
-        if let Some(penalty) = self.sgd.weight_decay {
-            gradient = tensor.clone().mul_scalar(penalty).add(gradient);
-        }
-        if let Some(momentum) = self.sgd.momentum {
-            if let Some(velocity) = self.velocities.next() {
-                let velocity = velocity.reshape(gradient.dims());
-                gradient = gradient.add(velocity.mul_scalar(momentum as f32));
-            }
-            self.sgd.velocities.push(gradient.clone().flatten(0, D - 1));
-        }
-        let mut tensor = Tensor::from_inner(descend(tensor, gradient, self.rate));
+        let rule = Rule {
+            rate: self.rate,
+            weight_decay: self.sgd.weight_decay,
+            momentum: self.sgd.momentum.map(|momentum| momentum as f32),
+        };
+        let (tensor, velocity) = rule.apply(tensor.inner(), gradient, self.velocities.next());
+        self.sgd.velocities.extend(velocity);
+        let mut tensor = Tensor::from_inner(tensor);
         if requires_gradient {
             tensor = tensor.require_grad();
         }
         Param::from_mapped_value(id, tensor, mapper)
+    }
+}
+
+/// A step of one parameter.
+#[derive(Clone, Copy)]
+struct Rule {
+    rate: f64,
+    weight_decay: Option<f32>,
+    momentum: Option<f32>,
+}
+
+impl Rule {
+    /// The parameter after the step and, with momentum, its velocity; there is none before the first step.
+    fn apply<const D: usize>(
+        self,
+        tensor: Tensor<D>,
+        gradient: Tensor<D>,
+        velocity: Option<Tensor<1>>,
+    ) -> (Tensor<D>, Option<Tensor<1>>) {
+        let floats = [tensor.dtype(), gradient.dtype()] == [DType::F32; 2];
+        let velocity_floats = velocity.as_ref().is_none_or(|v| v.dtype() == DType::F32);
+        if uses_rayon_pool(&tensor.device()) && floats && velocity_floats {
+            self.in_place(tensor, gradient, velocity)
+        } else {
+            self.composed(tensor, gradient, velocity)
+        }
+    }
+
+    fn composed<const D: usize>(
+        self,
+        tensor: Tensor<D>,
+        mut gradient: Tensor<D>,
+        velocity: Option<Tensor<1>>,
+    ) -> (Tensor<D>, Option<Tensor<1>>) {
+        if let Some(penalty) = self.weight_decay {
+            gradient = tensor.clone().mul_scalar(penalty).add(gradient);
+        }
+        if let (Some(momentum), Some(velocity)) = (self.momentum, velocity) {
+            let velocity = velocity.reshape(gradient.dims());
+            gradient = gradient.add(velocity.mul_scalar(momentum));
+        }
+        let velocity = self.momentum.map(|_| gradient.clone().flatten(0, D - 1));
+        (tensor - gradient.mul_scalar(self.rate), velocity)
+    }
+
+    /// [`composed`](Self::composed) to the bit, in one pass over values in this program's memory.
+    fn in_place<const D: usize>(
+        self,
+        tensor: Tensor<D>,
+        gradient: Tensor<D>,
+        velocity: Option<Tensor<1>>,
+    ) -> (Tensor<D>, Option<Tensor<1>>) {
+        let device = tensor.device();
+        let rate = self.rate as f32;
+        let decayed = |weight: f32, gradient: f32| match self.weight_decay {
+            Some(penalty) => weight * penalty + gradient,
+            None => gradient,
+        };
+        let (mut weights, mut gradients) = (tensor.into_data(), gradient.into_data());
+        let mut velocities = velocity.map(Tensor::into_data);
+        match (self.momentum, &mut velocities) {
+            (Some(momentum), Some(velocities)) => {
+                let pairs = floats(&mut weights).iter_mut().zip(floats(&mut gradients));
+                for ((weight, gradient), velocity) in pairs.zip(floats(velocities)) {
+                    *velocity = decayed(*weight, *gradient) + *velocity * momentum;
+                    *weight -= rate * *velocity;
+                }
+            }
+            _ => {
+                let pairs = floats(&mut weights).iter_mut().zip(floats(&mut gradients));
+                for (weight, gradient) in pairs {
+                    *gradient = decayed(*weight, *gradient);
+                    *weight -= rate * *gradient;
+                }
+            }
+        }
+        let velocity = self.momentum.map(|_| {
+            let velocity = Tensor::<D>::from_data(gradients, &device).flatten(0, D - 1);
+            velocities.map_or(velocity, |velocities| {
+                Tensor::from_data(velocities, &device)
+            })
+        });
+        (Tensor::from_data(weights, &device), velocity)
+    }
+}
+
+/// The values of a tensor that is known to hold 32-bit floats.
+fn floats(data: &mut TensorData) -> &mut [f32] {
+    match data.as_mut_slice() {
+        Ok(values) => values,
+        Err(error) => unreachable!("a tensor of 32-bit floats: {error}"),
     }
 }
 
@@ -97,30 +184,6 @@ fn clip<const D: usize>(gradient: Tensor<D>, limit: f32) -> Tensor<D> {
     // A zero gradient stays zero.
     let scale = (limit / norm.add_scalar(f32::MIN_POSITIVE)).clamp_max(1.0);
     gradient.mul(scale.unsqueeze())
-}
-
-/// `tensor - rate * gradient`.
-fn descend<const D: usize>(tensor: Tensor<D>, gradient: Tensor<D>, rate: f64) -> Tensor<D> {
-    let device = tensor.device();
-    if !uses_rayon_pool(&device) {
-        return tensor - gradient.mul_scalar(rate);
-    }
-    // Values in this program's memory are updated in place, in one pass.
-    let (mut values, gradient) = (tensor.into_data(), gradient.into_data());
-    match (values.as_mut_slice::<f32>(), gradient.as_slice::<f32>()) {
-        (Ok(slice), Ok(gradient)) => {
-            let rate = rate as f32;
-            for (value, gradient) in slice.iter_mut().zip(gradient) {
-                *value -= rate * gradient;
-            }
-            Tensor::from_data(values, &device)
-        }
-        // Floats of another width.
-        _ => {
-            Tensor::from_data(values, &device)
-                - Tensor::from_data(gradient, &device).mul_scalar(rate)
-        }
-    }
 }
 
 /// Replaces parameters by velocities.
@@ -146,5 +209,42 @@ impl ModuleMapper for Collect<'_> {
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
         self.0.push(parameter.val().inner().flatten(0, D - 1));
         parameter
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn steps_in_place_have_the_bits_of_composed_ones() {
+        let device = Device::flex();
+        let noise = |phase: f32| {
+            let values: Vec<f32> = (0..77)
+                .map(|i| (i as f32 * 12.9898 + phase).sin())
+                .collect();
+            Tensor::<2>::from_data(TensorData::new(values, [7, 11]), &device)
+        };
+        for weight_decay in [None, Some(0.01)] {
+            for momentum in [None, Some(0.9)] {
+                let rule = Rule {
+                    rate: 0.3,
+                    weight_decay,
+                    momentum,
+                };
+                let (mut fused, mut composed) = ((noise(0.1), None), (noise(0.1), None));
+                for step in 0..3 {
+                    let gradient = noise(step as f32);
+                    fused = rule.apply(fused.0, gradient.clone(), fused.1);
+                    composed = rule.composed(composed.0, gradient, composed.1);
+                    assert_eq!(fused.0.to_data(), composed.0.to_data());
+                    let velocity = |v: &Option<Tensor<1>>| v.as_ref().map(Tensor::to_data);
+                    assert_eq!(velocity(&fused.1), velocity(&composed.1));
+                    assert_eq!(fused.1.is_some(), momentum.is_some());
+                }
+            }
+        }
     }
 }
