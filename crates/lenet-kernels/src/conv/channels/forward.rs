@@ -121,24 +121,39 @@ impl Channels {
         let bias = *chunk::<_, V>(S::as_simd_f32s(bias).0, 0);
         let (weights, _) = S::as_simd_f32s(weights).0.as_chunks::<V>();
         let mut sums = [[bias; N]; 2];
+        let k = self.geometry.shape.kernel_size;
         let (mut image, mut rest) = (image, weights);
         for _ in 0..self.geometry.shape.in_channels {
             let (plane, next_image) = image.split_at(self.plane);
-            let (weights, next_weights) = rest.split_at(self.offsets.len());
-            let plane = &plane[at..];
-            for (&offset, weights) in self.offsets.iter().zip(weights) {
-                let inputs = [
-                    chunk::<_, N>(plane, offset),
-                    chunk::<_, N>(plane, offset + stride),
-                ];
-                for (sums, inputs) in sums.iter_mut().zip(inputs) {
-                    for (sums, &input) in sums.iter_mut().zip(inputs) {
+            let (weights, next_weights) = rest.split_at(k * k);
+            let [upper, lower] = &mut sums;
+            // The first and the last row of inputs belong to one row of outputs each.
+            let mut row = at;
+            for (x, weights) in weights[..k].iter().enumerate() {
+                add_products(simd, chunk(plane, row + x), weights, upper);
+            }
+            for y in 1..k {
+                row += stride;
+                let taps = weights[y * k..][..k]
+                    .iter()
+                    .zip(&weights[(y - 1) * k..][..k]);
+                for (x, (of_upper, of_lower)) in taps.enumerate() {
+                    let inputs = chunk::<_, N>(plane, row + x);
+                    let sums = upper.iter_mut().zip(&mut *lower);
+                    for ((upper, lower), &input) in sums.zip(inputs) {
                         let input = simd.splat_f32s(input);
-                        for (sum, &weight) in sums.iter_mut().zip(weights) {
+                        for (sum, &weight) in upper.iter_mut().zip(of_upper) {
+                            *sum = simd.mul_add_e_f32s(weight, input, *sum);
+                        }
+                        for (sum, &weight) in lower.iter_mut().zip(of_lower) {
                             *sum = simd.mul_add_e_f32s(weight, input, *sum);
                         }
                     }
                 }
+            }
+            row += stride;
+            for (x, weights) in weights[(k - 1) * k..].iter().enumerate() {
+                add_products(simd, chunk(plane, row + x), weights, lower);
             }
             (image, rest) = (next_image, next_weights);
         }
@@ -154,6 +169,22 @@ impl Channels {
             for ((((to, a), b), c), d) in places.iter_mut().zip(a).zip(b).zip(c).zip(d) {
                 *to = [a, b, c, d];
             }
+        }
+    }
+}
+
+/// Adds to the sums of a row of outputs the inputs of one tap.
+#[inline(always)]
+fn add_products<S: Simd, const V: usize, const N: usize>(
+    simd: S,
+    inputs: &[f32; N],
+    weights: &[S::f32s; V],
+    sums: &mut [[S::f32s; V]; N],
+) {
+    for (sums, &input) in sums.iter_mut().zip(inputs) {
+        let input = simd.splat_f32s(input);
+        for (sum, &weight) in sums.iter_mut().zip(weights) {
+            *sum = simd.mul_add_e_f32s(weight, input, *sum);
         }
     }
 }
