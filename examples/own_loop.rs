@@ -10,7 +10,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 use lenet::core::{LeNetConfig, read_back};
 use lenet::data::{Order, synthetic};
-use lenet::train::{cross_entropy, evaluate};
+use lenet::train::evaluate;
 
 const EPOCHS: u64 = 4;
 const BATCH_SIZE: usize = 64;
@@ -28,9 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let order = Order::Shuffled { seed: SEED, epoch };
         let mut losses = Vec::new();
         for batch in data.train.batches(BATCH_SIZE, order, &recording)? {
-            // Images [batch, 1, 28, 28] become logits [batch, 10], and these a loss [1].
-            let logits = lenet.forward(batch.images);
-            let loss = cross_entropy(logits, batch.labels);
+            // Images [batch, 1, 28, 28] and labels [batch] become a loss [1].
+            let loss = lenet.loss(batch.images, batch.labels);
             lenet = lenet.map(&mut Step(loss.backward()));
             // Left on the device: reading every loss would make a GPU wait.
             losses.push(loss.inner());

@@ -1,15 +1,17 @@
 """Measures this project and PyTorch alternately, and prints the medians and their ratios.
 
     pip install torch numpy
-    LENET_DATA_DIR=... python benches/peers/compare.py [--rounds 3] [--threads 2]
+    LENET_DATA_DIR=... python benches/peers/compare.py [--rounds 3] [--threads 2] [--side NAME=COMMAND]...
 
-Both sides do the same work on Fashion-MNIST on the CPU, each in a process of its own. They alternate, so that
-other load on the machine affects both.
+All sides do the same work on Fashion-MNIST on the CPU, each in a process of its own. They alternate, so that
+other load on the machine affects all of them. Further sides are commands that print a part of the same JSON as
+torch_peer.py; their epochs are compared as well.
 """
 
 import argparse
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -22,6 +24,7 @@ HERE = Path(__file__).parent
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
+parser.add_argument("--side", action="append", default=[], metavar="NAME=COMMAND")
 arguments = parser.parse_args()
 if "LENET_DATA_DIR" not in os.environ:
     sys.exit("LENET_DATA_DIR must be the directory that contains fashion-mnist/")
@@ -30,6 +33,8 @@ if "LENET_DATA_DIR" not in os.environ:
 threads = str(arguments.threads)
 environment = os.environ | {"RAYON_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
 sides = {"lenet": [peer], "PyTorch": [sys.executable, str(HERE / "torch_peer.py")]}
+further = {name: shlex.split(command) for name, _, command in (side.partition("=") for side in arguments.side)}
+sides |= further
 seconds = {side: {} for side in sides}
 for round_ in range(arguments.rounds):
     for side, command in sides.items():
@@ -37,6 +42,8 @@ for round_ in range(arguments.rounds):
         output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
         for name, values in json.loads(output).items():
             seconds[side].setdefault(name, []).extend(values)
+        if side in further:
+            continue
         # Starting the process, loading the data and one training step. The system has cached the files by now.
         start = time.perf_counter()
         subprocess.run([*command, "--first-step"], env=environment, check=True)
@@ -47,7 +54,13 @@ def shown(value):
     return f"{value:.2f} s" if value >= 1 else f"{value * 1e3:.2f} ms" if value >= 1e-3 else f"{value * 1e6:.0f} µs"
 
 
-print(f"| {threads} threads, median | lenet | PyTorch | ratio |\n|---|---|---|---|")
+others = [side for side in sides if side != "lenet"]
+print(f"| {threads} threads, median | lenet | " + " | ".join(f"{side} | ratio" for side in others) + " |")
+print("|---|---|" + "---|---|" * len(others))
 for name, ours in seconds["lenet"].items():
-    ours, theirs = statistics.median(ours), statistics.median(seconds["PyTorch"][name])
-    print(f"| {name} | {shown(ours)} | {shown(theirs)} | {ours / theirs:.2f} |")
+    ours = statistics.median(ours)
+    cells = [name, shown(ours)]
+    for side in others:
+        found = seconds[side].get(name)
+        cells += [shown(statistics.median(found)), f"{ours / statistics.median(found):.2f}"] if found else ["", ""]
+    print("| " + " | ".join(cells) + " |")

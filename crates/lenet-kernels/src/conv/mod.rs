@@ -3,9 +3,9 @@
 //! ```text
 //!           plan.rs      what a layer's shape decides, computed once: ConvPlan
 //!          /       \
-//! forward.rs       backward/           one pass over a batch, in groups of samples
-//!     |            full.rs  sparse.rs  every value before the pooling, or only each window's argmax
-//!     |             |    \   |
+//! forward.rs       backward/           one pass over a batch, in groups of samples; three of them, by what
+//!     |             |    \             has a gradient: every value before the pooling, or each window's argmax
+//!     |             |     \
 //!  layout.rs -------+     patches/     gradients by patches of the input
 //!   /      \
 //! windows/  channels/                  what lies side by side in a vector: windows or output channels

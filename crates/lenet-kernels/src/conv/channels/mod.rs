@@ -39,14 +39,16 @@
 //! for block of up to 3 vectors of output channels
 //!   for row of windows, tile of up to 6 windows
 //!     sums[2][N][V] = bias                          // 24 registers of 32, or 12 of 16
-//!     for input channel, tap
-//!       weights[V] = load                           // 1 to 3 registers
-//!       for upper and lower row, column of the tile
-//!         sums[..][column][0..V] += weights[0..V] · splat(input)
+//!     for input channel, row of inputs, tap x
+//!       upper[V], lower[V] = load                   // its weights as tap (row, x) and as tap (row - 1, x)
+//!       for column of the tile
+//!         input = splat
+//!         sums[0][column][0..V] += upper[0..V] · input
+//!         sums[1][column][0..V] += lower[0..V] · input
 //!     store sums as [window, vector, place]
 //! ```
 //!
-//! It is fast for the same reason as `windows`: a weight loaded serves up to 24 positions, an input up to three
+//! It is fast for the same reason as `windows`: a weight loaded serves up to 12 columns, an input two rows of up to three
 //! vectors, and the sums are independent of each other and never leave the registers. No lane is idle except
 //! in the last vector of channels. Tiles are compiled for every size up to what the registers hold, since a tile
 //! whose size is not a constant would keep its sums in memory.

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! In max pooling only the argmax of each window has a gradient, at most a quarter of all positions, and fewer
-//! still where ReLU is flat. So instead of a dense convolution, the backward pass walks a list of the nonzero
-//! gradients ([`SparseGradient`]) and does a patch of work for each.
+//! still where ReLU is flat. So instead of a dense convolution, the backward pass visits the nonzero gradients
+//! ([`SparseGradient`]) and does a patch of work for each. Behind average pooling every value has a gradient, and
+//! `dense.rs` adds up what meets in a row of the image before it is written.
 //!
 //! # What lies where
 //!
@@ -46,7 +47,8 @@
 //!
 //! Either loop loads a vector for each multiply-add and stores nothing. Where there are 32 registers and the
 //! first-level cache holds all weights and their gradients, both run at once over the patches, with half as many
-//! sums: the list is read once, and so is the image.
+//! sums: the gradients are read once, and so is the image. The channels with a gradient in a patch are the bits of a
+//! word, so no list is built for each patch.
 
 mod dense;
 mod image;
