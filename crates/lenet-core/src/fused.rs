@@ -16,7 +16,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, backend_e
 use burn::tensor::{DType, Device, Int, Tensor};
 use lenet_kernels::{ConvBackward, ConvPlan, CrossEntropy, DenseBackward, DensePlan, Saved, Shape};
 
-pub(crate) use self::network::{LayerGradients, Shapes, loss};
+pub(crate) use self::network::{LayerGradients, Shapes, logits, loss};
 use self::operands::{Operands, checked, tensor};
 use crate::{Activation, Pooling};
 

@@ -27,7 +27,7 @@ pub struct LeNet {
     pub dense: Vec<Dense>,
     #[module(skip)]
     config: LeNetConfig,
-    /// The plan of the first training step that the kernels computed, and the shapes it is for.
+    /// The plan of the first images that the kernels computed, and the shapes it is for.
     #[cfg(feature = "flex")]
     #[module(skip)]
     pub(crate) plan: OnceLock<(Shapes, Arc<NetworkPlan>)>,
@@ -178,6 +178,10 @@ impl LeNet {
     /// If the images have another shape or are on another device, like any burn module. Use
     /// [`try_forward`](Self::try_forward) if their shape is not under your control.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        #[cfg(feature = "flex")]
+        if let Some(logits) = fused::logits(self, &images) {
+            return logits;
+        }
         let (activation, pooling) = (self.config.activation, self.config.pooling);
         let maps = self.conv.iter().fold(images, |maps, block| {
             block.forward(maps, activation, pooling)

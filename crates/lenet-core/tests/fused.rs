@@ -338,3 +338,38 @@ fn the_loss_without_gradients_is_the_same() {
     let expected = host(loss(&lenet, &device));
     assert_eq!(host(loss(&tracked, &device.autodiff()).inner()), expected);
 }
+
+#[test]
+fn logits_of_a_network_have_the_bits_of_its_layers() {
+    let device = Device::flex();
+    for config in [LeNetConfig::modern(10), LeNetConfig::classic(10)] {
+        let lenet = config.init(&device, 1).unwrap();
+        for batch in [1, 8, 29, 0] {
+            let images = values([batch, 1, 28, 28], 0.3, &device);
+            let found = lenet.forward(images.clone());
+            assert_eq!(found.dims(), [batch, 10]);
+            let blocks = lenet.conv.iter().fold(images, |maps, block| {
+                block.forward(maps, config.activation, config.pooling)
+            });
+            let [first, second, third] = &*lenet.dense else {
+                panic!("three dense layers");
+            };
+            let features = first.forward(blocks.flatten(1, 3), Some(config.activation));
+            let features = second.forward(features, Some(config.activation));
+            assert_eq!(host(found), host(third.forward(features, None)));
+        }
+    }
+}
+
+#[test]
+fn logits_record_a_graph_where_it_is_wanted() {
+    let device = Device::flex().autodiff();
+    let lenet = LeNetConfig::modern(10).init(&device, 1).unwrap();
+    let logits = lenet.forward(values([2, 1, 28, 28], 0.3, &device));
+    assert!(logits.is_tracked());
+    let plain = Device::flex();
+    let lenet = LeNetConfig::modern(10).init(&plain, 1).unwrap();
+    let images = values([2, 1, 28, 28], 0.3, &device).require_grad();
+    let gradients = lenet.forward(images.clone()).sum().backward();
+    assert!(images.grad(&gradients).is_some());
+}

@@ -1,4 +1,4 @@
-//! A training step of a whole network: its loss and the gradients of all parameters.
+//! A whole network: its logits, or its loss and the gradients of all parameters.
 //!
 //! Layer by layer, every pass ends with all threads waiting for the slowest, and its results travel through memory
 //! to the next one. Here a task takes a group of samples through the network and back, with everything that only
@@ -12,7 +12,7 @@
 //!                                                            = partial sums, group by group
 //! ```
 //!
-//! Each layer computes the very bits that it computes alone.
+//! Logits alone need the first pass as far as they go. Each layer computes the very bits that it computes alone.
 
 #![expect(
     clippy::indexing_slicing,
@@ -60,6 +60,7 @@ pub struct NetworkPlan {
     blocks: Vec<ConvPlan>,
     dense: Vec<DensePlan>,
     scratch: Spare<Scratch>,
+    inference: Spare<InferenceScratch>,
 }
 
 impl NetworkPlan {
@@ -97,6 +98,7 @@ impl NetworkPlan {
             blocks,
             dense,
             scratch: Spare::new(),
+            inference: Spare::new(),
         })
     }
 
@@ -115,6 +117,105 @@ impl NetworkPlan {
         parameters: &[Parameters<'_>],
     ) -> Result<(f32, Vec<Gradients>), KernelError> {
         let batch = labels.len();
+        self.check(batch, images, parameters)?;
+        check_labels(labels, self.dense.last().map_or(0, DensePlan::outputs))?;
+
+        let weights = self.read(parameters);
+        let mut samples = Samples::new(self, batch);
+        self.pass(images, labels, &weights, &mut samples);
+        let loss: f64 = samples.losses.iter().sum();
+        let gradients = self.totals(&samples.finish());
+        Ok(((loss / batch as f64) as f32, gradients))
+    }
+
+    /// Computes the logits `[batch, classes]` of `images` `[batch, channel, height, width]`, as the layers do one by
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Length`] if a slice has another length than the shapes require; [`KernelError::Batch`] if the
+    /// results exceed the address space.
+    pub fn infer(
+        &self,
+        batch: usize,
+        images: &[f32],
+        parameters: &[Parameters<'_>],
+    ) -> Result<Vec<f32>, KernelError> {
+        self.check(batch, images, parameters)?;
+        let (blocks, dense) = parameters.split_at(self.blocks.len());
+        let blocks: Vec<_> = (self.blocks.iter().zip(blocks))
+            .map(|(plan, &parameters)| plan.pack(parameters))
+            .collect();
+        let dense: Vec<_> = (self.dense.iter().zip(dense))
+            .map(|(plan, layer)| (Panels::new(layer.weight, plan.outputs()), layer.bias))
+            .collect();
+        let classes = self.dense.last().map_or(0, DensePlan::outputs);
+        let image_len = images.len() / batch.max(1);
+        let mut logits = Unfilled::new(batch * classes);
+        let groups = batch.div_ceil(GROUP);
+        let parts = logits.parts(GROUP * classes, groups);
+        let run = |scratch: &mut InferenceScratch, (group, logits): (usize, Part<'_, f32>)| {
+            let first = group * GROUP;
+            let samples = GROUP.min(batch - first);
+            let images = &images[first * image_len..(first + samples) * image_len];
+            self.infer_group(samples, images, (&blocks, &dense), scratch, logits.zeroed());
+        };
+        let scratch = || self.inference.take(|| InferenceScratch::new(self));
+        if groups == 1 {
+            // A few images are done before another thread would wake up.
+            let parts = parts.into_iter().enumerate();
+            parts.for_each(|part| run(&mut scratch(), part));
+        } else {
+            let parts = parts.into_par_iter().enumerate();
+            parts.for_each_init(scratch, |scratch, part| run(scratch, part));
+        }
+        Ok(logits.finish())
+    }
+
+    /// The logits of one group.
+    fn infer_group(
+        &self,
+        samples: usize,
+        images: &[f32],
+        (blocks, dense): (&[Packed], &[(Panels<'_>, &[f32])]),
+        scratch: &mut InferenceScratch,
+        logits: &mut [f32],
+    ) {
+        let mut input = images;
+        let layers = self.blocks.iter().zip(blocks).zip(&mut scratch.blocks);
+        for ((plan, packed), (scratch, output)) in layers {
+            let output = &mut output[..samples * plan.output_len()];
+            let group = ForwardGroup {
+                packed,
+                input,
+                output: Part::from(&mut *output),
+                argmax: Part::from(&mut [][..]),
+                activations: Part::from(&mut [][..]),
+            };
+            plan.forward_group(group, scratch);
+            input = output;
+        }
+        let mut layers = self.dense.iter().zip(dense);
+        for output in &mut scratch.dense {
+            let Some((plan, (weight, bias))) = layers.next() else {
+                unreachable!("each hidden layer has a buffer");
+            };
+            let output = &mut output[..samples * plan.outputs()];
+            plan.forward_group(input, (weight, bias), output);
+            input = output;
+        }
+        for (plan, (weight, bias)) in layers {
+            plan.forward_group(input, (weight, bias), logits);
+        }
+    }
+
+    /// Checks the lengths of all slices.
+    fn check(
+        &self,
+        batch: usize,
+        images: &[f32],
+        parameters: &[Parameters<'_>],
+    ) -> Result<(), KernelError> {
         let first_len = match (self.blocks.first(), self.dense.first()) {
             (Some(block), _) => block.input_len(),
             (None, Some(dense)) => dense.inputs(),
@@ -129,22 +230,16 @@ impl NetworkPlan {
         }
         for (dense, &parameters) in self.dense.iter().zip(dense_parameters) {
             dense.check(parameters)?;
-            // What is computed for each output below must be addressable.
+            // What is computed for each output must be addressable.
             let results = batch.checked_mul(dense.outputs().max(dense.inputs()));
             results.ok_or(KernelError::Batch { batch })?;
         }
-        check_labels(labels, self.dense.last().map_or(0, DensePlan::outputs))?;
-
-        let weights = self.read(block_parameters, dense_parameters);
-        let mut samples = Samples::new(self, batch);
-        self.pass(images, labels, &weights, &mut samples);
-        let loss: f64 = samples.losses.iter().sum();
-        let gradients = self.totals(&samples.finish());
-        Ok(((loss / batch as f64) as f32, gradients))
+        Ok(())
     }
 
-    /// The parameters as the passes read them.
-    fn read<'a>(&self, blocks: &[Parameters<'a>], dense: &[Parameters<'a>]) -> Weights<'a> {
+    /// The parameters as the passes of a training step read them.
+    fn read<'a>(&self, parameters: &[Parameters<'a>]) -> Weights<'a> {
+        let (blocks, dense) = parameters.split_at(self.blocks.len());
         let (blocks, dense) = rayon::join(
             || {
                 let blocks = self.blocks.iter().zip(blocks).enumerate();
@@ -525,6 +620,30 @@ impl Scratch {
         Self {
             blocks: blocks.collect(),
             gradient: vec![0.0; GROUP * plan.dense.first().map_or(0, DensePlan::inputs)],
+        }
+    }
+}
+
+/// The buffers of a thread that computes logits.
+struct InferenceScratch {
+    blocks: Vec<(ForwardScratch, Vec<f32>)>,
+    /// Outputs of the hidden layers.
+    dense: Vec<Vec<f32>>,
+}
+
+impl InferenceScratch {
+    fn new(plan: &NetworkPlan) -> Self {
+        let blocks = plan.blocks.iter();
+        let blocks = blocks.map(|plan| {
+            let output = vec![0.0; GROUP * plan.output_len()];
+            (ForwardScratch::new(plan), output)
+        });
+        let hidden = plan.dense.iter().take(plan.dense.len() - 1);
+        Self {
+            blocks: blocks.collect(),
+            dense: hidden
+                .map(|plan| vec![0.0; GROUP * plan.outputs()])
+                .collect(),
         }
     }
 }

@@ -98,6 +98,8 @@ impl Network {
                     .unwrap(),
             );
         }
+        let logits = self.plan().infer(batch, images, &parameters).unwrap();
+        assert_eq!(&logits, values.last().unwrap());
         let loss = CrossEntropy::new(self.classes, labels.to_vec()).unwrap();
         let loss = loss.with_level(self.level);
         let (loss, mut gradient) = loss.forward(&values.pop().unwrap()).unwrap();
@@ -218,12 +220,11 @@ fn neither_threads_nor_earlier_batches_change_the_bits() {
 }
 
 #[test]
-fn no_images_have_no_loss_and_no_gradient() {
+fn no_images_have_no_logits_no_loss_and_no_gradient() {
     let network = Network::new(12, &[2], &[4], MODERN, SimdLevel::best());
-    let (loss, gradients) = network
-        .plan()
-        .gradients(&[], &[], &network.parameters())
-        .unwrap();
+    let (plan, parameters) = (network.plan(), network.parameters());
+    assert!(plan.infer(0, &[], &parameters).unwrap().is_empty());
+    let (loss, gradients) = plan.gradients(&[], &[], &parameters).unwrap();
     assert!(loss.is_nan());
     let values = gradients
         .iter()
@@ -258,6 +259,8 @@ fn bad_arguments_are_refused() {
         classes: 10,
     };
     assert_eq!(result, Err(expected));
+    let result = plan.infer(3, &images, &parameters).map(|_| ());
+    assert_eq!(result, length("images", 432, 288));
     let mut short = parameters.clone();
     short[2].bias = &short[2].bias[1..];
     let result = plan.gradients(&images, &labels, &short).map(|_| ());

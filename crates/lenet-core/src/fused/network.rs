@@ -1,5 +1,5 @@
-//! The loss of a whole network on Flex, with its gradients, which are computed together. Each layer then adds a
-//! node to burn's graph that holds those of its parameters.
+//! A whole network on Flex: its logits, or its loss and all gradients, which are computed together. Each layer then
+//! adds a node to burn's graph that holds those of its parameters.
 
 use std::sync::Arc;
 
@@ -10,12 +10,33 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, BackendTensor, Dispatch, DispatchTensor, DispatchTensorKind, Flex};
 use burn::module::Param;
-use burn::tensor::{DType, Int, Tensor};
+use burn::tensor::{DType, Int, Tensor, TensorData};
 use lenet_kernels::{ConvPlan, DensePlan, NetworkPlan, Parameters, Shape};
 
 use super::operands::tensor;
 use super::{FlexTensor, FusedBackend, host_labels, is_flex};
 use crate::LeNet;
+
+/// The logits of a batch, if nothing is tracked, everything is on Flex in 32-bit floats and all shapes match.
+pub(crate) fn logits(lenet: &LeNet, images: &Tensor<4>) -> Option<Tensor<2>> {
+    let device = images.device();
+    if !is_flex(&device) || images.dtype() != DType::F32 || images.is_tracked() {
+        return None;
+    }
+    let [batch, channels, height, width] = images.dims();
+    let layers = layers(lenet, false)?;
+    // A device with autodiff is another one.
+    if lenet.dense.last()?.bias.val().device() != device {
+        return None;
+    }
+    let plan = plan(lenet, [channels, height, width])?;
+    let images = primitive(images.clone().into_dispatch().kind)?;
+    let parameters: Vec<_> = layers.iter().map(Layer::parameters).collect();
+    let logits = plan.infer(batch, images.storage(), &parameters).ok()?;
+    let [_, classes] = lenet.dense.last()?.weight.val().dims();
+    let logits = TensorData::new(logits, [batch, classes]);
+    Some(Tensor::from_data(logits, &device))
+}
 
 /// The mean cross-entropy of a batch, if all parameters are tracked, everything is on Flex in 32-bit floats and all
 /// shapes match.
@@ -29,7 +50,7 @@ pub(crate) fn loss(
     }
     let [batch, channels, height, width] = images.dims();
     let labels = host_labels(labels, batch)?;
-    let layers = layers(lenet)?;
+    let layers = layers(lenet, true)?;
     let plan = plan(lenet, [channels, height, width])?;
     let images = primitive(images.clone().into_dispatch().kind)?;
     let parameters: Vec<_> = layers.iter().map(Layer::parameters).collect();
@@ -63,11 +84,15 @@ struct Layer {
 }
 
 impl Layer {
-    fn new<const D: usize>(weight: &Param<Tensor<D>>, bias: &Param<Tensor<1>>) -> Option<Self> {
+    /// If both are tracked, or both are not.
+    fn new<const D: usize>(
+        weight: &Param<Tensor<D>>,
+        bias: &Param<Tensor<1>>,
+        tracked: bool,
+    ) -> Option<Self> {
         let (weight, bias) = (weight.val(), bias.val());
-        let tracked = weight.is_tracked() && bias.is_tracked();
         let floats = [weight.dtype(), bias.dtype()] == [DType::F32; 2];
-        if !tracked || !floats {
+        if [weight.is_tracked(), bias.is_tracked()] != [tracked; 2] || !floats {
             return None;
         }
         let tracked = [weight.into_dispatch(), bias.into_dispatch()];
@@ -87,11 +112,11 @@ impl Layer {
     }
 }
 
-fn layers(lenet: &LeNet) -> Option<Vec<Layer>> {
+fn layers(lenet: &LeNet, tracked: bool) -> Option<Vec<Layer>> {
     let conv = lenet.conv.iter();
-    let conv = conv.map(|block| Layer::new(&block.weight, &block.bias));
+    let conv = conv.map(|block| Layer::new(&block.weight, &block.bias, tracked));
     let dense = lenet.dense.iter();
-    let dense = dense.map(|dense| Layer::new(&dense.weight, &dense.bias));
+    let dense = dense.map(|dense| Layer::new(&dense.weight, &dense.bias, tracked));
     conv.chain(dense).collect()
 }
 
