@@ -182,8 +182,9 @@ fn dense(c: &mut Criterion) {
 }
 
 fn kernels(c: &mut Criterion) {
+    // This thread, so that none has to be woken.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1);
-    pool.build_global().unwrap();
+    pool.use_current_thread().build_global().unwrap();
     peak(c);
     dense(c);
     blocks(c);
