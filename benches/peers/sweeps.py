@@ -4,7 +4,7 @@
     LENET_DATA_DIR=... python benches/peers/sweeps.py [--epochs 1]
 
 Here, five examples train them, as many at once as there are cores. PyTorch trains them one after the other on all
-cores.
+cores, and then as many at once as there are cores, on one thread each.
 """
 
 import argparse
@@ -33,7 +33,17 @@ with tempfile.TemporaryDirectory() as out:
         run = ["--device", "flex", "--epochs", epochs, "--seeds", str(nets), "--data-dir", data, "--out", f"{out}/{name}"]
         subprocess.run([example, *run], check=True, stdout=subprocess.DEVNULL)
     ours = time.perf_counter() - start
+torch_sweeps = [sys.executable, HERE / "torch_sweeps.py", epochs]
 start = time.perf_counter()
-subprocess.run([sys.executable, HERE / "torch_sweeps.py", epochs], check=True)
-theirs = time.perf_counter() - start
-print(f"62 networks, {epochs} epoch(s) each: lenet {ours:.0f} s, PyTorch {theirs:.0f} s, {theirs / ours:.2f} × as many per hour")
+subprocess.run(torch_sweeps, check=True)
+one_by_one = time.perf_counter() - start
+start = time.perf_counter()
+cores = os.cpu_count()
+single = os.environ | {"OMP_NUM_THREADS": "1"}
+parts = [subprocess.Popen([*torch_sweeps, str(part), str(cores)], env=single) for part in range(cores)]
+if any([part.wait() for part in parts]):
+    sys.exit("PyTorch failed")
+at_once = time.perf_counter() - start
+theirs = min(one_by_one, at_once)
+print(f"62 networks, {epochs} epoch(s) each: lenet {ours:.0f} s, PyTorch {one_by_one:.0f} s one by one and {at_once:.0f} s "
+      f"{cores} at once, {theirs / ours:.2f} × as many per hour")
