@@ -9,7 +9,7 @@ use super::plan::{ConvPlan, GROUP, Saved, Tables};
 use super::pooling::{Pooling, average};
 use super::windows::Windows;
 use crate::error::check_len;
-use crate::simd::{Aligned, LANES, Part, Unfilled, chunk, chunk_mut, fours, load, transpose};
+use crate::simd::{Aligned, Part, Unfilled, chunk, chunk_mut, fours, load, transpose};
 use crate::{KernelError, Parameters};
 
 impl ConvPlan {
@@ -167,7 +167,6 @@ impl WithSimd for Pass<'_> {
             pooled,
             argmax: places,
         } = self.scratch;
-        let saves_argmax = !argmax.is_empty();
         for input in input.chunks_exact(geometry.input_len()) {
             let buffers = Buffers {
                 input,
@@ -196,16 +195,16 @@ impl WithSimd for Pass<'_> {
                     }
                 }
             }
+            if !argmax.is_empty() {
+                let to = argmax.cut(places.len()).zeroed();
+                for (to, &place) in to.iter_mut().zip(&**places) {
+                    *to = place as u8;
+                }
+            }
             let maps = Maps {
                 map_len: geometry.map_len(),
                 pooled,
-                places,
                 output: output.cut(geometry.output_len()).zeroed(),
-                argmax: if saves_argmax {
-                    argmax.cut(geometry.output_len()).zeroed()
-                } else {
-                    &mut []
-                },
             };
             match layout {
                 Layout::Windows(windows) => maps.copy_rows(simd, windows),
@@ -219,10 +218,7 @@ impl WithSimd for Pass<'_> {
 struct Maps<'a> {
     map_len: usize,
     pooled: &'a [f32],
-    places: &'a [u32],
     output: &'a mut [f32],
-    /// Empty if nothing is saved.
-    argmax: &'a mut [u8],
 }
 
 impl Maps<'_> {
@@ -259,12 +255,6 @@ impl Maps<'_> {
                     .for_each(|(to, &value)| *to = value);
             }
         }
-        for (channel, argmax) in self.argmax.chunks_exact_mut(map_len).enumerate() {
-            let from = self.places[channel..].iter().step_by(width);
-            for (to, &place) in argmax.iter_mut().zip(from) {
-                *to = place as u8;
-            }
-        }
     }
 
     /// From rows with gaps between them. Rows are written in order, in whole vectors as long as there is room:
@@ -272,8 +262,7 @@ impl Maps<'_> {
     #[inline(always)]
     fn copy_rows<S: Simd>(self, simd: S, windows: &Windows) {
         let len = windows.vectors() * S::F32_LANES;
-        let maps = self.pooled.chunks(len).zip(self.places.chunks(len));
-        for (channel, (pooled, places)) in maps.enumerate() {
+        for (channel, pooled) in self.pooled.chunks(len).enumerate() {
             for (window, slot, _) in windows.row_vectors() {
                 let start = channel * self.map_len + window;
                 let value = load::<S>(pooled, slot);
@@ -282,29 +271,6 @@ impl Maps<'_> {
                     Some(to) => *to = value,
                     None => simd.partial_store_f32s(to, value),
                 }
-                if !self.argmax.is_empty() {
-                    narrow(&places[slot..], &mut self.argmax[start..]);
-                }
-            }
-        }
-    }
-}
-
-/// Copies up to a vector of places.
-#[inline(always)]
-fn narrow(places: &[u32], to: &mut [u8]) {
-    // The same loop twice: of a known length it is one instruction.
-    match (to.first_chunk_mut::<LANES>(), places.first_chunk::<LANES>()) {
-        (Some(to), Some(places)) => {
-            let mut bytes = [0; LANES];
-            for (byte, &place) in bytes.iter_mut().zip(places) {
-                *byte = place as u8;
-            }
-            *to = bytes;
-        }
-        _ => {
-            for (to, &place) in to.iter_mut().zip(places) {
-                *to = place as u8;
             }
         }
     }

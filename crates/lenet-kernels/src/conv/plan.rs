@@ -75,7 +75,7 @@ pub(super) struct BackwardTables {
 /// What a forward pass leaves for the backward pass.
 #[derive(Clone, Debug, Default)]
 pub struct Saved {
-    /// For max pooling: the argmax of each window, 0 to 3, one for each output.
+    /// For max pooling: the argmax of each window, 0 to 3, in the order of the plan's layout.
     pub(super) argmax: Vec<u8>,
     /// For average pooling: the values before the pooling, in the order of the plan's layout.
     pub(super) activations: Vec<f32>,
@@ -190,7 +190,7 @@ impl Tables {
     /// Values that one sample saves for the backward pass: argmax and activations.
     pub(super) fn saved_len(&self) -> [usize; 2] {
         match self.pooling {
-            Pooling::Max => [self.geometry.output_len(), 0],
+            Pooling::Max => [self.layout.values_len() / 4, 0],
             Pooling::Average => [0, self.layout.values_len()],
         }
     }

@@ -3,30 +3,41 @@
 use pulp::Simd;
 
 use super::{Group, Results};
+use crate::conv::layout::Layout;
 use crate::conv::patches::SparseGradient;
-use crate::conv::plan::Tables;
-use crate::simd::Aligned;
+use crate::conv::plan::{GROUP, Tables};
+use crate::simd::{Aligned, sum};
 
 /// The buffers of this pass.
 pub(super) struct MaxPatchesScratch {
-    image: Aligned,
+    /// Samples whose weight gradients are added up at once.
+    samples: usize,
+    images: Aligned,
     in_gradient: Aligned,
-    /// Gradients of a map's windows before the activation.
-    scaled: Vec<f32>,
+    /// The gradients of a channel's windows before the activation, of all samples.
+    scaled: Aligned,
+    /// The argmax `[sample, window, channel]`, unless it is saved in this order.
+    argmax: Vec<u8>,
     gradient: SparseGradient,
-    bias_sums: Aligned,
 }
 
 impl MaxPatchesScratch {
     pub(super) fn new(tables: &Tables, input_gradient: bool) -> Self {
         let patches = &tables.backward().patches;
+        let samples = patches.samples_at_once(GROUP);
+        let gradient = SparseGradient::new(patches, samples);
         let image_len = patches.image_len();
-        let gradient = SparseGradient::new(patches);
+        let map_len = tables.geometry.map_len();
+        let argmax_len = match tables.layout {
+            Layout::Windows(_) => gradient.width() * map_len,
+            Layout::Channels(_) => 0,
+        };
         Self {
-            bias_sums: Aligned::zeros(gradient.width()),
-            image: Aligned::zeros(image_len),
+            samples,
+            images: Aligned::zeros(samples * image_len),
             in_gradient: Aligned::zeros(if input_gradient { image_len } else { 0 }),
-            scaled: vec![0.0; tables.geometry.map_len()],
+            scaled: Aligned::zeros(samples * map_len),
+            argmax: vec![0; samples * argmax_len],
             gradient,
         }
     }
@@ -41,53 +52,71 @@ impl Group<'_> {
         scratch: &mut MaxPatchesScratch,
         results: Results<'_>,
     ) {
-        let geometry = &self.tables.geometry;
+        let Tables {
+            geometry,
+            layout,
+            activation,
+            ..
+        } = self.tables;
         let patches = &self.tables.backward().patches;
         let MaxPatchesScratch {
-            image,
+            samples: most,
+            images,
             in_gradient,
             scaled,
+            argmax: by_window,
             gradient,
-            bias_sums,
         } = scratch;
-        bias_sums.fill(0.0);
         let (weight, bias) = results.weight_and_bias;
         let mut input_gradient = results.input;
-        let both = patches.both_at_once() && !input_gradient.is_empty();
-        let samples = self.samples.input.chunks_exact(geometry.input_len());
-        for (sample, input) in samples.enumerate() {
-            patches.interleave(input, image);
+        let (map_len, out_channels) = (geometry.map_len(), geometry.shape.out_channels);
+        let [saved_len, _] = self.tables.saved_len();
+        let argmax_len = gradient.width() * map_len;
+        let mut first = 0;
+        for inputs in self.samples.input.chunks(*most * geometry.input_len()) {
+            let inputs = inputs.chunks_exact(geometry.input_len());
+            let count = inputs.len();
+            let images_of_samples = images.chunks_exact_mut(patches.image_len());
+            inputs
+                .zip(images_of_samples)
+                .for_each(|(input, image)| patches.interleave(input, image));
+            let saved = &self.samples.argmax[first * saved_len..][..count * saved_len];
+            let argmax = match layout {
+                Layout::Channels(_) => saved,
+                Layout::Windows(windows) => {
+                    let saved = saved.chunks_exact(saved_len);
+                    for (saved, to) in saved.zip(by_window.chunks_exact_mut(argmax_len)) {
+                        windows.by_window(saved, to, gradient.width());
+                    }
+                    &by_window[..count * argmax_len]
+                }
+            };
             gradient.clear();
-            for channel in 0..geometry.shape.out_channels {
-                let map = sample * geometry.shape.out_channels + channel;
-                let map = map * scaled.len()..(map + 1) * scaled.len();
-                let output = &self.samples.output[map.clone()];
-                let output_gradient = &self.samples.output_gradient[map.clone()];
-                self.tables
-                    .activation
-                    .scale(output_gradient, output, scaled);
-                let argmax = &self.samples.argmax[map];
-                gradient.add(channel, argmax, scaled);
-                if !both {
-                    let nonzeros = gradient.of_channel(patches, argmax, scaled);
-                    patches.add_weight_gradient(simd, (channel, nonzeros), image, weight);
+            for (channel, bias) in bias.iter_mut().enumerate() {
+                gradient.begin_channel();
+                let of_samples = scaled.chunks_exact_mut(map_len);
+                let of_samples = of_samples.zip(argmax.chunks_exact(argmax_len));
+                for (sample, (scaled, argmax)) in of_samples.enumerate() {
+                    let map = ((first + sample) * out_channels + channel) * map_len;
+                    let output = &self.samples.output[map..map + map_len];
+                    let output_gradient = &self.samples.output_gradient[map..map + map_len];
+                    activation.scale(output_gradient, output, scaled);
+                    gradient.add(patches, (sample, channel), (scaled, argmax));
                 }
+                *bias += sum(simd, &scaled[..count * map_len]);
+                let nonzeros = (channel, gradient.of_channel());
+                patches.add_weight_gradient(simd, nonzeros, images, weight);
             }
-            gradient.add_up(simd, bias_sums);
             if !input_gradient.is_empty() {
-                in_gradient.fill(0.0);
-                if both {
-                    let to = (&mut *weight, &mut **in_gradient);
-                    patches.add_gradients(simd, gradient, (image, self.samples.packed), to);
-                } else {
-                    patches.add_input_gradient(simd, gradient, self.samples.packed, in_gradient);
+                for sample in 0..count {
+                    in_gradient.fill(0.0);
+                    let gradients = gradient.of_sample(sample);
+                    patches.add_input_gradient(simd, gradients, self.samples.packed, in_gradient);
+                    let to = input_gradient.cut(geometry.input_len());
+                    patches.separate(in_gradient, to.zeroed());
                 }
-                let to = input_gradient.cut(geometry.input_len());
-                patches.separate(in_gradient, to.zeroed());
             }
-        }
-        for (total, sum) in bias.iter_mut().zip(&**bias_sums) {
-            *total += sum;
+            first += count;
         }
     }
 }

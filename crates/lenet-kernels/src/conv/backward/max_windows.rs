@@ -11,8 +11,6 @@ pub(super) struct MaxWindowsScratch {
     image: Aligned,
     /// Gradients before the activation, by channel and slot.
     gradients: Aligned,
-    /// Where in its window each belongs.
-    argmax: Aligned<u32>,
     weight_sums: Aligned,
     bias_sums: Aligned,
 }
@@ -24,7 +22,6 @@ impl MaxWindowsScratch {
         Self {
             image: Aligned::zeros(windows.image_len()),
             gradients: Aligned::zeros(slots),
-            argmax: Aligned::zeros(slots),
             weight_sums: Aligned::zeros(weight_sums),
             bias_sums: Aligned::zeros(bias_sums),
         }
@@ -44,7 +41,6 @@ impl Group<'_> {
         let MaxWindowsScratch {
             image,
             gradients,
-            argmax,
             weight_sums,
             bias_sums,
         } = scratch;
@@ -59,16 +55,15 @@ impl Group<'_> {
         {
             windows.split(input, image);
             let first = sample * geometry.shape.out_channels;
-            let maps = gradients
-                .chunks_exact_mut(len)
-                .zip(argmax.chunks_exact_mut(len));
+            let maps = gradients.chunks_exact_mut(len);
             let biases = S::as_mut_simd_f32s(bias_sums).0.iter_mut();
-            for ((map, (gradients, argmax)), bias) in (first..).zip(maps).zip(biases) {
-                self.place(simd, windows, map * geometry.map_len(), (gradients, argmax));
+            for ((map, gradients), bias) in (first..).zip(maps).zip(biases) {
+                self.place(simd, windows, map * geometry.map_len(), gradients);
                 for &gradient in S::as_simd_f32s(gradients).0 {
                     *bias = simd.add_f32s(*bias, gradient);
                 }
             }
+            let argmax = &self.samples.argmax[sample * gradients.len()..][..gradients.len()];
             windows.add_weight_gradient_at_argmax(simd, image, (gradients, argmax), weight_sums);
         }
         let (weight, bias) = results.weight_and_bias;
@@ -79,41 +74,15 @@ impl Group<'_> {
         }
     }
 
-    /// Copies the gradients of the map from `first` on, before the activation, and their argmax, row by row.
+    /// Copies the gradients of the map from `first` on, before the activation, row by row.
     #[inline(always)]
-    fn place<S: Simd>(
-        &self,
-        simd: S,
-        windows: &Windows,
-        first: usize,
-        (gradients, argmax): (&mut [f32], &mut [u32]),
-    ) {
+    fn place<S: Simd>(&self, simd: S, windows: &Windows, first: usize, gradients: &mut [f32]) {
         for (window, slot, count) in windows.row_vectors() {
             let start = first + window;
             let gradient = load_row(simd, &self.samples.output_gradient[start..], count);
             let output = load_row(simd, &self.samples.output[start..], count);
             let gradient = self.tables.activation.scale_vector(simd, gradient, output);
             S::as_mut_simd_f32s(&mut gradients[slot..]).0[0] = gradient;
-            widen::<S>(&self.samples.argmax[start..], &mut argmax[slot..]);
-        }
-    }
-}
-
-/// Copies up to a vector of places.
-#[inline(always)]
-fn widen<S: Simd>(places: &[u8], to: &mut [u32]) {
-    let to = &mut to[..S::F32_LANES];
-    // The same loop twice: of a known length it is one instruction.
-    match places.get(..S::F32_LANES) {
-        Some(places) => {
-            for (to, &place) in to.iter_mut().zip(places) {
-                *to = place.into();
-            }
-        }
-        None => {
-            for (to, &place) in to.iter_mut().zip(places) {
-                *to = place.into();
-            }
         }
     }
 }

@@ -127,7 +127,7 @@ impl ConvPlan {
 
     fn weight_sums_len(&self, input_gradient: bool) -> usize {
         match Way::of(&self.tables, input_gradient) {
-            Way::MaxPatches => self.tables.backward().patches.weight_len(),
+            Way::MaxPatches => self.tables.backward().patches.gradient_len(),
             Way::Average | Way::MaxWindows => self.tables.geometry.weight_len(),
         }
     }

@@ -52,7 +52,7 @@ impl Patches {
     ) {
         for &tile in &self.tiles {
             let (rows, vectors) = tile.shape;
-            let weight = &weight[tile.start..][..self.tile_len(tile)];
+            let weight = &weight[self.weights_of(tile)];
             let most = (most_sums(S::REGISTER_COUNT) / vectors).min(6);
             for row in tile.row..tile.row + rows + places.rows - 1 {
                 for columns in parts(places.columns, most) {
@@ -97,7 +97,7 @@ impl Patches {
                 *patch = &gradients[start..][..places.reach];
             }
             for (channel, &at) in places.channels.iter().enumerate() {
-                let weights = &weight[channel * rows + tile_row];
+                let weights = &weight[channel * (rows + 2) + 1 + tile_row];
                 for (sums, patch) in sums.iter_mut().zip(&patches) {
                     let gradient = simd.splat_f32s(patch[at]);
                     for (sum, &weight) in sums.iter_mut().zip(weights) {

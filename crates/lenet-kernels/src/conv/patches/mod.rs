@@ -33,27 +33,32 @@
 //! | what | order |
 //! |---|---|
 //! | image | row, column, channel |
-//! | packed weights, and their gradient | tile, out channel, row of the tile, vector of the tile, lane |
+//! | packed weights | tile, out channel, row of the tile between two rows of zeros, vector of the tile, lane |
+//! | gradient of the weights | tile, out channel, row of the tile, vector of the tile, lane |
 //!
 //! # Loops
 //!
 //! ```text
-//! gather: for output channel, tile            scatter: for tile, patch with nonzeros
-//!   sums[R][V] = 0                              sums[R][V] = 0              // up to 24 registers of 32
-//!   for nonzero of the channel                  for nonzero of the patch
+//! gather: for output channel, tile            scatter: for tile, column of a window, window with nonzeros there
+//!   sums[R][V] = 0                              sums[R + 1][V] = 0          // up to 24 registers of 32
+//!   for nonzero of the channel                  for nonzero of the column
 //!     sums += splat(g) · image[its patch]         sums += splat(g) · weight[its channel]
 //!   weight gradient[channel] += sums            input gradient[patch] += sums
 //! ```
 //!
-//! Either loop loads a vector for each multiply-add and stores nothing. Where there are 32 registers and the
-//! first-level cache holds all weights and their gradients, both run at once over the patches, with half as many
-//! sums: the gradients are read once, and so is the image. The channels with a gradient in a patch are the bits of a
-//! word, so no list is built for each patch.
+//! Either loop loads a vector for each multiply-add and stores nothing. What costs more are the ends: a loop of
+//! unknown length that the processor mispredicts, and sums read, added to and written back. So lists are made as
+//! long as possible. Gather visits the nonzeros of several samples, whose images a cache holds. Scatter takes both
+//! places of a column of a window at once: their patches are one row apart, so the sums have one row more, and the
+//! weights begin a row earlier or later, at one of the rows of zeros. The channels with a gradient at a place are the
+//! bits of a word, so no list is built for each patch.
 
 mod dense;
 mod image;
 mod sparse;
 mod tiles;
+
+use std::ops::Range;
 
 use super::geometry::Geometry;
 use crate::Shape;
@@ -61,8 +66,9 @@ use crate::simd::{Aligned, LANES, Vectors, parts};
 
 pub(super) use sparse::SparseGradient;
 
-/// Values that a cache holds beside others: half of a first-level cache of 48 KiB.
-const NEAR: usize = 6 << 10;
+/// Values of all images that a first-level cache of 48 KiB holds beside a few others: gather reads them once for each
+/// output channel.
+const NEAR: usize = 10 << 10;
 
 /// Where everything lies.
 pub(super) struct Patches {
@@ -75,12 +81,12 @@ pub(super) struct Patches {
     /// Values of an image, and as many more as a vector may reach beyond its end.
     image: usize,
     tiles: Vec<Tile>,
-    /// Where in the packed weights each weight is.
-    weights: Vec<u32>,
+    /// Where in the packed weights each weight is, and where in their gradient.
+    weights: Vec<[u32; 2]>,
     /// Values of the packed weights.
     weight_len: usize,
-    /// Whether gather and scatter are faster together.
-    both_at_once: bool,
+    /// Values of the gradient of the weights.
+    gradient_len: usize,
     /// Where the patch of each window's first value begins.
     windows: Vec<u32>,
     /// The windows in an order in which patches that follow each other do not overlap, so that the sums of one
@@ -97,7 +103,9 @@ struct Tile {
     /// Rows and vectors.
     shape: (usize, usize),
     /// Where the packed weights of the tile begin.
-    start: usize,
+    weights: usize,
+    /// Where the gradient of its weights begins.
+    gradients: usize,
 }
 
 /// Where a layout has the gradients of the values before the pooling.
@@ -144,11 +152,6 @@ const fn most_sums(registers: usize) -> usize {
     if registers >= 32 { 24 } else { 12 }
 }
 
-/// [`most_sums`] of a tile with sums of both gradients; 0 if there are too few registers for that.
-const fn most_sums_of_both(registers: usize) -> usize {
-    if registers >= 32 { 12 } else { 0 }
-}
-
 impl Patches {
     pub(super) fn new(geometry: &Geometry, vectors: Vectors) -> Self {
         let Vectors { lanes, registers } = vectors;
@@ -174,33 +177,33 @@ impl Patches {
             })
         });
         let patch_row = shape.kernel_size * pixel;
-        let patch = shape.kernel_size * patch_row.next_multiple_of(lanes);
-        let both_at_once =
-            most_sums_of_both(registers) > 0 && 2 * shape.out_channels * patch <= NEAR;
-        let most = if both_at_once {
-            most_sums_of_both(registers)
-        } else {
-            most_sums(registers)
-        };
+        let most = most_sums(registers);
+        let row_vectors = patch_row.div_ceil(lanes);
+        // As many rows as there are, and one more for scatter; then as many vectors as leave room for them.
+        let most_rows = shape.kernel_size.min(7);
+        let most_vectors = (most / (most_rows + 1)).clamp(1, 4);
         let mut tiles = Vec::new();
-        let mut start = 0;
-        for columns in parts(patch_row.div_ceil(lanes), 4) {
-            for rows in parts(shape.kernel_size, (most / columns.len()).min(7)) {
+        let [mut weights, mut gradients] = [0; 2];
+        for columns in parts(row_vectors, most_vectors) {
+            for rows in parts(shape.kernel_size, most_rows) {
                 tiles.push(Tile {
                     row: rows.start,
                     column: columns.start * lanes,
                     shape: (rows.len(), columns.len()),
-                    start,
+                    weights,
+                    gradients,
                 });
-                start += shape.out_channels * rows.len() * columns.len() * lanes;
+                let row = shape.out_channels * columns.len() * lanes;
+                weights += (rows.len() + 2) * row;
+                gradients += rows.len() * row;
             }
         }
         let mut patches = Self {
             image: (rows * row + patch_row + LANES).next_multiple_of(LANES),
             tiles,
-            weights: vec![0; geometry.weight_len()],
-            weight_len: start,
-            both_at_once,
+            weights: vec![[0; 2]; geometry.weight_len()],
+            weight_len: weights,
+            gradient_len: gradients,
             windows: windows.collect(),
             apart: apart.collect(),
             lanes,
@@ -209,7 +212,7 @@ impl Patches {
             row,
         };
         let mut weights = std::mem::take(&mut patches.weights);
-        patches.for_each_weight(|weight, packed| weights[weight] = packed as u32);
+        patches.for_each_weight(|weight, at| weights[weight] = at.map(|at| at as u32));
         patches.weights = weights;
         patches
     }
@@ -219,20 +222,21 @@ impl Patches {
         self.image
     }
 
-    /// Values of all packed weights.
-    pub(super) fn weight_len(&self) -> usize {
-        self.weight_len
+    /// Values of the gradient of the weights, as [`add_weight_gradient`](Self::add_weight_gradient) adds it up.
+    pub(super) fn gradient_len(&self) -> usize {
+        self.gradient_len
     }
 
-    /// Values of all output channels' weights in a tile.
-    fn tile_len(&self, tile: Tile) -> usize {
+    /// Samples whose images a cache holds, up to `most`; at least one.
+    pub(super) fn samples_at_once(&self, most: usize) -> usize {
+        (NEAR / self.image).clamp(1, most)
+    }
+
+    /// Where the packed weights of a tile lie.
+    fn weights_of(&self, tile: Tile) -> Range<usize> {
         let (rows, vectors) = tile.shape;
-        self.shape.out_channels * rows * vectors * self.lanes
-    }
-
-    /// Whether [`add_gradients`](Self::add_gradients) is faster than one gradient after the other.
-    pub(super) fn both_at_once(&self) -> bool {
-        self.both_at_once
+        let len = self.shape.out_channels * (rows + 2) * vectors * self.lanes;
+        tile.weights..tile.weights + len
     }
 
     /// How much further the patch of a place in a window begins.
@@ -241,52 +245,45 @@ impl Patches {
         (place & 1) * self.pixel + (place >> 1) * self.row
     }
 
-    /// Where the patch of a place in a window begins.
-    #[inline(always)]
-    fn patch(&self, window: u32, place: usize) -> usize {
-        window as usize + self.place(place)
-    }
-
     /// Packs weights `[out channel, in channel, row, column]`.
     pub(super) fn pack(&self, weight: &[f32]) -> Aligned {
         let mut packed = Aligned::zeros(self.weight_len);
-        for (&at, &weight) in self.weights.iter().zip(weight) {
+        for (&[at, _], &weight) in self.weights.iter().zip(weight) {
             packed[at as usize] = weight;
         }
         packed
     }
 
-    /// The reverse of [`pack`](Self::pack).
-    pub(super) fn unpack(&self, packed: &[f32]) -> Vec<f32> {
-        self.weights.iter().map(|&at| packed[at as usize]).collect()
+    /// Unpacks the gradient of the weights.
+    pub(super) fn unpack(&self, gradient: &[f32]) -> Vec<f32> {
+        let weights = self.weights.iter();
+        weights.map(|&[_, at]| gradient[at as usize]).collect()
     }
 
-    /// Calls with the index of each weight, unpacked and packed.
-    fn for_each_weight(&self, mut call: impl FnMut(usize, usize)) {
+    /// Calls with the index of each weight, in the packed weights and in their gradient.
+    fn for_each_weight(&self, mut call: impl FnMut(usize, [usize; 2])) {
         let Shape {
             in_channels,
             out_channels,
             kernel_size,
             ..
         } = self.shape;
-        let mut packed = 0;
         for tile in &self.tiles {
             let (rows, vectors) = tile.shape;
+            let row_len = vectors * self.lanes;
             for out in 0..out_channels {
-                for row in tile.row..tile.row + rows {
-                    let first = (tile.column / self.pixel, tile.column % self.pixel);
-                    let (mut column, mut channel) = first;
-                    for packed in packed..packed + vectors * self.lanes {
+                for row in 0..rows {
+                    let weights = tile.weights + (out * (rows + 2) + 1 + row) * row_len;
+                    let gradients = tile.gradients + (out * rows + row) * row_len;
+                    for lane in 0..row_len {
+                        let column = (tile.column + lane) / self.pixel;
+                        let channel = (tile.column + lane) % self.pixel;
                         if column < kernel_size && channel < in_channels {
                             let map = (out * in_channels + channel) * kernel_size;
-                            call((map + row) * kernel_size + column, packed);
-                        }
-                        channel += 1;
-                        if channel == self.pixel {
-                            (column, channel) = (column + 1, 0);
+                            let weight = (map + tile.row + row) * kernel_size + column;
+                            call(weight, [weights + lane, gradients + lane]);
                         }
                     }
-                    packed += vectors * self.lanes;
                 }
             }
         }

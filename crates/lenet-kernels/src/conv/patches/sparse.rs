@@ -1,77 +1,95 @@
-//! The nonzero gradients behind max pooling, by channel and by patch.
-
-use pulp::Simd;
+//! The nonzero gradients behind max pooling, by channel and by column of a window.
 
 use super::Patches;
-use crate::simd::{Aligned, LANES};
 
 /// A gradient that is not zero, of one value before the pooling of a channel.
 #[derive(Clone, Copy, Default)]
 pub(in crate::conv) struct Nonzero {
-    /// Where its patch begins.
+    /// Where its patch begins, from the first image on.
     pub(super) patch: u32,
     pub(super) gradient: f32,
 }
 
-/// The nonzero gradients of a sample behind max pooling: those at the argmax of each window.
+/// The nonzero gradients of some samples behind max pooling: those at the argmax of each window.
 pub(in crate::conv) struct SparseGradient {
-    /// Those of the channel added last.
+    /// Those of the channel added last, of all samples.
     of_channel: Vec<Nonzero>,
-    /// The gradients of each window, filled up to whole vectors with zeros: `[window, channel]`.
-    of_window: Aligned,
-    /// The channels whose gradient at a place in a window is not zero, a bit each: `[window, place, word]`.
-    channels: Vec<u64>,
+    /// How many of them there are.
+    found: usize,
+    /// The gradients of each window: `[sample, window, channel]`.
+    of_window: Vec<f32>,
+    /// The channels whose gradient at a place in a window is not zero, a bit each: `[word, sample, window, place]`.
+    channels: Vec<[u64; 4]>,
+    /// Windows of a sample, and of all samples.
+    windows: usize,
+    all_windows: usize,
     /// Channels, filled up to whole vectors.
     width: usize,
-    /// Words of 64 channels.
-    words: usize,
 }
 
 impl SparseGradient {
-    pub(in crate::conv) fn new(patches: &Patches) -> Self {
+    pub(in crate::conv) fn new(patches: &Patches, samples: usize) -> Self {
         let out_channels = patches.shape.out_channels;
-        let words = out_channels.div_ceil(64);
-        let width = out_channels.next_multiple_of(LANES);
+        let width = out_channels.next_multiple_of(patches.lanes);
         let windows = patches.windows.len();
+        let all_windows = samples * windows;
         Self {
-            of_channel: vec![Nonzero::default(); windows],
-            of_window: Aligned::zeros(windows * width),
-            channels: vec![0; windows * 4 * words],
+            // One more, which is written but never kept.
+            of_channel: vec![Nonzero::default(); all_windows + 1],
+            found: 0,
+            of_window: vec![0.0; all_windows * width],
+            channels: vec![[0; 4]; out_channels.div_ceil(64) * all_windows],
+            windows,
+            all_windows,
             width,
-            words,
         }
     }
 
-    /// Removes those of the previous sample.
+    /// Removes those of the previous samples.
     pub(in crate::conv) fn clear(&mut self) {
-        self.channels.fill(0);
+        self.channels.fill([0; 4]);
     }
 
-    /// Adds the next channel, given the argmax of each window and the gradient there.
+    /// Begins the next channel.
+    pub(in crate::conv) fn begin_channel(&mut self) {
+        self.found = 0;
+    }
+
+    /// Adds a sample's gradients of a channel, window by window, given the argmax `[window, channel]` of all channels,
+    /// of which each window's is filled up to whole vectors.
     #[inline(always)]
-    pub(in crate::conv) fn add(&mut self, channel: usize, argmax: &[u8], gradients: &[f32]) {
-        let windows = self.of_window.chunks_exact_mut(self.width);
-        let windows = windows.zip(self.channels.chunks_exact_mut(4 * self.words));
+    pub(in crate::conv) fn add(
+        &mut self,
+        patches: &Patches,
+        (sample, channel): (usize, usize),
+        (gradients, argmax): (&[f32], &[u8]),
+    ) {
+        let image = (sample * patches.image) as u32;
+        let offsets = [0, 1, 2, 3].map(|place| image + patches.place(place) as u32);
+        let first = sample * self.windows;
+        let windows = self.of_window[first * self.width..].chunks_exact_mut(self.width);
+        let argmax = argmax.chunks_exact(self.width);
         let (word, bit) = (channel / 64, channel % 64);
-        for ((of_window, channels), (&place, &gradient)) in
-            windows.zip(argmax.iter().zip(gradients))
+        let channels = &mut self.channels[word * self.all_windows + first..];
+        let of_channel = &mut self.of_channel[..];
+        let mut found = self.found;
+        let gradients = gradients.iter().zip(&patches.windows);
+        for (((of_window, argmax), channels), (&gradient, &start)) in
+            windows.zip(argmax).zip(channels).zip(gradients)
         {
+            // No index beyond the end, so that it need not be checked.
+            let place = usize::from(argmax[channel] % 4);
+            let is_nonzero = gradient != 0.0;
             of_window[channel] = gradient;
-            channels[usize::from(place) * self.words + word] |= u64::from(gradient != 0.0) << bit;
+            channels[place] |= u64::from(is_nonzero) << bit;
+            // Written in any case and kept if it is not zero: no branch to mispredict.
+            of_channel[found] = Nonzero {
+                patch: start + offsets[place],
+                gradient,
+            };
+            found += usize::from(is_nonzero);
         }
-    }
-
-    /// Adds the gradients of all windows to the sums of each channel.
-    #[inline(always)]
-    pub(in crate::conv) fn add_up<S: Simd>(&self, simd: S, sums: &mut [f32]) {
-        for (vector, sum) in S::as_mut_simd_f32s(sums).0.iter_mut().enumerate() {
-            let gradients = S::as_simd_f32s(&self.of_window).0.iter().skip(vector);
-            let mut total = *sum;
-            for &gradient in gradients.step_by(self.width / S::F32_LANES) {
-                total = simd.add_f32s(total, gradient);
-            }
-            *sum = total;
-        }
+        self.found = found;
     }
 
     /// Channels, filled up to whole vectors.
@@ -79,74 +97,87 @@ impl SparseGradient {
         self.width
     }
 
-    /// The nonzero gradients of one channel.
+    /// The nonzero gradients of the channel added last, of all samples.
     #[inline(always)]
-    pub(in crate::conv) fn of_channel(
-        &mut self,
-        patches: &Patches,
-        argmax: &[u8],
-        gradients: &[f32],
-    ) -> &[Nonzero] {
-        let offsets = [0, 1, 2, 3].map(|place| patches.place(place) as u32);
-        let windows = patches.windows.iter().zip(argmax.iter().zip(gradients));
-        let mut found = 0;
-        for (&start, (&place, &gradient)) in windows {
-            // Written in any case and kept if it is not zero: no branch to mispredict.
-            self.of_channel[found] = Nonzero {
-                patch: start + offsets[usize::from(place)],
-                gradient,
-            };
-            found += usize::from(gradient != 0.0);
-        }
-        &self.of_channel[..found]
+    pub(in crate::conv) fn of_channel(&self) -> &[Nonzero] {
+        &self.of_channel[..self.found]
     }
 
-    /// The nonzero gradients at a place in a window.
+    /// The nonzero gradients of a sample.
     #[inline(always)]
-    pub(super) fn of_patch(&self, window: usize, place: usize) -> OfPatch<'_> {
-        let words = &self.channels[(window * 4 + place) * self.words..][..self.words];
-        let (&bits, words) = match words.split_first() {
-            Some(split) => split,
-            None => unreachable!("a convolution has at least one channel"),
-        };
-        OfPatch {
-            gradients: &self.of_window[window * self.width..][..self.width],
-            first: 0,
-            bits,
-            words,
+    pub(in crate::conv) fn of_sample(&self, sample: usize) -> SampleGradient<'_> {
+        let first = sample * self.windows;
+        SampleGradient {
+            of_window: &self.of_window[first * self.width..],
+            channels: &self.channels[first..],
+            width: self.width,
+            all_windows: self.all_windows,
         }
     }
 }
 
-/// The nonzero gradients of a patch: channel and gradient.
+/// The nonzero gradients of a sample.
 #[derive(Clone, Copy)]
-pub(super) struct OfPatch<'a> {
+pub(in crate::conv) struct SampleGradient<'a> {
+    /// From its first window on.
+    of_window: &'a [f32],
+    channels: &'a [[u64; 4]],
+    width: usize,
+    all_windows: usize,
+}
+
+impl<'a> SampleGradient<'a> {
+    /// The nonzero gradients at both places in a column of a window.
+    #[inline(always)]
+    pub(super) fn of_column(self, window: usize, column: usize) -> OfColumn<'a> {
+        let (places, words) = match self.channels[window..].split_first() {
+            Some(split) => split,
+            None => unreachable!("a window beyond the last one"),
+        };
+        OfColumn {
+            gradients: &self.of_window[window * self.width..][..self.width],
+            first: 0,
+            bits: places[column] | places[column + 2],
+            lower: places[column + 2],
+            column,
+            words,
+            all_windows: self.all_windows,
+        }
+    }
+}
+
+/// The nonzero gradients of a column of a window: channel, row of the window, and gradient.
+#[derive(Clone, Copy)]
+pub(super) struct OfColumn<'a> {
     gradients: &'a [f32],
     /// The first channel of `bits`.
     first: usize,
+    /// Channels that are left of a word, and those of the lower place.
     bits: u64,
-    words: &'a [u64],
+    lower: u64,
+    column: usize,
+    /// What follows the word, of which every `all_windows`-th is the window's next one.
+    words: &'a [[u64; 4]],
+    all_windows: usize,
 }
 
-impl OfPatch<'_> {
-    #[inline(always)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.bits == 0 && self.words.iter().all(|&bits| bits == 0)
-    }
-}
-
-impl Iterator for OfPatch<'_> {
-    type Item = (usize, f32);
+impl Iterator for OfColumn<'_> {
+    type Item = (usize, usize, f32);
 
     #[inline(always)]
-    fn next(&mut self) -> Option<(usize, f32)> {
+    fn next(&mut self) -> Option<Self::Item> {
         while self.bits == 0 {
-            let (&bits, words) = self.words.split_first()?;
-            (self.bits, self.words) = (bits, words);
+            let next = self.words.get(self.all_windows - 1..)?;
+            let (places, words) = next.split_first()?;
+            self.lower = places[self.column + 2];
+            self.bits = places[self.column] | self.lower;
+            self.words = words;
             self.first += 64;
         }
-        let channel = self.first + self.bits.trailing_zeros() as usize;
+        let bit = self.bits.trailing_zeros();
         self.bits &= self.bits - 1;
-        Some((channel, self.gradients[channel]))
+        let channel = self.first + bit as usize;
+        let row = (self.lower >> bit & 1) as usize;
+        Some((channel, row, self.gradients[channel]))
     }
 }

@@ -153,6 +153,20 @@ impl Windows {
         })
     }
 
+    /// Copies bytes of a sample `[channel, slot]` to `[window, channel]`, with `width` for each window.
+    pub(super) fn by_window(&self, bytes: &[u8], to: &mut [u8], width: usize) {
+        let [rows, columns] = self.pooled;
+        let slots = bytes.chunks_exact(self.vectors * self.lanes);
+        for (channel, slots) in slots.enumerate() {
+            let to = &mut to[channel..];
+            for row in 0..rows {
+                let slots = &slots[row * self.stride..][..columns];
+                let to = to[row * columns * width..].iter_mut().step_by(width);
+                to.zip(slots).for_each(|(to, &byte)| *to = byte);
+            }
+        }
+    }
+
     /// Copies maps into planes, whose borders must be zero already.
     #[inline(always)]
     pub(super) fn split(&self, maps: &[f32], image: &mut [f32]) {
