@@ -38,7 +38,7 @@ impl Layout {
     /// The one that leaves fewer lanes idle.
     pub(super) fn new(geometry: &Geometry, vectors: Vectors) -> Self {
         let windows = Windows::new(geometry, vectors);
-        let channels = Channels::new(geometry, vectors.lanes);
+        let channels = Channels::new(geometry, vectors);
         if windows.cost() <= channels.cost() {
             Self::Windows(windows)
         } else {

@@ -3,10 +3,7 @@
 use pulp::Simd;
 
 use super::Channels;
-use crate::simd::{Aligned, chunk, parts};
-
-/// Most vectors of a block: three leave room for the sums of a window or two.
-const BLOCK: usize = 3;
+use crate::simd::{Aligned, chunk, has_many_registers, parts};
 
 /// Windows whose sums, four to a window and vector, fill about three quarters of the registers; at least one.
 const fn most_windows(registers: usize, vectors: usize) -> usize {
@@ -23,7 +20,7 @@ impl Channels {
         let fan_in = self.geometry.fan_in();
         let mut packed = Aligned::zeros(fan_in * self.vectors * self.lanes);
         let mut rows = weight.chunks_exact(fan_in);
-        for block in parts(self.vectors, BLOCK) {
+        for block in parts(self.vectors, self.block) {
             let width = block.len() * self.lanes;
             let first = block.start * self.lanes * fan_in;
             for (channel, row) in (0..width).zip(&mut rows) {
@@ -51,14 +48,16 @@ impl Channels {
         values: &mut [f32],
     ) {
         let vector_len = self.geometry.fan_in() * S::F32_LANES;
-        for block in parts(self.vectors, BLOCK) {
+        for block in parts(self.vectors, self.block) {
             let operands = (
                 image,
                 &weights[block.start * vector_len..block.end * vector_len],
                 &bias[block.start * S::F32_LANES..block.end * S::F32_LANES],
             );
             match block.len() {
-                3 => self.rows::<S, 3>(simd, block.start, operands, values),
+                3 if const { has_many_registers::<S>() } => {
+                    self.rows::<S, 3>(simd, block.start, operands, values);
+                }
                 2 => self.rows::<S, 2>(simd, block.start, operands, values),
                 1 => self.rows::<S, 1>(simd, block.start, operands, values),
                 vectors => unreachable!("no block has {vectors} vectors"),

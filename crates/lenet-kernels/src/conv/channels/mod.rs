@@ -36,7 +36,7 @@
 //! # Loops
 //!
 //! ```text
-//! for block of up to 3 vectors of output channels
+//! for block of up to 3 vectors of output channels   // 2 where there are 16 registers or fewer
 //!   for row of windows, tile of up to 6 windows
 //!     sums[2][N][V] = bias                          // 24 registers of 32, or 12 of 16
 //!     for input channel, row of inputs, tap x
@@ -57,13 +57,15 @@ mod backward;
 mod forward;
 
 use super::geometry::Geometry;
+use crate::simd::Vectors;
 
 /// Where everything lies.
 pub(super) struct Channels {
     geometry: Geometry,
     lanes: usize,
-    /// Vectors of output channels.
+    /// Vectors of output channels, and most of them in a block.
     vectors: usize,
+    block: usize,
     /// Values of a map of the padded input.
     plane: usize,
     /// Where in a map each tap reads its input.
@@ -71,13 +73,16 @@ pub(super) struct Channels {
 }
 
 impl Channels {
-    pub(super) fn new(geometry: &Geometry, lanes: usize) -> Self {
+    pub(super) fn new(geometry: &Geometry, vectors: Vectors) -> Self {
+        let Vectors { lanes, registers } = vectors;
         let k = geometry.shape.kernel_size;
         let [rows, columns] = geometry.padded;
         let offsets = (0..k).flat_map(|y| (0..k).map(move |x| y * columns + x));
         Self {
             lanes,
             vectors: geometry.shape.out_channels.div_ceil(lanes),
+            // With the weights of two taps, the sums of a window leave a register for an input.
+            block: if registers >= 32 { 3 } else { 2 },
             plane: rows * columns,
             offsets: offsets.collect(),
             geometry: *geometry,
