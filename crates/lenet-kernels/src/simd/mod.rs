@@ -59,16 +59,6 @@ pub(crate) fn load<S: Simd>(values: &[f32], at: usize) -> S::f32s {
     }
 }
 
-/// A vector of bytes.
-#[inline(always)]
-pub(crate) fn widen<S: Simd>(bytes: &[u8]) -> S::u32s {
-    let mut wide = [0; LANES];
-    for (to, &byte) in wide[..S::F32_LANES].iter_mut().zip(&bytes[..S::F32_LANES]) {
-        *to = byte.into();
-    }
-    S::as_simd_u32s(&wide).0[0]
-}
-
 /// The sum of all values, in an order that depends on the SIMD level alone.
 #[inline(always)]
 pub(crate) fn sum<S: Simd>(simd: S, values: &[f32]) -> f32 {

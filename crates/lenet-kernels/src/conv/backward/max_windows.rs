@@ -11,6 +11,8 @@ pub(super) struct MaxWindowsScratch {
     image: Aligned,
     /// Gradients before the activation, by channel and slot.
     gradients: Aligned,
+    /// Where in its window each belongs.
+    argmax: Aligned<u32>,
     weight_sums: Aligned,
     bias_sums: Aligned,
 }
@@ -22,6 +24,7 @@ impl MaxWindowsScratch {
         Self {
             image: Aligned::zeros(windows.image_len()),
             gradients: Aligned::zeros(slots),
+            argmax: Aligned::zeros(slots),
             weight_sums: Aligned::zeros(weight_sums),
             bias_sums: Aligned::zeros(bias_sums),
         }
@@ -41,6 +44,7 @@ impl Group<'_> {
         let MaxWindowsScratch {
             image,
             gradients,
+            argmax,
             weight_sums,
             bias_sums,
         } = scratch;
@@ -63,7 +67,10 @@ impl Group<'_> {
                     *bias = simd.add_f32s(*bias, gradient);
                 }
             }
-            let argmax = &self.samples.argmax[sample * gradients.len()..][..gradients.len()];
+            let saved = &self.samples.argmax[sample * argmax.len()..];
+            for (to, &place) in argmax.iter_mut().zip(saved) {
+                *to = place.into();
+            }
             windows.add_weight_gradient_at_argmax(simd, image, (gradients, argmax), weight_sums);
         }
         let (weight, bias) = results.weight_and_bias;

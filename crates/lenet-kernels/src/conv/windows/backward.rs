@@ -34,7 +34,7 @@ use pulp::Simd;
 use super::Windows;
 use crate::conv::geometry::Geometry;
 use crate::conv::patches::GradientPlaces;
-use crate::simd::{chunk, for_tile, parts, widen};
+use crate::simd::{chunk, for_tile, parts};
 
 /// A part of the weights.
 #[derive(Clone, Copy)]
@@ -172,7 +172,7 @@ impl Windows {
         &self,
         simd: S,
         image: &[f32],
-        (gradients, argmax): (&[f32], &[u8]),
+        (gradients, argmax): (&[f32], &[u32]),
         sums: &mut [f32],
     ) {
         let most_channels = if S::REGISTER_COUNT >= 32 { 3 } else { 1 };
@@ -210,7 +210,7 @@ impl Windows {
         simd: S,
         tile: Tile,
         [left, right]: [&[usize]; 2],
-        (image, gradients, argmax, to): (&[f32], &[f32], &[u8], &mut [f32]),
+        (image, gradients, argmax, to): (&[f32], &[f32], &[u32], &mut [f32]),
     ) {
         let image = &image[tile.in_channel * self.channel_len..];
         let inputs = |offset: usize| &S::as_simd_f32s(&image[offset..]).0[..self.vectors];
@@ -223,12 +223,11 @@ impl Windows {
         }
         let first_vector = tile.out_channel * self.vectors;
         let gradients = &S::as_simd_f32s(gradients).0[first_vector..];
-        let argmax = &argmax[first_vector * S::F32_LANES..];
+        let argmax = &S::as_simd_u32s(argmax).0[first_vector..];
         let mut maps = [(&gradients[..0], &argmax[..0]); O];
         for (channel, map) in maps.iter_mut().enumerate() {
             let vectors = channel * self.vectors..(channel + 1) * self.vectors;
-            let lanes = vectors.start * S::F32_LANES..vectors.end * S::F32_LANES;
-            *map = (&gradients[vectors], &argmax[lanes]);
+            *map = (&gradients[vectors.clone()], &argmax[vectors]);
         }
         let one = simd.splat_u32s(1);
         let zero = simd.splat_f32s(0.0);
@@ -239,7 +238,7 @@ impl Windows {
             let (mut is_right, mut is_lower) = ([no_lane; O], [no_lane; O]);
             let mut above = [zero; O];
             for channel in 0..O {
-                let place = widen::<S>(&maps[channel].1[vector * S::F32_LANES..]);
+                let place = maps[channel].1[vector];
                 is_right[channel] = simd.equal_u32s(simd.and_u32s(place, one), one);
                 is_lower[channel] = simd.greater_than_u32s(place, one);
                 above[channel] = simd.select_f32s(is_right[channel], right, left);

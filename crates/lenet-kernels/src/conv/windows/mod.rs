@@ -64,7 +64,7 @@ mod forward;
 
 use super::geometry::Geometry;
 use crate::Shape;
-use crate::simd::{LANES, Vectors};
+use crate::simd::{LANES, Vectors, chunk, chunk_mut};
 
 /// Where everything lies.
 pub(super) struct Windows {
@@ -201,23 +201,25 @@ impl Windows {
 /// Copies the values of a row alternately into `first` and `second`.
 #[inline(always)]
 fn deinterleave(row: &[f32], first: &mut [f32], second: &mut [f32]) {
-    // Four pairs at a time become shuffles.
     let (pairs, last) = row.as_chunks::<2>();
-    let (fours, rest) = pairs.as_chunks::<4>();
-    let (first_fours, _) = first.as_chunks_mut::<4>();
-    let (second_fours, _) = second.as_chunks_mut::<4>();
-    let to = first_fours.iter_mut().zip(second_fours);
-    for (&[[a, b], [c, d], [e, f], [g, h]], (first, second)) in fours.iter().zip(to) {
-        *first = [a, c, e, g];
-        *second = [b, d, f, h];
-    }
-    let done = 4 * fours.len();
-    let (first, second) = (&mut first[done..], &mut second[done..]);
-    for (&[a, b], (first, second)) in rest.iter().zip(first.iter_mut().zip(second)) {
-        *first = a;
-        *second = b;
+    if pairs.len() < 8 {
+        for (&[a, b], (first, second)) in pairs.iter().zip(first.iter_mut().zip(&mut *second)) {
+            *first = a;
+            *second = b;
+        }
+    } else {
+        // Eight pairs at a time become shuffles; the last eight may overlap those before them.
+        for start in (0..pairs.len().div_ceil(8)).map(|eight| (8 * eight).min(pairs.len() - 8)) {
+            let pairs: &[[f32; 2]; 8] = chunk(pairs, start);
+            let (mut even, mut odd) = ([0.0; 8], [0.0; 8]);
+            for ((even, odd), &[a, b]) in even.iter_mut().zip(&mut odd).zip(pairs) {
+                (*even, *odd) = (a, b);
+            }
+            *chunk_mut(first, start) = even;
+            *chunk_mut(second, start) = odd;
+        }
     }
     if let [value] = last {
-        first[rest.len()] = *value;
+        first[pairs.len()] = *value;
     }
 }
