@@ -240,28 +240,24 @@ impl NetworkPlan {
     /// The parameters as the passes of a training step read them.
     fn read<'a>(&self, parameters: &[Parameters<'a>]) -> Weights<'a> {
         let (blocks, dense) = parameters.split_at(self.blocks.len());
-        let (blocks, dense) = rayon::join(
-            || {
-                let blocks = self.blocks.iter().zip(blocks).enumerate();
-                let blocks = blocks.map(|(index, (plan, &parameters))| BlockWeights {
-                    forward: plan.pack(parameters),
-                    backward: plan.pack_backward(parameters.weight, index > 0),
-                });
-                blocks.collect()
-            },
-            || {
-                let layers = self.dense.iter().zip(dense).enumerate();
-                let layers = layers.map(|(index, (plan, parameters))| DenseWeights {
-                    forward: Panels::new(parameters.weight, plan.outputs()),
-                    bias: parameters.bias,
-                    // Pixels have no gradient.
-                    backward: (index > 0 || !self.blocks.is_empty())
-                        .then(|| plan.transposed(parameters.weight)),
-                });
-                layers.collect()
-            },
-        );
-        Weights { blocks, dense }
+        // On this thread, which is done before another would have fetched them.
+        let blocks = self.blocks.iter().zip(blocks).enumerate();
+        let blocks = blocks.map(|(index, (plan, &parameters))| BlockWeights {
+            forward: plan.pack(parameters),
+            backward: plan.pack_backward(parameters.weight, index > 0),
+        });
+        let dense = self.dense.iter().zip(dense).enumerate();
+        let dense = dense.map(|(index, (plan, parameters))| DenseWeights {
+            forward: Panels::new(parameters.weight, plan.outputs()),
+            bias: parameters.bias,
+            // Pixels have no gradient.
+            backward: (index > 0 || !self.blocks.is_empty())
+                .then(|| plan.transposed(parameters.weight)),
+        });
+        Weights {
+            blocks: blocks.collect(),
+            dense: dense.collect(),
+        }
     }
 
     /// Takes all groups of samples through the network and back.
