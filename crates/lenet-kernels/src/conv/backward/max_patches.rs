@@ -14,8 +14,6 @@ pub(super) struct MaxPatchesScratch {
     samples: usize,
     images: Aligned,
     in_gradient: Aligned,
-    /// The gradients of a channel's windows before the activation, of all samples.
-    scaled: Aligned,
     /// The argmax `[sample, window, channel]`, unless it is saved in this order.
     argmax: Vec<u8>,
     gradient: SparseGradient,
@@ -36,7 +34,6 @@ impl MaxPatchesScratch {
             samples,
             images: Aligned::zeros(samples * image_len),
             in_gradient: Aligned::zeros(if input_gradient { image_len } else { 0 }),
-            scaled: Aligned::zeros(samples * map_len),
             argmax: vec![0; samples * argmax_len],
             gradient,
         }
@@ -63,7 +60,6 @@ impl Group<'_> {
             samples: most,
             images,
             in_gradient,
-            scaled,
             argmax: by_window,
             gradient,
         } = scratch;
@@ -93,17 +89,17 @@ impl Group<'_> {
             };
             gradient.clear();
             for (channel, bias) in bias.iter_mut().enumerate() {
-                gradient.begin_channel();
-                let of_samples = scaled.chunks_exact_mut(map_len);
-                let of_samples = of_samples.zip(argmax.chunks_exact(argmax_len));
-                for (sample, (scaled, argmax)) in of_samples.enumerate() {
+                let scaled = gradient.begin_channel(channel);
+                for (sample, scaled) in scaled.chunks_exact_mut(map_len).take(count).enumerate() {
                     let map = ((first + sample) * out_channels + channel) * map_len;
                     let output = &self.samples.output[map..map + map_len];
                     let output_gradient = &self.samples.output_gradient[map..map + map_len];
                     activation.scale(output_gradient, output, scaled);
-                    gradient.add(patches, (sample, channel), (scaled, argmax));
                 }
                 *bias += sum(simd, &scaled[..count * map_len]);
+                for (sample, argmax) in argmax.chunks_exact(argmax_len).enumerate() {
+                    gradient.find(patches, (sample, channel), argmax);
+                }
                 let nonzeros = (channel, gradient.of_channel());
                 patches.add_weight_gradient(simd, nonzeros, images, weight);
             }

@@ -1,6 +1,7 @@
 //! The nonzero gradients behind max pooling, by channel and by column of a window.
 
 use super::Patches;
+use crate::simd::Aligned;
 
 /// A gradient that is not zero, of one value before the pooling of a channel.
 #[derive(Clone, Copy, Default)]
@@ -10,14 +11,14 @@ pub(in crate::conv) struct Nonzero {
     pub(super) gradient: f32,
 }
 
-/// The nonzero gradients of some samples behind max pooling: those at the argmax of each window.
+/// The gradients of some samples behind max pooling: those at the argmax of each window, and which are not zero.
 pub(in crate::conv) struct SparseGradient {
-    /// Those of the channel added last, of all samples.
+    /// `[channel, sample, window]`
+    values: Aligned,
+    /// The nonzero ones of the channel added last, of all samples.
     of_channel: Vec<Nonzero>,
     /// How many of them there are.
     found: usize,
-    /// The gradients of each window: `[sample, window, channel]`.
-    of_window: Vec<f32>,
     /// The channels whose gradient at a place in a window is not zero, a bit each: `[word, sample, window, place]`.
     channels: Vec<[u64; 4]>,
     /// Windows of a sample, and of all samples.
@@ -30,18 +31,17 @@ pub(in crate::conv) struct SparseGradient {
 impl SparseGradient {
     pub(in crate::conv) fn new(patches: &Patches, samples: usize) -> Self {
         let out_channels = patches.shape.out_channels;
-        let width = out_channels.next_multiple_of(patches.lanes);
         let windows = patches.windows.len();
         let all_windows = samples * windows;
         Self {
+            values: Aligned::zeros(out_channels * all_windows),
             // One more, which is written but never kept.
             of_channel: vec![Nonzero::default(); all_windows + 1],
             found: 0,
-            of_window: vec![0.0; all_windows * width],
             channels: vec![[0; 4]; out_channels.div_ceil(64) * all_windows],
             windows,
             all_windows,
-            width,
+            width: out_channels.next_multiple_of(patches.lanes),
         }
     }
 
@@ -50,37 +50,35 @@ impl SparseGradient {
         self.channels.fill([0; 4]);
     }
 
-    /// Begins the next channel.
-    pub(in crate::conv) fn begin_channel(&mut self) {
+    /// Begins a channel: the gradients of its windows, `[sample, window]`, before [`find`](Self::find).
+    pub(in crate::conv) fn begin_channel(&mut self, channel: usize) -> &mut [f32] {
         self.found = 0;
+        &mut self.values[channel * self.all_windows..][..self.all_windows]
     }
 
-    /// Adds a sample's gradients of a channel, window by window, given the argmax `[window, channel]` of all channels,
-    /// of which each window's is filled up to whole vectors.
+    /// Finds a sample's nonzero gradients of a channel, given the argmax `[window, channel]` of all channels, of which
+    /// each window's is filled up to whole vectors.
     #[inline(always)]
-    pub(in crate::conv) fn add(
+    pub(in crate::conv) fn find(
         &mut self,
         patches: &Patches,
         (sample, channel): (usize, usize),
-        (gradients, argmax): (&[f32], &[u8]),
+        argmax: &[u8],
     ) {
         let image = (sample * patches.image) as u32;
         let offsets = [0, 1, 2, 3].map(|place| image + patches.place(place) as u32);
         let first = sample * self.windows;
-        let windows = self.of_window[first * self.width..].chunks_exact_mut(self.width);
-        let argmax = argmax.chunks_exact(self.width);
+        let values = &self.values[channel * self.all_windows + first..][..self.windows];
         let (word, bit) = (channel / 64, channel % 64);
-        let channels = &mut self.channels[word * self.all_windows + first..];
+        let channels = &mut self.channels[word * self.all_windows + first..][..self.windows];
         let of_channel = &mut self.of_channel[..];
         let mut found = self.found;
-        let gradients = gradients.iter().zip(&patches.windows);
-        for (((of_window, argmax), channels), (&gradient, &start)) in
-            windows.zip(argmax).zip(channels).zip(gradients)
-        {
+        let argmax = argmax[channel..].iter().step_by(self.width);
+        let windows = values.iter().zip(&patches.windows).zip(channels);
+        for (((&gradient, &start), channels), place) in windows.zip(argmax) {
             // No index beyond the end, so that it need not be checked.
-            let place = usize::from(argmax[channel] % 4);
+            let place = usize::from(place % 4);
             let is_nonzero = gradient != 0.0;
-            of_window[channel] = gradient;
             channels[place] |= u64::from(is_nonzero) << bit;
             // Written in any case and kept if it is not zero: no branch to mispredict.
             of_channel[found] = Nonzero {
@@ -108,9 +106,8 @@ impl SparseGradient {
     pub(in crate::conv) fn of_sample(&self, sample: usize) -> SampleGradient<'_> {
         let first = sample * self.windows;
         SampleGradient {
-            of_window: &self.of_window[first * self.width..],
+            values: &self.values[first..],
             channels: &self.channels[first..],
-            width: self.width,
             all_windows: self.all_windows,
         }
     }
@@ -119,10 +116,9 @@ impl SparseGradient {
 /// The nonzero gradients of a sample.
 #[derive(Clone, Copy)]
 pub(in crate::conv) struct SampleGradient<'a> {
-    /// From its first window on.
-    of_window: &'a [f32],
+    /// Those of each channel begin `all_windows` further.
+    values: &'a [f32],
     channels: &'a [[u64; 4]],
-    width: usize,
     all_windows: usize,
 }
 
@@ -135,7 +131,7 @@ impl<'a> SampleGradient<'a> {
             None => unreachable!("a window beyond the last one"),
         };
         OfColumn {
-            gradients: &self.of_window[window * self.width..][..self.width],
+            values: &self.values[window..],
             first: 0,
             bits: places[column] | places[column + 2],
             lower: places[column + 2],
@@ -149,7 +145,8 @@ impl<'a> SampleGradient<'a> {
 /// The nonzero gradients of a column of a window: channel, row of the window, and gradient.
 #[derive(Clone, Copy)]
 pub(super) struct OfColumn<'a> {
-    gradients: &'a [f32],
+    /// The gradient of each channel, `all_windows` apart.
+    values: &'a [f32],
     /// The first channel of `bits`.
     first: usize,
     /// Channels that are left of a word, and those of the lower place.
@@ -178,6 +175,6 @@ impl Iterator for OfColumn<'_> {
         self.bits &= self.bits - 1;
         let channel = self.first + bit as usize;
         let row = (self.lower >> bit & 1) as usize;
-        Some((channel, row, self.gradients[channel]))
+        Some((channel, row, self.values[channel * self.all_windows]))
     }
 }
