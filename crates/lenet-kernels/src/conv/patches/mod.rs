@@ -50,8 +50,9 @@
 //! unknown length that the processor mispredicts, and sums read, added to and written back. So lists are made as
 //! long as possible. Gather visits the nonzeros of several samples, whose images a cache holds. Scatter takes both
 //! places of a column of a window at once: their patches are one row apart, so the sums have one row more, and the
-//! weights begin a row earlier or later, at one of the rows of zeros. The channels with a gradient at a place are the
-//! bits of a word, so no list is built for each patch.
+//! weights begin a row earlier or later, at one of the rows of zeros. (Through these, an infinite gradient turns the
+//! row beside its patch into NaN, too.) The channels with a gradient at a place are the bits of a word, so no list is
+//! built for each patch.
 
 mod dense;
 mod image;
@@ -179,8 +180,10 @@ impl Patches {
         let patch_row = shape.kernel_size * pixel;
         let most = most_sums(registers);
         let row_vectors = patch_row.div_ceil(lanes);
-        // As many rows as there are, and one more for scatter; then as many vectors as leave room for them.
-        let most_rows = shape.kernel_size.min(7);
+        // As many rows as leave room for one more, which scatter needs, and for two vectors; then as many vectors as
+        // there is room for.
+        let row_parts = shape.kernel_size.div_ceil((most / 2 - 1).min(7));
+        let most_rows = shape.kernel_size.div_ceil(row_parts);
         let most_vectors = (most / (most_rows + 1)).clamp(1, 4);
         let mut tiles = Vec::new();
         let [mut weights, mut gradients] = [0; 2];
