@@ -31,6 +31,11 @@ pub enum KernelError {
         /// Number of values in the slice.
         found: usize,
     },
+    /// Values that the forward pass of a plan with another layout saved.
+    #[error(
+        "another plan saved these values, in another layout; expected those of this plan's forward pass"
+    )]
+    Saved,
     /// Layers that do not form a network.
     #[error("layer {layer} has {inputs} inputs, but the layer before it has {outputs} outputs")]
     Layers {

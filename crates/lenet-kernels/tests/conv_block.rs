@@ -459,6 +459,44 @@ fn ties_go_to_the_first_position_and_nan_propagates() {
 }
 
 #[test]
+fn values_saved_in_another_layout_are_refused() {
+    // As many bytes by windows of one lane as by channels of eight.
+    let shape = Shape {
+        in_channels: 1,
+        out_channels: 8,
+        height: 6,
+        width: 6,
+        kernel_size: 1,
+        padding: 0,
+    };
+    let (input, weight, bias) = (&[1.0; 36], &[1.0; 8], &[0.0; 8]);
+    let plan = ConvPlan::new(shape, Activation::Relu, Pooling::Max).unwrap();
+    let backward = |forward: SimdLevel, backward: SimdLevel| {
+        let forward = plan.clone().with_level(forward);
+        let (output, saved) = forward
+            .forward(1, input, Parameters { weight, bias })
+            .unwrap();
+        plan.clone().with_level(backward).backward(ConvBackward {
+            batch: 1,
+            input,
+            weight,
+            output: &output,
+            saved: &saved,
+            output_gradient: &output,
+            input_gradient: true,
+        })
+    };
+    let levels = SimdLevel::all();
+    for &level in &levels {
+        assert!(backward(level, level).is_ok());
+    }
+    if let [scalar, .., best] = levels[..] {
+        assert_eq!(backward(scalar, best).unwrap_err(), KernelError::Saved);
+        assert_eq!(backward(best, scalar).unwrap_err(), KernelError::Saved);
+    }
+}
+
+#[test]
 fn slices_of_the_wrong_length_are_refused() {
     let shape = Shape {
         in_channels: 2,

@@ -88,6 +88,7 @@ impl ConvPlan {
             groups.into_par_iter().for_each_init(scratch, run);
         }
         let saved = Saved {
+            order: Some(tables.layout.saved_order()),
             argmax: argmax.finish(),
             activations: activations.finish(),
         };
@@ -167,6 +168,7 @@ impl WithSimd for Pass<'_> {
             pooled,
             argmax: places,
         } = self.scratch;
+        let (saves_argmax, saves_activations) = (!argmax.is_empty(), !activations.is_empty());
         for input in input.chunks_exact(geometry.input_len()) {
             let buffers = Buffers {
                 input,
@@ -190,12 +192,12 @@ impl WithSimd for Pass<'_> {
                     for (&group, to) in groups.iter().zip(to) {
                         *to = average(simd, group);
                     }
-                    if !activations.is_empty() {
+                    if saves_activations {
                         activations.cut(values.len()).copy_from(values);
                     }
                 }
             }
-            if !argmax.is_empty() {
+            if saves_argmax {
                 let to = argmax.cut(places.len()).zeroed();
                 for (to, &place) in to.iter_mut().zip(&**places) {
                     *to = place as u8;

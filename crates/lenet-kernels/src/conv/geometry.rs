@@ -41,8 +41,10 @@ impl Geometry {
             .checked_mul(taps)?;
         let widest = plane.checked_add(LANES)?.checked_mul(taps)?;
         widest.checked_mul(padded_inputs?.max(padded_outputs?))?;
-        // Positions in an image, and channels, are stored in 32 bits.
-        u32::try_from(plane.checked_mul(padded_inputs?)?.max(outputs)).ok()?;
+        // Positions in an image, and in packed weights with their rows of zeros, are stored in 32 bits.
+        let row = k.checked_mul(padded_inputs?)?.checked_add(LANES)?;
+        let packed = outputs.checked_mul(k.checked_mul(3)?)?.checked_mul(row)?;
+        u32::try_from(plane.checked_mul(padded_inputs?)?.max(packed)).ok()?;
         Some(Self {
             shape,
             padded,

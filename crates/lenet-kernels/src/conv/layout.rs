@@ -18,6 +18,13 @@ pub(super) enum Layout {
     Channels(Channels),
 }
 
+/// The order in which a layout saves values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SavedOrder {
+    by_channels: bool,
+    lanes: usize,
+}
+
 /// Weights and biases in the order in which a layout reads them.
 pub(crate) struct Packed {
     weight: Aligned,
@@ -43,6 +50,20 @@ impl Layout {
             Self::Windows(windows)
         } else {
             Self::Channels(channels)
+        }
+    }
+
+    /// The order in which values are saved.
+    pub(super) fn saved_order(&self) -> SavedOrder {
+        match self {
+            Self::Windows(windows) => SavedOrder {
+                by_channels: false,
+                lanes: windows.lanes(),
+            },
+            Self::Channels(channels) => SavedOrder {
+                by_channels: true,
+                lanes: channels.lanes(),
+            },
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use super::geometry::Geometry;
-use super::layout::{Layout, Packed};
+use super::layout::{Layout, Packed, SavedOrder};
 use super::patches::{GradientPlaces, Patches};
 use super::pooling::Pooling;
 use crate::error::check_len;
@@ -75,6 +75,8 @@ pub(super) struct BackwardTables {
 /// What a forward pass leaves for the backward pass.
 #[derive(Clone, Debug, Default)]
 pub struct Saved {
+    /// The order of what follows; `None` if nothing is saved.
+    pub(super) order: Option<SavedOrder>,
     /// For max pooling: the argmax of each window, 0 to 3, in the order of the plan's layout.
     pub(super) argmax: Vec<u8>,
     /// For average pooling: the values before the pooling, in the order of the plan's layout.
@@ -97,7 +99,8 @@ impl ConvPlan {
         Ok(Self::build(geometry, activation, pooling, level))
     }
 
-    /// Uses this SIMD level instead of the fastest one.
+    /// Uses this SIMD level instead of the fastest one. The backward pass of a plan takes what a forward pass on the
+    /// same level saved.
     #[must_use]
     pub fn with_level(self, level: SimdLevel) -> Self {
         let Tables {

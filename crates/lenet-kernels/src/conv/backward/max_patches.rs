@@ -73,9 +73,9 @@ impl Group<'_> {
             let inputs = inputs.chunks_exact(geometry.input_len());
             let count = inputs.len();
             let images_of_samples = images.chunks_exact_mut(patches.image_len());
-            inputs
-                .zip(images_of_samples)
-                .for_each(|(input, image)| patches.interleave(input, image));
+            for (input, image) in inputs.zip(images_of_samples) {
+                patches.interleave(input, image);
+            }
             let saved = &self.samples.argmax[first * saved_len..][..count * saved_len];
             let argmax = match layout {
                 Layout::Channels(_) => saved,

@@ -67,7 +67,7 @@ impl Group<'_> {
                     *bias = simd.add_f32s(*bias, gradient);
                 }
             }
-            let saved = &self.samples.argmax[sample * argmax.len()..];
+            let saved = &self.samples.argmax[sample * argmax.len()..][..argmax.len()];
             for (to, &place) in argmax.iter_mut().zip(saved) {
                 *to = place.into();
             }

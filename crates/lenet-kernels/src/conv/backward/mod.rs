@@ -35,7 +35,7 @@ pub struct ConvBackward<'a> {
     pub weight: &'a [f32],
     /// The output of the forward pass, `[batch, out_channels, height', width']`.
     pub output: &'a [f32],
-    /// What the forward pass saved.
+    /// What the forward pass of this plan, or of a clone, saved.
     pub saved: &'a Saved,
     /// Gradient of the output, in the shape of `output`.
     pub output_gradient: &'a [f32],
@@ -48,7 +48,8 @@ impl ConvPlan {
     ///
     /// # Errors
     ///
-    /// [`KernelError::Length`] if a slice has another length than the shapes require.
+    /// [`KernelError::Length`] if a slice has another length than the shapes require; [`KernelError::Saved`] if a plan
+    /// with another layout saved the values.
     pub fn backward(&self, arguments: ConvBackward<'_>) -> Result<Gradients, KernelError> {
         let ConvBackward {
             batch,
@@ -67,6 +68,12 @@ impl ConvPlan {
         check_len("weight", Some(geometry.weight_len()), weight)?;
         check_len("output", of_batch(geometry.output_len()), output)?;
         check_len("output gradient", Some(output.len()), output_gradient)?;
+        if saved
+            .order
+            .is_some_and(|order| order != tables.layout.saved_order())
+        {
+            return Err(KernelError::Saved);
+        }
         check_len("argmax", of_batch(argmax_len), &saved.argmax)?;
         check_len("activations", of_batch(activations_len), &saved.activations)?;
 

@@ -38,7 +38,7 @@
 //! ```text
 //! for block of up to 3 vectors of output channels   // 2 where there are 16 registers or fewer
 //!   for row of windows, tile of up to 6 windows
-//!     sums[2][N][V] = bias                          // 24 registers of 32, or 12 of 16
+//!     sums[2][N][V] = bias                          // up to 24 registers of 32, or 12 of 16
 //!     for input channel, row of inputs, tap x
 //!       upper[V], lower[V] = load                   // its weights as tap (row, x) and as tap (row - 1, x)
 //!       for column of the tile
@@ -87,6 +87,10 @@ impl Channels {
             offsets: offsets.collect(),
             geometry: *geometry,
         }
+    }
+
+    pub(super) fn lanes(&self) -> usize {
+        self.lanes
     }
 
     /// Vector operations for each tap and place.

@@ -35,8 +35,7 @@ impl SparseGradient {
         let all_windows = samples * windows;
         Self {
             values: Aligned::zeros(out_channels * all_windows),
-            // One more, which is written but never kept.
-            of_channel: vec![Nonzero::default(); all_windows + 1],
+            of_channel: vec![Nonzero::default(); all_windows],
             found: 0,
             channels: vec![[0; 4]; out_channels.div_ceil(64) * all_windows],
             windows,
@@ -76,7 +75,8 @@ impl SparseGradient {
         let argmax = argmax[channel..].iter().step_by(self.width);
         let windows = values.iter().zip(&patches.windows).zip(channels);
         for (((&gradient, &start), channels), place) in windows.zip(argmax) {
-            // No index beyond the end, so that it need not be checked.
+            debug_assert!(*place < 4, "a window has four places, not {place}");
+            // The remainder spares the bounds checks.
             let place = usize::from(place % 4);
             let is_nonzero = gradient != 0.0;
             channels[place] |= u64::from(is_nonzero) << bit;
@@ -143,7 +143,6 @@ impl<'a> SampleGradient<'a> {
 }
 
 /// The nonzero gradients of a column of a window: channel, row of the window, and gradient.
-#[derive(Clone, Copy)]
 pub(super) struct OfColumn<'a> {
     /// The gradient of each channel, `all_windows` apart.
     values: &'a [f32],
@@ -156,6 +155,19 @@ pub(super) struct OfColumn<'a> {
     /// What follows the word, of which every `all_windows`-th is the window's next one.
     words: &'a [[u64; 4]],
     all_windows: usize,
+}
+
+impl OfColumn<'_> {
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        let rest = self
+            .words
+            .iter()
+            .skip(self.all_windows - 1)
+            .step_by(self.all_windows);
+        let mut rest = rest.map(|places| places[self.column] | places[self.column + 2]);
+        self.bits == 0 && rest.all(|bits| bits == 0)
+    }
 }
 
 impl Iterator for OfColumn<'_> {

@@ -127,6 +127,9 @@ fn scatter<S: Simd, const N: usize, const V: usize>(
         let first = patches.place(column) + tile.row * patches.row + tile.column;
         for &window in &patches.apart {
             let gradients = gradients.of_column(window, column);
+            if gradients.is_empty() {
+                continue;
+            }
             let mut sums = [[simd.splat_f32s(0.0); V]; N];
             for (channel, row, gradient) in gradients {
                 let gradient = simd.splat_f32s(gradient);

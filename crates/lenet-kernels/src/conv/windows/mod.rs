@@ -120,6 +120,10 @@ impl Windows {
         }
     }
 
+    pub(super) fn lanes(&self) -> usize {
+        self.lanes
+    }
+
     /// Vector operations for each tap and place.
     pub(super) fn cost(&self) -> usize {
         self.shape.out_channels * self.vectors
