@@ -141,8 +141,7 @@ fn scatter<S: Simd, const N: usize, const V: usize>(
                     }
                 }
             }
-            let first = first + patches.windows[window] as usize;
-            let mut row = first;
+            let mut row = first + patches.windows[window] as usize;
             for sums in sums {
                 add_row(simd, sums, &mut in_gradient[row..row + V * S::F32_LANES]);
                 row += patches.row;
