@@ -61,7 +61,7 @@ impl Augmentation {
         let flip = rng.next_u32() & 1 == 1;
         let mut shift = || {
             let drawn = (u64::from(rng.next_u32()) * span) >> 32;
-            drawn as isize - isize::from(self.max_shift)
+            drawn as i16 - i16::from(self.max_shift)
         };
         Change {
             flip: flip && self.horizontal_flip,
@@ -73,10 +73,14 @@ impl Augmentation {
 
 /// The change to one image; by default none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Change {
-    flip: bool,
-    down: isize,
-    right: isize,
+#[non_exhaustive]
+pub struct Change {
+    /// Whether the image is mirrored left to right, before it is shifted.
+    pub flip: bool,
+    /// Rows by which it moves down, from -255 to 255; what becomes free is black.
+    pub down: i16,
+    /// Columns by which it moves right, from -255 to 255.
+    pub right: i16,
 }
 
 impl Change {
@@ -94,13 +98,13 @@ impl Change {
         }
         let rows = image.len() / width;
         let row_at = |row: usize| {
-            let row = row.checked_add_signed(-self.down)?;
+            let row = row.checked_add_signed(-isize::from(self.down))?;
             image.chunks_exact(width).nth(row)
         };
         for row in (0..rows).map(row_at) {
             let pixels = (0..width).map(|column| {
                 let column = column
-                    .checked_add_signed(-self.right)
+                    .checked_add_signed(-isize::from(self.right))
                     .filter(|&c| c < width)?;
                 let column = if self.flip {
                     width - 1 - column

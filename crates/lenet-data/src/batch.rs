@@ -27,15 +27,14 @@ impl Batch {
     }
 
     /// Changes, scales and uploads images of one size, each with its label.
-    pub(crate) fn gather<'a>(
-        images: impl ExactSizeIterator<Item = (&'a [u8], u8, Change)>,
+    pub(crate) fn gather(
+        images: &[(&[u8], u8, Change)],
         image_size: [usize; 2],
         device: &Device,
     ) -> Self {
         let ([height, width], len) = (image_size, images.len());
         let mut pixels = Vec::with_capacity(len * height * width);
         let mut labels = Vec::with_capacity(len);
-        let images: Vec<_> = images.collect();
         for images in images.chunks(AHEAD) {
             for &(image, ..) in images {
                 fetch(image);
@@ -111,7 +110,46 @@ pub struct Batches<'a> {
     augmentation: Augmentation,
 }
 
+/// An image of a pass over a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// Its index in the data set.
+    pub image: usize,
+    /// How it is changed.
+    pub change: Change,
+}
+
 impl Batches<'_> {
+    /// The images of all batches that are left, in their order: for a program that gathers batches itself, such as one
+    /// whose data set is on a GPU.
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use lenet_data::{Order, synthetic};
+    ///
+    /// let garments = synthetic::garments(100, 0);
+    /// let order = Order::Shuffled { seed: 0, epoch: 0 };
+    /// let mut batches = garments.batches(32, order, &Device::flex())?;
+    /// let images: Vec<usize> = batches.places().map(|place| place.image).collect();
+    /// assert_eq!(images.len(), 100);
+    /// let first = batches.next().unwrap();
+    /// let same = garments.batch(&images[..32], &Device::flex());
+    /// assert_eq!(first.labels.to_data(), same.labels.to_data());
+    /// # Ok::<(), lenet_data::DataError>(())
+    /// ```
+    pub fn places(&self) -> impl ExactSizeIterator<Item = Place> {
+        let (order, augmentation, first) = (self.order, self.augmentation, self.next);
+        let (_, left) = self.indices.split_at(first);
+        left.iter().enumerate().map(move |(place, &image)| Place {
+            image,
+            change: match order {
+                Order::Sequential => Change::default(),
+                Order::Shuffled { seed, epoch } => augmentation.draw(seed, epoch, first + place),
+            },
+        })
+    }
+
     /// Sets the random changes to the images, drawn from the seed and the epoch of the shuffled
     /// order. In sequential order, the images are not changed.
     #[must_use]
@@ -173,7 +211,7 @@ impl ImageDataset {
             let (image, label) = self.at(index);
             (image, label, Change::default())
         });
-        Batch::gather(images, self.image_size(), device)
+        Batch::gather(&images.collect::<Vec<_>>(), self.image_size(), device)
     }
 }
 
@@ -181,21 +219,17 @@ impl Iterator for Batches<'_> {
     type Item = Batch;
 
     fn next(&mut self) -> Option<Batch> {
-        let (dataset, first) = (self.dataset, self.next);
-        let (_, left) = self.indices.split_at(first);
-        let indices = left.chunks(self.batch_size).next()?;
-        self.next += indices.len();
-        let images = indices.iter().enumerate().map(|(place, &index)| {
-            let change = match self.order {
-                Order::Sequential => Change::default(),
-                Order::Shuffled { seed, epoch } => {
-                    self.augmentation.draw(seed, epoch, first + place)
-                }
-            };
-            let (image, label) = dataset.at(index);
-            (image, label, change)
-        });
-        Some(Batch::gather(images, dataset.image_size(), &self.device))
+        let dataset = self.dataset;
+        let images = self.places().take(self.batch_size);
+        let images: Vec<_> = images
+            .map(|place| {
+                let (image, label) = dataset.at(place.image);
+                (image, label, place.change)
+            })
+            .collect();
+        self.next += images.len();
+        let some = !images.is_empty();
+        some.then(|| Batch::gather(&images, dataset.image_size(), &self.device))
     }
 
     /// Skips batches without making them.

@@ -77,7 +77,7 @@ impl Batcher<ImageItem, Batch> for ImageBatcher {
             assert_eq!(item.image_size, image_size, "image sizes differ in a batch");
             (item.pixels.as_slice(), item.label, Change::default())
         });
-        Batch::gather(images, image_size, device)
+        Batch::gather(&images.collect::<Vec<_>>(), image_size, device)
     }
 }
 

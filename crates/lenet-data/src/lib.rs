@@ -42,8 +42,8 @@ mod shared_bytes;
 pub mod synthetic;
 mod verification;
 
-pub use augmentation::Augmentation;
-pub use batch::{Batch, Batches, Order};
+pub use augmentation::{Augmentation, Change};
+pub use batch::{Batch, Batches, Order, Place};
 #[cfg(feature = "dataset")]
 pub use burn_dataset::{ImageBatcher, ImageItem, IndexError};
 pub use class_names::{ClassCountError, class_names};
