@@ -1,7 +1,7 @@
 //! The shape of a convolution block, as callers describe it.
 
 /// The shapes of one convolution block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Channels of the input.
     pub in_channels: usize,

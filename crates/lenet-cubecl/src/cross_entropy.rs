@@ -1,0 +1,107 @@
+//! The mean softmax cross-entropy of each network and its gradient, in one launch.
+
+use cubecl::prelude::*;
+
+use crate::Buffer;
+use crate::launch::UNITS;
+
+/// In place of a label: the image fills up a batch, and has neither loss nor gradient.
+pub(crate) const NO_IMAGE: u32 = u32::MAX;
+
+/// Writes the loss `[networks]`, in nats, from `first` on and the gradient of the logits
+/// `[networks, images, classes]`. A label that is not a class makes the loss NaN.
+pub(crate) fn cross_entropy(
+    [networks, images]: [usize; 2],
+    classes: usize,
+    logits: &Buffer,
+    labels: &Buffer,
+    loss: &Buffer,
+    first: usize,
+    gradient: &Buffer,
+) {
+    cross_entropy_with_gradient::launch(
+        logits.client(),
+        CubeCount::Static(networks as u32, 1, 1),
+        CubeDim::new_1d(UNITS),
+        logits.arg(),
+        labels.arg(),
+        loss.arg(),
+        gradient.arg(),
+        images,
+        first,
+        f32::NAN,
+        classes,
+    );
+}
+
+/// A cube for each network, a unit for every 256th image.
+#[cube(launch)]
+fn cross_entropy_with_gradient(
+    logits: &[f32],
+    labels: &[u32],
+    loss: &mut [f32],
+    gradient: &mut [f32],
+    images: usize,
+    first: usize,
+    // WGSL has no literal for it.
+    not_a_number: f32,
+    #[comptime] classes: usize,
+) {
+    let units = comptime!(UNITS as usize);
+    let unit = UNIT_POS as usize;
+    let network = CUBE_POS_X as usize;
+
+    // The images of a batch come first.
+    let mut counts = Shared::<[u32]>::new_slice(units);
+    let mut own = 0u32;
+    let mut image = unit;
+    while image < images {
+        own += u32::cast_from(labels[network * images + image] != NO_IMAGE);
+        image += units;
+    }
+    counts[unit] = own;
+    sync_cube();
+    let mut count = 0u32;
+    for other in 0..units {
+        count += counts[other];
+    }
+    let scale = 1.0 / f32::cast_from(count);
+
+    let mut sum = 0.0f32;
+    let mut image = unit;
+    while image < images {
+        let row = (network * images + image) * classes;
+        let label = labels[network * images + image];
+        let mut largest = logits[row];
+        for class in 1..classes {
+            largest = max(largest, logits[row + class]);
+        }
+        let mut total = 0.0f32;
+        for class in 0..classes {
+            total += (logits[row + class] - largest).exp();
+        }
+        for class in 0..classes {
+            let probability = (logits[row + class] - largest).exp() / total;
+            let target = select(class == label as usize, 1.0f32, 0.0f32);
+            let value = (probability - target) * scale;
+            gradient[row + class] = select(label == NO_IMAGE, 0.0f32, value);
+        }
+        if (label as usize) < classes {
+            sum += total.ln() + largest - logits[row + label as usize];
+        } else if label != NO_IMAGE {
+            sum = not_a_number;
+        }
+        image += units;
+    }
+
+    let mut sums = Shared::<[f32]>::new_slice(units);
+    sums[unit] = sum;
+    sync_cube();
+    if unit == 0 {
+        let mut total = 0.0f32;
+        for other in 0..units {
+            total += sums[other];
+        }
+        loss[first + network] = total * scale;
+    }
+}
