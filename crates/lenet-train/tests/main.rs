@@ -9,6 +9,8 @@
 
 mod checkpoints;
 mod faults;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod parts;
 mod pool;
 mod sweep;

@@ -1,10 +1,9 @@
 //! The training loop, the configurations it rejects, and its observers.
 
-use burn::module::Module;
 use burn::tensor::Device;
 use lenet_core::{LeNet, LeNetConfig};
 use lenet_data::{ImageDataset, synthetic};
-use lenet_train::observer::{JsonLines, TextLines};
+use lenet_train::observer::{CurrentNetwork, JsonLines, TextLines};
 use lenet_train::{
     Event, Observer, Schedule, Trainer, TrainingConfig, TrainingError, TrainingRun, evaluate,
 };
@@ -156,9 +155,9 @@ fn an_observer_sees_the_network_after_each_step() {
     impl Observer for Networks {
         fn observe(&mut self, _event: &Event<'_>) {}
 
-        fn observe_network(&mut self, lenet: &LeNet) {
+        fn observe_network(&mut self, network: &CurrentNetwork<'_>) {
             self.seen += 1;
-            self.last = Some(lenet.valid());
+            self.last = Some(network.copy().unwrap());
         }
     }
     let images = synthetic::digits(50, 0);

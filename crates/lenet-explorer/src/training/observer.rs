@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use burn::module::Module;
-use lenet_core::LeNet;
+use lenet_train::observer::CurrentNetwork;
 use lenet_train::{Event, Observer};
 use tokio::sync::watch;
 
@@ -103,10 +102,13 @@ impl Observer for Progress<'_> {
         }
     }
 
-    fn observe_network(&mut self, lenet: &LeNet) {
+    fn observe_network(&mut self, network: &CurrentNetwork<'_>) {
         let stops = self.stop_requested.load(Ordering::Relaxed);
-        if stops || self.is_due() {
-            self.network.update(lenet.valid(), self.total_step);
+        // A device that fails ends the training as well, which reports it.
+        if (stops || self.is_due())
+            && let Ok(lenet) = network.copy()
+        {
+            self.network.update(lenet, self.total_step);
             self.copied = Instant::now();
         }
         if stops {

@@ -83,7 +83,7 @@ impl Checkpoints {
 }
 
 /// The position of a run, without the weights.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Progress {
     /// The completed epochs.
     pub(crate) epochs: Vec<EpochMetrics>,

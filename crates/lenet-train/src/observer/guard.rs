@@ -2,9 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use lenet_core::LeNet;
-
-use super::{Event, Observer};
+use super::{CurrentNetwork, Event, Observer};
 
 /// An observer that is dropped after its first panic; `None` observes nothing.
 pub(crate) struct Guard<'a>(pub(crate) Option<&'a mut dyn Observer>);
@@ -14,8 +12,8 @@ impl Guard<'_> {
         self.call(|observer| observer.observe(event));
     }
 
-    pub(crate) fn observe_network(&mut self, lenet: &LeNet) {
-        self.call(|observer| observer.observe_network(lenet));
+    pub(crate) fn observe_network(&mut self, network: &CurrentNetwork<'_>) {
+        self.call(|observer| observer.observe_network(network));
     }
 
     fn call(&mut self, call: impl FnOnce(&mut dyn Observer)) {

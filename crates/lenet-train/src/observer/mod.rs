@@ -13,7 +13,7 @@ use lenet_core::{LeNet, LeNetConfig};
 use serde::Serialize;
 
 use crate::sweep::{PartStatus, Partition, Sweep, Trial, TrialResult};
-use crate::{EpochMetrics, Evaluation, TrainingConfig};
+use crate::{EpochMetrics, Evaluation, TrainingConfig, TrainingError};
 
 pub(crate) use guard::Guard;
 pub use json_lines::JsonLines;
@@ -174,13 +174,33 @@ pub trait Observer: Send {
     /// Handles an event. Training waits until this returns.
     fn observe(&mut self, event: &Event<'_>);
 
-    /// Sees the network of a training run after each step, just after [`Event::Step`]; the networks of a sweep are
-    /// not shown. Training waits until this returns. By default, nothing happens.
+    /// May copy the network of a training run after each step, just after [`Event::Step`]; the networks of a sweep
+    /// are not shown. Training waits until this returns. By default, nothing happens.
+    fn observe_network(&mut self, network: &CurrentNetwork<'_>) {
+        let _ = network;
+    }
+}
+
+/// The network of a run between two steps, which costs nothing unless it is copied.
+pub struct CurrentNetwork<'a> {
+    copy: &'a dyn Fn() -> Result<LeNet, TrainingError>,
+}
+
+impl<'a> CurrentNetwork<'a> {
+    pub(crate) fn new(copy: &'a dyn Fn() -> Result<LeNet, TrainingError>) -> Self {
+        Self { copy }
+    }
+
+    /// A copy of the network, on the training device and without autodiff.
     ///
-    /// The network is on the training device, with autodiff: `lenet.valid()` is a copy without it, which shares the
-    /// weights, so the next step copies them instead of updating them in place.
-    fn observe_network(&mut self, lenet: &LeNet) {
-        let _ = lenet;
+    /// It shares the weights with the training where it can, so the next step copies them instead of updating them in
+    /// place. On a GPU, the weights are read back, which waits for the steps so far.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError::Device`] if the device fails.
+    pub fn copy(&self) -> Result<LeNet, TrainingError> {
+        (self.copy)()
     }
 }
 
@@ -191,9 +211,9 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.1.observe(event);
     }
 
-    fn observe_network(&mut self, lenet: &LeNet) {
-        self.0.observe_network(lenet);
-        self.1.observe_network(lenet);
+    fn observe_network(&mut self, network: &CurrentNetwork<'_>) {
+        self.0.observe_network(network);
+        self.1.observe_network(network);
     }
 }
 
@@ -202,8 +222,8 @@ impl<T: Observer + ?Sized> Observer for &mut T {
         (**self).observe(event);
     }
 
-    fn observe_network(&mut self, lenet: &LeNet) {
-        (**self).observe_network(lenet);
+    fn observe_network(&mut self, network: &CurrentNetwork<'_>) {
+        (**self).observe_network(network);
     }
 }
 
@@ -212,7 +232,7 @@ impl<T: Observer + ?Sized> Observer for Box<T> {
         (**self).observe(event);
     }
 
-    fn observe_network(&mut self, lenet: &LeNet) {
-        (**self).observe_network(lenet);
+    fn observe_network(&mut self, network: &CurrentNetwork<'_>) {
+        (**self).observe_network(network);
     }
 }

@@ -18,6 +18,7 @@ use super::work::{Options, Shared, interrupted, thread_pool};
 use super::{Missing, MissingTrial, Partition, Sweep, SweepError, SweepResult, Trial, Worker};
 use crate::error::chain;
 use crate::observer::Guard;
+use crate::training::Ensembles;
 use crate::{Event, Interval, Observer};
 
 /// Runs a sweep.
@@ -219,11 +220,14 @@ impl<'a> SweepRunner<'a> {
             error: None,
         });
 
+        let ensembles = Ensembles::default();
         thread::scope(|scope| {
             for (worker, pool) in options.workers.iter().zip(&pools) {
-                let (checkpoints, shared) = (&checkpoints, &shared);
+                let (checkpoints, ensembles, shared) = (&checkpoints, &ensembles, &shared);
                 let sets = (train, held_out);
-                scope.spawn(move || options.work(worker, pool, sets, checkpoints, shared));
+                scope.spawn(move || {
+                    options.work(worker, pool, sets, checkpoints, ensembles, shared);
+                });
             }
         });
 

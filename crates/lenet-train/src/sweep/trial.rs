@@ -10,6 +10,7 @@ use lenet_data::ImageDataset;
 use super::work::{Options, Shared, lock};
 use super::{Outcome, Trial, TrialResult, Worker};
 use crate::error::{chain, panic_message};
+use crate::training::Ensembles;
 use crate::{Checkpoints, EpochMetrics, Event, Observer, Trainer, TrainingError};
 
 /// How a trial ended.
@@ -36,6 +37,7 @@ pub(super) struct TrialRun<'r, 'a> {
     /// Training set and held-out set.
     pub(super) sets: (&'r ImageDataset, &'r ImageDataset),
     pub(super) worker: &'r Worker,
+    pub(super) ensembles: &'r Ensembles,
     pub(super) shared: &'r Mutex<Shared<'a>>,
 }
 
@@ -52,6 +54,7 @@ impl TrialRun<'_, '_> {
         };
         let mut trainer = Trainer::new(&setting.network, &training)
             .with_validation(held_out)
+            .with_ensembles(self.ensembles)
             .with_observer(&mut relay);
         if let Some(interval) = self.options.interval {
             let checkpoints = Checkpoints::new(&self.checkpoints).with_interval(interval);

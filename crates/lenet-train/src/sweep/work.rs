@@ -16,6 +16,7 @@ use super::{Missing, Partition, Sweep, SweepError, SweepResult, Trial, TrialResu
 use crate::checkpoint::files;
 use crate::dataset::check_fit;
 use crate::observer::Guard;
+use crate::training::Ensembles;
 use crate::{Event, Interval};
 
 /// What all workers read.
@@ -78,6 +79,7 @@ impl Options<'_> {
         pool: &ThreadPool,
         sets: (&ImageDataset, &ImageDataset),
         checkpoints: &Path,
+        ensembles: &Ensembles,
         shared: &Mutex<Shared<'_>>,
     ) {
         while !self.is_stopped()
@@ -90,6 +92,7 @@ impl Options<'_> {
                 checkpoints: folder.join(worker.kind()),
                 sets,
                 worker,
+                ensembles,
                 shared,
             };
             match pool.install(|| run.run()) {

@@ -32,7 +32,8 @@ impl Worker {
     /// `jobs` workers on one device that share the cores of the machine.
     ///
     /// For networks as small as LeNet, one worker per core completes the most trials per hour, because no
-    /// thread waits for another. More workers than cores only use more memory.
+    /// thread waits for another. More workers than cores only use more memory. On a GPU, the trials of several workers
+    /// train side by side in the same launches, so it wants as many workers as there are trials, or as its memory allows.
     ///
     /// ```
     /// use burn::tensor::Device;

@@ -2,9 +2,6 @@
 
 use std::time::Instant;
 
-use burn::tensor::Tensor;
-use lenet_core::read_back;
-
 use crate::TrainingError;
 use crate::checkpoint::PartialEpoch;
 
@@ -25,8 +22,8 @@ pub(super) struct Losses {
     start: Option<Instant>,
 }
 
+/// A step whose loss was not read yet.
 struct Pending {
-    loss: Tensor<1>,
     images: usize,
     rate: f64,
 }
@@ -84,27 +81,23 @@ impl Losses {
         }
     }
 
-    /// Adds the loss of a step, and reads the pending ones when there are enough.
-    pub(super) fn push(
-        &mut self,
-        loss: Tensor<1>,
-        images: usize,
-        rate: f64,
-    ) -> Result<(), TrainingError> {
-        self.pending.push(Pending { loss, images, rate });
-        if self.pending.len() < STEPS_PER_READ {
-            return Ok(());
-        }
-        self.read()
+    /// Adds a step.
+    pub(super) fn push(&mut self, images: usize, rate: f64) {
+        self.pending.push(Pending { images, rate });
     }
 
-    /// Reads all pending losses in one transfer; the first that is not finite is an error.
-    pub(super) fn read(&mut self) -> Result<(), TrainingError> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        let losses = self.pending.iter().map(|pending| pending.loss.clone());
-        let losses = read_back::<f32>(Tensor::cat(losses.collect(), 0))?;
+    /// Whether there are enough steps to read their losses.
+    pub(super) fn are_due(&self) -> bool {
+        self.pending.len() >= STEPS_PER_READ
+    }
+
+    /// Takes the losses of all pending steps; the first that is not finite is an error.
+    pub(super) fn read(&mut self, losses: Vec<f32>) -> Result<(), TrainingError> {
+        assert_eq!(
+            losses.len(),
+            self.pending.len(),
+            "there must be a loss for each step"
+        );
         for (pending, loss) in self.pending.drain(..).zip(losses) {
             let loss = f64::from(loss);
             self.known.step += 1;

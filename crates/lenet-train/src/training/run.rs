@@ -5,27 +5,26 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use lenet_core::LeNet;
-use lenet_data::{ImageDataset, Order};
+use burn::tensor::Device;
+use lenet_data::ImageDataset;
 
+use super::learner::Learner;
 use super::losses::Losses;
-use super::sgd::Sgd;
 use super::{Trainer, TrainingRun};
-use crate::checkpoint::{Checkpoint, CheckpointFolder, PartialEpoch, Progress};
+use crate::checkpoint::{CheckpointFolder, PartialEpoch, Progress};
 use crate::error::chain;
 use crate::evaluation::evaluate_within;
+use crate::observer::CurrentNetwork;
 use crate::pool::Helpers;
 use crate::{CheckpointError, EpochMetrics, Event, TrainingError};
 
-/// A run between two steps, except for the network, which each step consumes and returns.
+/// A run between two steps.
 pub(super) struct Run<'a, 'd> {
     trainer: Trainer<'a>,
     train: &'d ImageDataset,
+    learner: Box<dyn Learner + 'd>,
     /// Steps per epoch.
     steps: usize,
-    sgd: Sgd,
     epochs: Vec<EpochMetrics>,
     /// Of the unfinished epoch.
     losses: Losses,
@@ -36,45 +35,27 @@ pub(super) struct Run<'a, 'd> {
 }
 
 impl<'a, 'd> Run<'a, 'd> {
+    /// A run that continues with `progress`, which a new one has not made any of.
     pub(super) fn new(
         trainer: Trainer<'a>,
         train: &'d ImageDataset,
+        learner: Box<dyn Learner + 'd>,
         folder: Option<CheckpointFolder>,
+        progress: Progress,
         start: Instant,
     ) -> Self {
         let steps = train.len().div_ceil(trainer.config.batch_size);
         Self {
             train,
+            learner,
             steps,
-            sgd: Sgd::new(trainer.config),
-            epochs: Vec::new(),
-            losses: Losses::new(1, steps, PartialEpoch::default()),
+            losses: Losses::new(progress.epochs.len() + 1, steps, progress.partial),
+            epochs: progress.epochs,
             folder,
             start,
-            earlier_seconds: 0.0,
+            earlier_seconds: progress.total_seconds,
             trainer,
         }
-    }
-
-    /// Continues a checkpoint; returns its network.
-    pub(super) fn resume(
-        &mut self,
-        lenet: LeNet,
-        checkpoint: Checkpoint,
-    ) -> Result<LeNet, CheckpointError> {
-        let weights = |source| CheckpointError::Weights {
-            path: checkpoint.path.clone(),
-            source,
-        };
-        if self.trainer.config.momentum > 0.0 {
-            let velocity = lenet.valid().load_state_dict(checkpoint.velocity);
-            self.sgd.set_velocity(velocity.map_err(weights)?);
-        }
-        let progress = checkpoint.progress;
-        self.losses = Losses::new(progress.epochs.len() + 1, self.steps, progress.partial);
-        self.epochs = progress.epochs;
-        self.earlier_seconds = progress.total_seconds;
-        lenet.load_state_dict(checkpoint.weights).map_err(weights)
     }
 
     pub(super) fn report_start(&mut self, resumed: Option<&Path>) {
@@ -102,82 +83,68 @@ impl<'a, 'd> Run<'a, 'd> {
         self.epochs.len() == self.trainer.config.epochs
     }
 
-    pub(super) fn finish(mut self, lenet: LeNet) -> TrainingRun {
+    pub(super) fn finish(mut self) -> Result<TrainingRun, TrainingError> {
+        let lenet = self.learner.network()?;
         self.trainer.observer.observe(&Event::Finished);
-        TrainingRun {
-            lenet: lenet.valid(),
+        Ok(TrainingRun {
+            lenet,
             epochs: self.epochs,
-        }
+        })
     }
 
     /// Trains for one epoch, or for the rest of one, and validates.
     pub(super) fn train_epoch(
         &mut self,
-        mut lenet: LeNet,
         device: &Device,
         helpers: &Helpers,
-    ) -> Result<LeNet, TrainingError> {
+    ) -> Result<(), TrainingError> {
         self.losses.start();
         let (config, steps, epoch) = (self.trainer.config, self.steps, self.epochs.len());
-        let order = Order::Shuffled {
-            seed: config.seed,
-            epoch: epoch as u64,
-        };
-        let batches = self.train.batches(config.batch_size, order, device)?;
         let first = self.losses.step();
-        let mut batches = batches.with_augmentation(config.augmentation).skip(first);
-        let mut next_batch = batches.next();
+        self.learner.start_epoch(epoch, first)?;
         for step in first..steps {
-            let Some(batch) = next_batch else {
-                unreachable!("an epoch of {steps} steps has a batch for step {step}")
-            };
             let total = config.epochs.saturating_mul(steps);
             let schedule = config.schedule;
             let rate =
                 schedule.learning_rate(config.learning_rate, epoch * steps + step, steps, total);
-            let (sgd, losses) = (&mut self.sgd, &mut self.losses);
-            let images = batch.len();
-            let forward = || {
-                let loss = lenet.loss(batch.images, batch.labels);
-                (lenet, loss)
-            };
-            let descend = |(lenet, loss): (LeNet, Tensor<1>)| {
-                let lenet = sgd.step(rate, lenet, loss.backward());
-                losses.push(loss.inner(), images, rate)?;
-                Ok::<_, TrainingError>(lenet)
-            };
-            let trained;
-            (trained, next_batch) = helpers.step(forward, descend, || batches.next());
-            lenet = trained?;
+            let images = self.learner.step(rate, helpers)?;
+            self.losses.push(images, rate);
+            if self.losses.are_due() {
+                self.read_losses()?;
+            }
             self.trainer.observer.observe(&Event::Step {
                 epoch: epoch + 1,
                 step: step + 1,
                 steps,
                 loss: self.losses.latest(),
             });
-            self.trainer.observer.observe_network(&lenet);
+            let network = || self.learner.network();
+            self.trainer
+                .observer
+                .observe_network(&CurrentNetwork::new(&network));
             if step + 1 < steps {
-                self.after_step(&lenet)?;
+                self.after_step()?;
             }
         }
-        self.end_epoch(&lenet, device, helpers)?;
-        self.after_step(&lenet)?;
-        Ok(lenet)
+        self.end_epoch(device, helpers)?;
+        self.after_step()
+    }
+
+    fn read_losses(&mut self) -> Result<(), TrainingError> {
+        self.losses.read(self.learner.read_losses()?)
     }
 
     /// Turns the losses into the metrics of a completed epoch.
-    fn end_epoch(
-        &mut self,
-        lenet: &LeNet,
-        device: &Device,
-        helpers: &Helpers,
-    ) -> Result<(), TrainingError> {
-        self.losses.read()?;
+    fn end_epoch(&mut self, device: &Device, helpers: &Helpers) -> Result<(), TrainingError> {
+        self.read_losses()?;
         let seconds = self.losses.seconds();
-        let validation = self.trainer.validation;
-        let validated = validation
-            .map(|dataset| evaluate_within(lenet, dataset, device, helpers))
-            .transpose()?;
+        let validated = match self.trainer.validation {
+            Some(dataset) => {
+                let lenet = self.learner.network()?;
+                Some(evaluate_within(&lenet, dataset, device, helpers)?)
+            }
+            None => None,
+        };
         let Some(last_batch_loss) = self.losses.latest() else {
             unreachable!("an epoch has at least one step")
         };
@@ -200,7 +167,7 @@ impl<'a, 'd> Run<'a, 'd> {
     }
 
     /// Writes a checkpoint if one is due, and stops if the flag says so.
-    fn after_step(&mut self, lenet: &LeNet) -> Result<(), TrainingError> {
+    fn after_step(&mut self) -> Result<(), TrainingError> {
         let flag = self.trainer.stop;
         let stop = !self.is_complete() && flag.is_some_and(|flag| flag.load(Ordering::Relaxed));
         let (epochs, step) = (self.epochs.len(), self.losses.step());
@@ -209,8 +176,8 @@ impl<'a, 'd> Run<'a, 'd> {
         if !(stop || is_due || self.is_complete()) {
             return Ok(());
         }
-        self.losses.read()?;
-        let saved = self.save(lenet)?;
+        self.read_losses()?;
+        let saved = self.save()?;
         if !stop {
             return Ok(());
         }
@@ -232,8 +199,12 @@ impl<'a, 'd> Run<'a, 'd> {
     }
 
     /// Checks that the weights are finite, and writes a checkpoint if there is a folder for it.
-    fn save(&mut self, lenet: &LeNet) -> Result<Saved, TrainingError> {
-        let weights = lenet.state_dict().map_err(TrainingError::device)?;
+    fn save(&mut self) -> Result<Saved, TrainingError> {
+        let weights = self
+            .learner
+            .network()?
+            .state_dict()
+            .map_err(TrainingError::device)?;
         for tensor in &weights {
             if let Some(&found) = tensor.values.iter().find(|value| !value.is_finite()) {
                 let (epoch, step, learning_rate) = match (self.losses.step(), self.epochs.last()) {
@@ -253,10 +224,7 @@ impl<'a, 'd> Run<'a, 'd> {
         let Some(folder) = &self.folder else {
             return Ok(Saved::NotWanted);
         };
-        let velocity = match self.sgd.velocity(lenet) {
-            Some(velocity) => velocity.state_dict().map_err(TrainingError::device)?,
-            None => Vec::new(),
-        };
+        let velocity = self.learner.velocity()?;
         let progress = Progress {
             epochs: self.epochs.clone(),
             partial: self.losses.partial_epoch(),

@@ -3,16 +3,22 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use burn::module::Module;
 use burn::tensor::Device;
 use lenet_core::{LeNet, LeNetConfig};
 use lenet_data::ImageDataset;
 
+use super::composed::Composed;
+use super::ensembles::Ensembles;
+#[cfg(feature = "gpu")]
+use super::gpu::{self, Gpu};
+use super::learner::Learner;
 use super::run::Run;
-use crate::checkpoint::{CheckpointFolder, RunIdentity};
+use crate::checkpoint::{Checkpoint, CheckpointFolder, RunIdentity};
 use crate::dataset::check_fit;
 use crate::observer::Guard;
 use crate::pool::{self, Helpers};
-use crate::{Checkpoints, EpochMetrics, Observer, TrainingConfig, TrainingError};
+use crate::{CheckpointError, Checkpoints, EpochMetrics, Observer, TrainingConfig, TrainingError};
 
 /// A trained network and the history of its training.
 #[derive(Clone, Debug)]
@@ -54,6 +60,7 @@ pub struct Trainer<'a> {
     pub(super) observer: Guard<'a>,
     pub(super) stop: Option<&'a AtomicBool>,
     checkpoints: Option<Checkpoints>,
+    ensembles: Option<&'a Ensembles>,
 }
 
 impl<'a> Trainer<'a> {
@@ -66,6 +73,7 @@ impl<'a> Trainer<'a> {
             observer: Guard(None),
             stop: None,
             checkpoints: None,
+            ensembles: None,
         }
     }
 
@@ -99,12 +107,20 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// On a GPU, trains side by side with the other runs of these ensembles.
+    pub(crate) fn with_ensembles(mut self, ensembles: &'a Ensembles) -> Self {
+        self.ensembles = Some(ensembles);
+        self
+    }
+
     /// Trains from the seed, or from the last checkpoint, to the end.
     ///
     /// A panic in the observer silences the observer. A checkpoint that cannot be written is reported to the
     /// observer. Training continues in both cases.
     ///
     /// # Threads
+    ///
+    /// On a GPU, a run has one thread; in a sweep, it also waits for the runs that train in the same launches.
     ///
     /// On Flex, each run has its own threads: as many as the current rayon pool has, or an even share once the
     /// runs of the program have two per core. The observer is called on one of them. Observer and stop flag
@@ -143,21 +159,74 @@ impl<'a> Trainer<'a> {
             }
             None => (None, None),
         };
-        let device = device.clone().autodiff();
-        let mut lenet = self.network.init(&device, self.config.seed)?;
-        let mut run = Run::new(self, train, folder, start);
-        let resumed = match checkpoint {
-            Some(checkpoint) => {
-                let path = checkpoint.path.clone();
-                lenet = run.resume(lenet, checkpoint)?;
-                Some(path)
-            }
-            None => None,
-        };
+        let resumed = checkpoint
+            .as_ref()
+            .map(|checkpoint| checkpoint.path.clone());
+        let progress = checkpoint
+            .as_ref()
+            .map(|checkpoint| checkpoint.progress.clone());
+        let start_from = |lenet: LeNet| restore(lenet, checkpoint, self.config);
+        let learner = self.learner(train, device, start_from)?;
+        let progress = progress.unwrap_or_default();
+        let mut run = Run::new(self, train, learner, folder, progress, start);
         run.report_start(resumed.as_deref());
         while !run.is_complete() {
-            lenet = run.train_epoch(lenet, &device, helpers)?;
+            run.train_epoch(device, helpers)?;
         }
-        Ok(run.finish(lenet))
+        run.finish()
     }
+
+    /// The network on the device, with the state that `start_from` gives it.
+    fn learner<'d>(
+        &self,
+        train: &'d ImageDataset,
+        device: &Device,
+        start_from: impl FnOnce(LeNet) -> Result<(LeNet, Option<LeNet>), CheckpointError>,
+    ) -> Result<Box<dyn Learner + 'd>, TrainingError>
+    where
+        'a: 'd,
+    {
+        #[cfg(feature = "gpu")]
+        {
+            let place = gpu::reserve(self.network, self.config, train, device, self.ensembles)?;
+            if let Some(place) = place {
+                let device = device.clone().without_autodiff();
+                let lenet = self.network.init(&device, self.config.seed)?;
+                let (lenet, velocity) = start_from(lenet)?;
+                let gpu = Gpu::new(self.config, train, device, lenet, velocity.as_ref(), place)?;
+                return Ok(Box::new(gpu));
+            }
+        }
+        let device = device.clone().autodiff();
+        let lenet = self.network.init(&device, self.config.seed)?;
+        let (lenet, velocity) = start_from(lenet)?;
+        let learner = Composed::new(self.config, train, device, lenet, velocity);
+        Ok(Box::new(learner))
+    }
+}
+
+/// The network of a checkpoint, if there is one, and its velocity.
+fn restore(
+    lenet: LeNet,
+    checkpoint: Option<Checkpoint>,
+    config: &TrainingConfig,
+) -> Result<(LeNet, Option<LeNet>), CheckpointError> {
+    let Some(checkpoint) = checkpoint else {
+        return Ok((lenet, None));
+    };
+    let refused = |source| CheckpointError::Weights {
+        path: checkpoint.path.clone(),
+        source,
+    };
+    let velocity = match config.momentum > 0.0 {
+        true => Some(
+            lenet
+                .valid()
+                .load_state_dict(checkpoint.velocity)
+                .map_err(refused)?,
+        ),
+        false => None,
+    };
+    let lenet = lenet.load_state_dict(checkpoint.weights).map_err(refused)?;
+    Ok((lenet, velocity))
 }
