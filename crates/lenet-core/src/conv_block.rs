@@ -11,7 +11,8 @@ use crate::{Activation, Pooling};
 /// Convolution (stride 1), bias, activation and 2×2 pooling (stride 2) in one operation.
 ///
 /// On Flex in 32-bit floats it is one pass of `lenet-kernels`, planned again at every call;
-/// [`ConvBlock`] keeps the plan. On other backends it is composed of burn's operations.
+/// [`ConvBlock`] keeps the plan. On a GPU in 32-bit floats, without gradients, it is one launch of `lenet-cubecl`.
+/// Otherwise it is composed of burn's operations.
 ///
 /// # Shapes
 ///
@@ -70,6 +71,12 @@ fn planned(
     #[cfg(feature = "flex")]
     if let Some(output) =
         crate::fused::conv_block(&input, &weight, &bias, padding, activation, pooling, plan)
+    {
+        return output;
+    }
+    #[cfg(feature = "gpu")]
+    if let Some(output) =
+        crate::gpu::conv_block(&input, &weight, &bias, padding, activation, pooling)
     {
         return output;
     }

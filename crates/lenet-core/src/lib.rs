@@ -29,6 +29,8 @@ mod error;
 pub mod file;
 #[cfg(feature = "flex")]
 mod fused;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod initializer;
 mod layer_table;
 #[cfg(feature = "learner")]
