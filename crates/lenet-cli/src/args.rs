@@ -110,7 +110,8 @@ pub(crate) struct SweepArgs {
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) seeds: Option<usize>,
 
-    /// Trials to run at once; on a CPU they share its cores [default: one per core; 1 on a GPU]
+    /// Trials to run at once; on a CPU they share its cores, on a GPU they share launches [default: one per core; 32 on
+    /// a GPU]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) jobs: Option<usize>,
 

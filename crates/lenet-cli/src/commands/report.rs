@@ -40,7 +40,7 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "N", value_parser = count)]
     seeds: Option<usize>,
 
-    /// Trials of a comparison to run at once [default: one per core; 1 on a GPU]
+    /// Trials of a comparison to run at once [default: one per core; 32 on a GPU]
     #[arg(long, value_name = "N", value_parser = count)]
     jobs: Option<usize>,
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use anyhow::{Result, bail};
+use lenet_core::{SelectedDevice, device_kind};
 use lenet_data::Splits;
 use lenet_plot::{AccuracyCurves, Figure, SweepChart};
 use lenet_train::sweep::{Outcome, Sweep, SweepError, SweepResult, SweepRunner, Worker};
@@ -169,10 +170,9 @@ impl Session {
         Ok(())
     }
 
-    /// The workers that run the trials: one per core on a CPU, one on a GPU.
+    /// The workers that run the trials.
     fn workers(&self, trials: usize, jobs: Option<usize>) -> Vec<Worker> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let jobs = jobs.unwrap_or(if self.device.is_cpu { cores } else { 1 });
+        let jobs = jobs.unwrap_or_else(|| default_jobs(&self.device));
         Worker::share_cores(&self.device.device, jobs.min(trials))
     }
 
@@ -267,4 +267,15 @@ fn recipes(sweep: &Sweep) -> String {
         each(|training| training.batch_size.to_string()),
         each(|training| training.learning_rate.to_string()),
     )
+}
+
+/// Trials at once: one per core on a CPU; on a GPU many, because those of one geometry train in the same launches; one
+/// on the device of another machine.
+fn default_jobs(device: &SelectedDevice) -> usize {
+    const ON_A_GPU: usize = 32;
+    match device_kind(&device.device) {
+        "cuda" | "metal" | "rocm" | "wgpu" => ON_A_GPU,
+        _ if device.is_cpu => std::thread::available_parallelism().map_or(1, usize::from),
+        _ => 1,
+    }
 }
