@@ -2,10 +2,15 @@
 
     pip install torch numpy
     LENET_DATA_DIR=... python benches/peers/compare.py [--rounds 3] [--threads 2] [--side NAME=COMMAND]...
+    LENET_DATA_DIR=... python benches/peers/compare.py --device wgpu
 
-All sides do the same work on Fashion-MNIST on the CPU, each in a process of its own. They alternate, so that
-other load on the machine affects all of them. Further sides are commands that print a part of the same JSON as
-torch_peer.py; their epochs are compared as well.
+All sides do the same work on Fashion-MNIST, each in a process of its own. They alternate, so that other load on the
+machine affects all of them. Further sides are commands that print a part of the same JSON as torch_peer.py; their
+epochs are compared as well.
+
+With --device (wgpu, vulkan, metal or cuda), this project runs on a GPU, and so does PyTorch if it has CUDA: eager,
+compiled, and with its training step as a CUDA graph. 25 networks are trained as well, side by side here, one after the
+other there. --images takes less than the whole training set, for a try on a software driver.
 """
 
 import argparse
@@ -24,15 +29,27 @@ HERE = Path(__file__).parent
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
+parser.add_argument("--device", choices=["flex", "wgpu", "vulkan", "metal", "cuda"], default="flex")
+parser.add_argument("--images", type=int, default=60000, help="images of an epoch")
 parser.add_argument("--side", action="append", default=[], metavar="NAME=COMMAND")
 arguments = parser.parse_args()
 if "LENET_DATA_DIR" not in os.environ:
     sys.exit("LENET_DATA_DIR must be the directory that contains fashion-mnist/")
 
-[peer] = build.examples("peer")
+device, on_gpu = arguments.device, arguments.device != "flex"
+[peer] = build.examples("peer", features=f"cpu,{device}" if on_gpu else "cpu")
 threads = str(arguments.threads)
 environment = os.environ | {"RAYON_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
-sides = {"lenet": [peer], "PyTorch": [sys.executable, str(HERE / "torch_peer.py")]}
+images = ["--images", str(arguments.images)]
+torch_peer = [sys.executable, str(HERE / "torch_peer.py"), *images]
+sides = {"lenet": [peer, "--device", device, *images]}
+if not on_gpu:
+    sides["PyTorch"] = torch_peer
+elif subprocess.run([*torch_peer, "--has-cuda"]).returncode == 0:
+    for name, mode in [("eager", "eager"), ("compiled", "compile"), ("CUDA graph", "graph")]:
+        sides[f"PyTorch, {name}"] = [*torch_peer, "--cuda", mode]
+else:
+    print("PyTorch has no CUDA device here: only this project is measured.", file=sys.stderr)
 further = {name: shlex.split(command) for name, _, command in (side.partition("=") for side in arguments.side)}
 sides |= further
 seconds = {side: {} for side in sides}
@@ -55,7 +72,8 @@ def shown(value):
 
 
 others = [side for side in sides if side != "lenet"]
-print(f"| {threads} threads, median | lenet | " + " | ".join(f"{side} | ratio" for side in others) + " |")
+place = device if on_gpu else f"{threads} threads"
+print(f"| {place}, median | lenet | " + " | ".join(f"{side} | ratio" for side in others) + " |")
 print("|---|---|" + "---|---|" * len(others))
 for name, ours in seconds["lenet"].items():
     ours = statistics.median(ours)

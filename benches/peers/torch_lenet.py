@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 DATA = Path(os.environ["LENET_DATA_DIR"]) / "fashion-mnist"
 BATCH = 128
 LAST = torch.channels_last
+DEVICE = torch.device("cuda" if "--cuda" in sys.argv else "cpu")
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count())))
 torch.manual_seed(0)
 
@@ -24,7 +26,8 @@ def idx(name, header):
 def load(split):
     images = idx(f"{split}-images-idx3", 16).reshape(-1, 1, 28, 28)
     labels = idx(f"{split}-labels-idx1", 8)
-    return torch.from_numpy(images.copy()).float().div_(255), torch.from_numpy(labels.copy()).long()
+    images, labels = torch.from_numpy(images.copy()).float().div_(255), torch.from_numpy(labels.copy()).long()
+    return images.to(DEVICE), labels.to(DEVICE)
 
 
 def lenet(activation, pooling, channels=(6, 16), kernel=5, padding=(2, 0), hidden=(120, 84)):
@@ -40,12 +43,12 @@ def lenet(activation, pooling, channels=(6, 16), kernel=5, padding=(2, 0), hidde
     for layer in net:
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             nn.init.xavier_uniform_(layer.weight)
-    return net.to(memory_format=LAST)
+    return net.to(DEVICE, memory_format=LAST)
 
 
 def train_epoch(net, optimizer, images, labels):
-    total = torch.zeros(())
-    order = torch.randperm(len(images))
+    total = torch.zeros((), device=DEVICE)
+    order = torch.randperm(len(images), device=DEVICE)
     for i in range(0, len(images), BATCH):
         j = order[i:i + BATCH]
         optimizer.zero_grad(set_to_none=True)
@@ -53,6 +56,54 @@ def train_epoch(net, optimizer, images, labels):
         loss.backward()
         optimizer.step()
         total += loss.detach() * len(j)
+    return total.item()
+
+
+class GraphStep:
+    """A training step as a CUDA graph; a batch of another size is trained without."""
+
+    def __init__(self, net, optimizer):
+        self.net, self.optimizer = net, optimizer
+        self.images = torch.zeros(BATCH, 1, 28, 28, device=DEVICE).contiguous(memory_format=LAST)
+        self.labels = torch.zeros(BATCH, dtype=torch.long, device=DEVICE)
+        # Capturing needs a few steps before; they must not change the network.
+        state = [parameter.detach().clone() for parameter in net.parameters()]
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                self.step(self.images, self.labels)
+        torch.cuda.current_stream().wait_stream(stream)
+        self.graph = torch.cuda.CUDAGraph()
+        optimizer.zero_grad(set_to_none=True)
+        with torch.cuda.graph(self.graph):
+            self.loss = self.step(self.images, self.labels)
+        with torch.no_grad():
+            for parameter, value in zip(net.parameters(), state):
+                parameter.copy_(value)
+
+    def step(self, images, labels):
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(self.net(images), labels)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def __call__(self, images, labels):
+        if len(images) != BATCH:
+            return self.step(images.contiguous(memory_format=LAST), labels)
+        self.images.copy_(images)
+        self.labels.copy_(labels)
+        self.graph.replay()
+        return self.loss.clone()
+
+
+def train_epoch_with(step, images, labels):
+    total = torch.zeros((), device=DEVICE)
+    order = torch.randperm(len(images), device=DEVICE)
+    for i in range(0, len(images), BATCH):
+        j = order[i:i + BATCH]
+        total += step(images[j], labels[j]) * len(j)
     return total.item()
 
 
