@@ -77,6 +77,31 @@ fn inference(config: &LeNetConfig, images: &ImageDataset, device: &Device) -> Co
     cost(|| drop(logits()))
 }
 
+/// The loss of a batch and its gradients, in a training loop with burn's autodiff.
+fn autodiff(config: &LeNetConfig, images: &ImageDataset, device: &Device) -> Cost {
+    let device = device.clone().autodiff();
+    let lenet = config
+        .init(&device, 0)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let indices: Vec<usize> = (0..images.len()).collect();
+    let batch = images.batch(&indices, &device);
+    let gradients = || {
+        let gradients = lenet
+            .loss(batch.images.clone(), batch.labels.clone())
+            .backward();
+        // The last gradient to be computed.
+        lenet
+            .conv
+            .first()
+            .and_then(|block| block.bias.val().grad(&gradients))
+            .map(read_back::<f32>)
+    };
+    match gradients() {
+        Some(Ok(_)) => cost(|| drop(gradients())),
+        found => panic!("a gradient, not {found:?}"),
+    }
+}
+
 fn evaluation(config: &LeNetConfig, images: &ImageDataset, device: &Device) {
     let lenet = config
         .init(device, 0)
@@ -115,9 +140,9 @@ fn main() {
     };
     let tweakable = LeNetConfig::tweakable(10).with_out_channels([24, 44]);
     println!(
-        "| network | at once | launches of a step | of inference | of an evaluation | ms a step | MB reserved |"
+        "| network | at once | launches of a step | of burn's autodiff | of inference | of an evaluation | ms a step | MB reserved |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|");
     for (name, config) in [
         ("modern", LeNetConfig::modern(10)),
         ("classic", LeNetConfig::classic(10)),
@@ -129,6 +154,7 @@ fn main() {
         evaluation(&config, &images, &device);
         let evaluated = cost(|| evaluation(&config, &images, &device));
         let inferred = inference(&config, &images, &device);
+        let differentiated = autodiff(&config, &images, &device);
         for count in networks(&[1, 5, 25]) {
             // Everything is compiled, and tuned where burn tunes, before it is counted.
             train(&config, count, &few_images, &device);
@@ -136,8 +162,9 @@ fn main() {
             let long = cost(|| train(&config, count, &many_images, &device));
             let steps = f64::from(many as u32 - few as u32);
             println!(
-                "| {name} | {count} | {:.1} | {} | {} | {:.1} | {:.1} |",
+                "| {name} | {count} | {:.1} | {} | {} | {} | {:.1} | {:.1} |",
                 (long.launches - short.launches) as f64 / steps,
+                differentiated.launches,
                 inferred.launches,
                 evaluated.launches,
                 1e3 * (long.seconds - short.seconds) / steps,

@@ -11,7 +11,7 @@ use crate::{Activation, Pooling};
 /// Convolution (stride 1), bias, activation and 2×2 pooling (stride 2) in one operation.
 ///
 /// On Flex in 32-bit floats it is one pass of `lenet-kernels`, planned again at every call;
-/// [`ConvBlock`] keeps the plan. On a GPU in 32-bit floats, without gradients, it is one launch of `lenet-cubecl`.
+/// [`ConvBlock`] keeps the plan. On a GPU in 32-bit floats it is one launch of `lenet-cubecl`.
 /// Otherwise it is composed of burn's operations.
 ///
 /// # Shapes

@@ -7,8 +7,8 @@ use crate::conv_block::activate;
 
 /// A dense layer and its activation, if it has one: `activation(input · weight + bias)`.
 ///
-/// On Flex in 32-bit floats it is one pass of `lenet-kernels`; on a GPU in 32-bit floats, without gradients, one launch
-/// of `lenet-cubecl`. Otherwise it is composed of burn's operations.
+/// On Flex in 32-bit floats it is one pass of `lenet-kernels`; on a GPU in 32-bit floats, one launch of
+/// `lenet-cubecl`. Otherwise it is composed of burn's operations.
 ///
 /// # Shapes
 ///

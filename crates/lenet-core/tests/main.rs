@@ -10,6 +10,8 @@
 mod config;
 mod device;
 mod fused;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod predict;
 mod pytorch;
 mod weights;
