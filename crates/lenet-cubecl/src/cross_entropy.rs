@@ -3,7 +3,7 @@
 use cubecl::prelude::*;
 
 use crate::Buffer;
-use crate::launch::UNITS;
+use crate::launch::{UNITS, sum_of_cube};
 
 /// In place of a label: the image fills up a batch, and has neither loss nor gradient.
 pub(crate) const NO_IMAGE: u32 = u32::MAX;
@@ -52,20 +52,13 @@ fn cross_entropy_with_gradient(
     let network = CUBE_POS_X as usize;
 
     // The images of a batch come first.
-    let mut counts = Shared::<[u32]>::new_slice(units);
-    let mut own = 0u32;
+    let mut own = 0.0f32;
     let mut image = unit;
     while image < images {
-        own += u32::cast_from(labels[network * images + image] != NO_IMAGE);
+        own += f32::cast_from(labels[network * images + image] != NO_IMAGE);
         image += units;
     }
-    counts[unit] = own;
-    sync_cube();
-    let mut count = 0u32;
-    for other in 0..units {
-        count += counts[other];
-    }
-    let scale = 1.0 / f32::cast_from(count);
+    let scale = 1.0 / sum_of_cube(own);
 
     let mut sum = 0.0f32;
     let mut image = unit;
@@ -94,14 +87,8 @@ fn cross_entropy_with_gradient(
         image += units;
     }
 
-    let mut sums = Shared::<[f32]>::new_slice(units);
-    sums[unit] = sum;
-    sync_cube();
+    let total = sum_of_cube(sum);
     if unit == 0 {
-        let mut total = 0.0f32;
-        for other in 0..units {
-            total += sums[other];
-        }
         loss[first + network] = total * scale;
     }
 }

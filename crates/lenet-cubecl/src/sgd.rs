@@ -4,7 +4,7 @@
 use cubecl::prelude::*;
 
 use crate::Buffer;
-use crate::launch::{UNITS, per_value};
+use crate::launch::{UNITS, per_value, sum_of_cube};
 use crate::step::{CLIPPING, CONTROLS, MOMENTUM, RATE, WEIGHT_DECAY};
 
 /// The values of a step, each `[networks, stride]` unless said otherwise.
@@ -114,14 +114,8 @@ fn clipping_scales(
         sum += gradient * gradient;
         index += units;
     }
-    let mut sums = Shared::<[f32]>::new_slice(units);
-    sums[unit] = sum;
-    sync_cube();
+    let total = sum_of_cube(sum);
     if unit == 0 {
-        let mut total = 0.0f32;
-        for other in 0..units {
-            total += sums[other];
-        }
         let limit = f32::reinterpret(controls[network * CONTROLS + CLIPPING]);
         // A zero gradient stays zero.
         let scale = limit / (total.sqrt() + f32::MIN_POSITIVE);

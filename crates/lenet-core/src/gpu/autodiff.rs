@@ -1,5 +1,6 @@
 //! The layers as operations of burn's autodiff.
 
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -97,6 +98,19 @@ impl<L> State<L> {
     }
 }
 
+/// Registers the gradients of those operands that require them.
+fn register(
+    parents: [Option<NodeId>; 3],
+    (input, weight, bias): (GpuTensor, GpuTensor, GpuTensor),
+    gradients: &mut Gradients,
+) {
+    for (parent, gradient) in parents.into_iter().zip([input, weight, bias]) {
+        if let Some(id) = parent {
+            gradients.register::<Cube>(id, gradient);
+        }
+    }
+}
+
 #[derive(Debug)]
 struct ConvBlockOp;
 
@@ -116,25 +130,18 @@ impl Backward<Cube, 3> for ConvBlockOp {
             output,
             layer: (block, saved),
         } = ops.state;
-        let [input_node, weight_node, bias_node] = ops.parents;
-        let (of_input, of_weight, of_bias) = Cube::gpu_conv_block_backward(
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
+        let wants_input = parents[0].is_some();
+        let found = Cube::gpu_conv_block_backward(
             input,
             weight,
             output,
             saved,
             output_gradient,
             block,
-            input_node.is_some(),
+            wants_input,
         );
-        for (node, gradient) in [
-            (input_node, of_input),
-            (weight_node, of_weight),
-            (bias_node, of_bias),
-        ] {
-            if let Some(node) = node {
-                gradients.register::<Cube>(node.id, gradient);
-            }
-        }
+        register(parents, found, gradients);
     }
 }
 
@@ -157,24 +164,11 @@ impl Backward<Cube, 3> for DenseOp {
             output,
             layer,
         } = ops.state;
-        let [input_node, weight_node, bias_node] = ops.parents;
-        let (of_input, of_weight, of_bias) = Cube::gpu_dense_backward(
-            input,
-            weight,
-            output,
-            output_gradient,
-            layer,
-            input_node.is_some(),
-        );
-        for (node, gradient) in [
-            (input_node, of_input),
-            (weight_node, of_weight),
-            (bias_node, of_bias),
-        ] {
-            if let Some(node) = node {
-                gradients.register::<Cube>(node.id, gradient);
-            }
-        }
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
+        let wants_input = parents[0].is_some();
+        let found =
+            Cube::gpu_dense_backward(input, weight, output, output_gradient, layer, wants_input);
+        register(parents, found, gradients);
     }
 }
 
