@@ -145,8 +145,7 @@ pub(crate) trait GpuGradients: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
     /// The gradients of input, weights and biases.
-    #[fusion(meta = |input, weight, _output, saved, _gradient, _block, wants_input| {
-        let _ = saved;
+    #[fusion(meta = |input, weight, _output, _saved, _gradient, _block, wants_input| {
         gradient_specs(input, weight, 0, *wants_input)
     })]
     fn gpu_conv_block_backward(

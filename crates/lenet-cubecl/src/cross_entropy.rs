@@ -51,7 +51,7 @@ fn cross_entropy_with_gradient(
     let unit = UNIT_POS as usize;
     let network = CUBE_POS_X as usize;
 
-    // The images of a batch come first.
+    // The mean is over the images, without what fills up the batch.
     let mut own = 0.0f32;
     let mut image = unit;
     while image < images {

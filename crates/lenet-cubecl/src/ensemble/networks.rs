@@ -384,9 +384,7 @@ impl Room {
             workspace: Workspace::new(client, network, sizes)?,
         })
     }
-}
 
-impl Room {
     /// Values of each buffer for one network.
     fn values_per_network(
         network: &Network,

@@ -1,5 +1,6 @@
 //! Training on any device, with burn's autodiff. On Flex, `lenet-core` fuses the layers.
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use lenet_core::{LeNet, NamedTensor, read_back};
 use lenet_data::{Batch, Batches, ImageDataset, Order};
@@ -101,8 +102,6 @@ impl Learner for Composed<'_> {
     }
 
     fn network(&self) -> Result<LeNet, TrainingError> {
-        use burn::module::Module;
-
         Ok(self.lenet().valid())
     }
 
