@@ -2,7 +2,7 @@
 
     pip install torch numpy
     LENET_DATA_DIR=... python benches/peers/compare.py [--rounds 3] [--threads 2] [--side NAME=COMMAND]...
-    LENET_DATA_DIR=... python benches/peers/compare.py --device wgpu
+    LENET_DATA_DIR=... python benches/peers/compare.py --device wgpu [--peer PATH]
 
 All sides do the same work on Fashion-MNIST, each in a process of its own. They alternate, so that other load on the
 machine affects all of them. Further sides are commands that print a part of the same JSON as torch_peer.py; their
@@ -10,7 +10,8 @@ epochs are compared as well.
 
 With --device (wgpu, vulkan, metal or cuda), this project runs on a GPU, and so does PyTorch if it has CUDA: eager,
 compiled, and with its training step as a CUDA graph. 25 networks are trained as well, side by side here, one after the
-other there. --images takes less than the whole training set, for a try on a software driver.
+other there. --images takes less than the whole training set, for a try on a software driver. --peer is an executable
+of the example `peer` that was built elsewhere, for a machine without Rust.
 """
 
 import argparse
@@ -31,13 +32,15 @@ parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 parser.add_argument("--device", choices=["flex", "wgpu", "vulkan", "metal", "cuda"], default="flex")
 parser.add_argument("--images", type=int, default=60000, help="images of an epoch")
+parser.add_argument("--peer", help="the example `peer`, already built with the feature of the device")
 parser.add_argument("--side", action="append", default=[], metavar="NAME=COMMAND")
 arguments = parser.parse_args()
 if "LENET_DATA_DIR" not in os.environ:
     sys.exit("LENET_DATA_DIR must be the directory that contains fashion-mnist/")
 
 device, on_gpu = arguments.device, arguments.device != "flex"
-[peer] = build.examples("peer", features=f"cpu,{device}" if on_gpu else "cpu")
+features = f"cpu,{device}" if on_gpu else "cpu"
+peer = arguments.peer or build.examples("peer", features=features)[0]
 threads = str(arguments.threads)
 environment = os.environ | {"RAYON_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
 images = ["--images", str(arguments.images)]
