@@ -22,7 +22,7 @@ pub(crate) fn cross_entropy(
     cross_entropy_with_gradient::launch(
         logits.client(),
         CubeCount::Static(networks as u32, 1, 1),
-        CubeDim::new_1d(UNITS),
+        CubeDim::new_1d(UNITS as u32),
         logits.arg(),
         labels.arg(),
         loss.arg(),
@@ -47,7 +47,7 @@ fn cross_entropy_with_gradient(
     not_a_number: f32,
     #[comptime] classes: usize,
 ) {
-    let units = comptime!(UNITS as usize);
+    let units = comptime!(UNITS);
     let unit = UNIT_POS as usize;
     let network = CUBE_POS_X as usize;
 

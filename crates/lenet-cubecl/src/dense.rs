@@ -1,15 +1,18 @@
-//! The dense layer with its activation: three products of matrices. A unit computes a few rows of one column, so what
-//! they have in common is read once; the rest is left to the caches, which hold the matrices of a layer of LeNet.
+//! The dense layer with its activation: three products of matrices. A cube computes a tile of 16 columns, from factors
+//! that it brings to shared memory piece by piece; a unit computes a few rows of one column. Each sum is added up in
+//! order, so it does not depend on the division into tiles.
 
 use cubecl::prelude::*;
 use lenet_kernels::Activation;
 
 use crate::activation::{activate, derivative};
-use crate::launch::per_value;
+use crate::launch::{UNITS, at_once, cubes};
 use crate::{Buffer, Parameters};
 
-/// Rows of a unit.
-const ROWS: usize = 4;
+/// Rows and columns of the units of a cube.
+const SIDE: usize = 16;
+/// Terms of a sum whose factors are in shared memory at once.
+const DEPTH: usize = 32;
 
 /// A dense layer of several networks side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,7 +35,8 @@ impl DenseLayer {
         output: &Buffer,
     ) {
         let client = input.client();
-        let (count, dim) = per_value(client, units(networks, images, self.outputs));
+        let (rows, count) = tiles(networks, images, self.outputs);
+        let (count, dim) = cubes(client, count);
         dense_forward::launch(
             client,
             count,
@@ -42,8 +46,10 @@ impl DenseLayer {
             parameters.bias.arg(),
             output.arg(),
             images,
+            networks,
             *self,
             parameters.stride,
+            rows,
         );
     }
 
@@ -56,7 +62,8 @@ impl DenseLayer {
         input_gradient: Option<&Buffer>,
     ) {
         let client = pass.input.client();
-        let (count, dim) = per_value(client, units(networks, self.inputs + 1, self.outputs));
+        let (rows, count) = tiles(networks, self.inputs + 1, self.outputs);
+        let (count, dim) = cubes(client, count);
         dense_weight_gradient::launch(
             client,
             count,
@@ -70,11 +77,13 @@ impl DenseLayer {
             networks,
             *self,
             gradients.stride,
+            rows,
         );
         let Some(input_gradient) = input_gradient else {
             return;
         };
-        let (count, dim) = per_value(client, units(networks, images, self.inputs));
+        let (rows, count) = tiles(networks, images, self.inputs);
+        let (count, dim) = cubes(client, count);
         dense_input_gradient::launch(
             client,
             count,
@@ -84,8 +93,10 @@ impl DenseLayer {
             pass.output_gradient.arg(),
             input_gradient.arg(),
             images,
+            networks,
             *self,
             pass.parameters.stride,
+            rows,
         );
     }
 }
@@ -99,9 +110,70 @@ pub(crate) struct DensePass<'a> {
     pub(crate) output_gradient: &'a Buffer,
 }
 
-/// Units for results of so many rows and columns.
-fn units(networks: usize, rows: usize, columns: usize) -> usize {
-    networks * rows.div_ceil(ROWS) * columns
+/// Rows of a unit, and tiles, for results of so many rows and columns.
+fn tiles(networks: usize, rows: usize, columns: usize) -> (usize, usize) {
+    let of_unit = at_once(networks * rows * columns, |n| n != 3);
+    let tiles = rows.div_ceil(SIDE * of_unit) * columns.div_ceil(SIDE);
+    (of_unit, networks * tiles)
+}
+
+/// The first row and column of a tile.
+#[derive(CubeType)]
+struct Tile {
+    network: usize,
+    row: usize,
+    column: usize,
+}
+
+/// The tile of the cube in results of so many rows and columns.
+#[cube]
+fn tile_of_cube(
+    networks: usize,
+    rows: usize,
+    columns: usize,
+    #[comptime] rows_of_unit: usize,
+) -> Tile {
+    let down = rows.div_ceil(comptime!(SIDE * rows_of_unit));
+    let across = columns.div_ceil(SIDE);
+    let index = min(CUBE_POS, networks * down * across - 1);
+    Tile {
+        network: index / (down * across),
+        row: index / across % down * comptime!(SIDE * rows_of_unit),
+        column: index % across * SIDE,
+    }
+}
+
+/// A piece of both factors, the terms of the sums first: `[DEPTH, rows]` and `[DEPTH, columns]`, a value apart, so that
+/// neighbouring units access different banks.
+#[derive(CubeType)]
+struct Factors {
+    left: Shared<[f32]>,
+    right: Shared<[f32]>,
+}
+
+#[cube]
+fn new_factors(#[comptime] rows_of_unit: usize) -> Factors {
+    Factors {
+        left: Shared::<[f32]>::new_slice(comptime!(DEPTH * (SIDE * rows_of_unit + 1))),
+        right: Shared::<[f32]>::new_slice(comptime!(DEPTH * (SIDE + 1))),
+    }
+}
+
+/// Adds the products of the piece to the sums of the unit.
+#[cube]
+fn add_products(factors: &Factors, sums: &mut Array<f32>, #[comptime] rows_of_unit: usize) {
+    let unit = UNIT_POS as usize;
+    let row = unit / SIDE;
+    let column = unit % SIDE;
+    #[unroll]
+    for term in 0..DEPTH {
+        let right = factors.right[term * comptime!(SIDE + 1) + column];
+        #[unroll]
+        for i in 0..rows_of_unit {
+            let place = term * comptime!(SIDE * rows_of_unit + 1) + i * SIDE + row;
+            sums[i] += factors.left[place] * right;
+        }
+    }
 }
 
 /// `[images, outputs]` = activation(input · weight + bias).
@@ -112,38 +184,49 @@ fn dense_forward(
     bias: &[f32],
     output: &mut [f32],
     images: usize,
+    networks: usize,
     #[comptime] layer: DenseLayer,
     #[comptime] stride: usize,
+    #[comptime] rows: usize,
 ) {
     let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
-    let groups = images.div_ceil(ROWS);
-    let column = ABSOLUTE_POS % outputs;
-    let first = ABSOLUTE_POS / outputs % groups * ROWS;
-    let network = ABSOLUTE_POS / outputs / groups;
-    if network * images * outputs >= output.len() {
-        terminate!();
-    }
-
-    let start = (network * images + first) * inputs;
-    let mut sums = Array::<f32>::new(ROWS);
+    let tile = tile_of_cube(networks, images, outputs, rows);
+    let mut factors = new_factors(rows);
+    let unit = UNIT_POS as usize;
+    let mut sums = Array::<f32>::new(rows);
+    let column = min(tile.column + unit % SIDE, comptime!(outputs - 1));
     #[unroll]
-    for row in 0..ROWS {
-        sums[row] = bias[network * stride + column];
+    for i in 0..rows {
+        sums[i] = bias[tile.network * stride + column];
     }
-    for k in 0..inputs {
-        let tap = weight[network * stride + k * outputs + column];
+    for piece in 0..comptime!(inputs.div_ceil(DEPTH)) {
+        sync_cube();
         #[unroll]
-        for row in 0..ROWS {
-            // Rows behind the last repeat it.
-            let row_start = start + min(row, images - 1 - first) * inputs;
-            sums[row] += input[row_start + k] * tap;
+        for i in 0..comptime!(SIDE * rows * DEPTH / UNITS) {
+            let row = (unit + i * UNITS) / DEPTH;
+            let term = (unit + i * UNITS) % DEPTH;
+            let k = piece * DEPTH + term;
+            let image = tile.network * images + min(tile.row + row, images - 1);
+            let value = input[image * inputs + min(k, comptime!(inputs - 1))];
+            factors.left[term * comptime!(SIDE * rows + 1) + row] = select(k < inputs, value, 0.0);
         }
+        #[unroll]
+        for i in 0..comptime!(SIDE * DEPTH / UNITS) {
+            let term = (unit + i * UNITS) / SIDE;
+            let k = piece * DEPTH + term;
+            let place = min(k, comptime!(inputs - 1)) * outputs + column;
+            let value = weight[tile.network * stride + place];
+            factors.right[term * comptime!(SIDE + 1) + unit % SIDE] = select(k < inputs, value, 0.0);
+        }
+        sync_cube();
+        add_products(&factors, &mut sums, rows);
     }
     #[unroll]
-    for row in 0..ROWS {
-        if first + row < images {
-            let index = (network * images + first + row) * outputs + column;
-            output[index] = activated(sums[row], layer);
+    for i in 0..rows {
+        let image = tile.row + i * SIDE + unit / SIDE;
+        if image < images && tile.column + unit % SIDE < outputs {
+            let index = (tile.network * images + image) * outputs + column;
+            output[index] = activated(sums[i], layer);
         }
     }
 }
@@ -160,35 +243,50 @@ fn dense_weight_gradient(
     networks: usize,
     #[comptime] layer: DenseLayer,
     #[comptime] stride: usize,
+    #[comptime] rows: usize,
 ) {
     let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
-    let groups = comptime!((inputs + 1).div_ceil(ROWS));
-    let column = ABSOLUTE_POS % outputs;
-    let first = ABSOLUTE_POS / outputs % groups * ROWS;
-    let network = ABSOLUTE_POS / comptime!(outputs * groups);
-    if network >= networks {
-        terminate!();
-    }
-
-    let mut sums = Array::<f32>::new(ROWS);
+    let tile = tile_of_cube(networks, comptime!(inputs + 1).runtime(), outputs, rows);
+    let mut factors = new_factors(rows);
+    let unit = UNIT_POS as usize;
+    let mut sums = Array::<f32>::new(rows);
+    let column = min(tile.column + unit % SIDE, comptime!(outputs - 1));
     #[unroll]
-    for row in 0..ROWS {
-        sums[row] = 0.0;
+    for i in 0..rows {
+        sums[i] = 0.0;
     }
-    for image in network * images..(network + 1) * images {
-        let gradient = before_activation(output, output_gradient, image * outputs + column, layer);
+    for piece in 0..images.div_ceil(DEPTH) {
+        sync_cube();
         #[unroll]
-        for row in 0..ROWS {
-            let value = input[image * inputs + min(first + row, comptime!(inputs - 1))];
-            sums[row] += select(first + row == inputs, 1.0, value) * gradient;
+        for i in 0..comptime!(SIDE * rows * DEPTH / UNITS) {
+            let row = (unit + i * UNITS) % comptime!(SIDE * rows);
+            let term = (unit + i * UNITS) / comptime!(SIDE * rows);
+            let k = piece * DEPTH + term;
+            let image = tile.network * images + min(k, images - 1);
+            let value = input[image * inputs + min(tile.row + row, comptime!(inputs - 1))];
+            let value = select(tile.row + row == inputs, 1.0, value);
+            factors.left[term * comptime!(SIDE * rows + 1) + row] = select(k < images, value, 0.0);
         }
+        #[unroll]
+        for i in 0..comptime!(SIDE * DEPTH / UNITS) {
+            let term = (unit + i * UNITS) / SIDE;
+            let k = piece * DEPTH + term;
+            let place = (tile.network * images + min(k, images - 1)) * outputs + column;
+            let value = before_activation(output, output_gradient, place, layer);
+            factors.right[term * comptime!(SIDE + 1) + unit % SIDE] = select(k < images, value, 0.0);
+        }
+        sync_cube();
+        add_products(&factors, &mut sums, rows);
     }
     #[unroll]
-    for row in 0..ROWS {
-        if first + row < inputs {
-            weight_gradient[network * stride + (first + row) * outputs + column] = sums[row];
-        } else if first + row == inputs {
-            bias_gradient[network * stride + column] = sums[row];
+    for i in 0..rows {
+        let row = tile.row + i * SIDE + unit / SIDE;
+        if tile.column + unit % SIDE < outputs {
+            if row < inputs {
+                weight_gradient[tile.network * stride + row * outputs + column] = sums[i];
+            } else if row == inputs {
+                bias_gradient[tile.network * stride + column] = sums[i];
+            }
         }
     }
 }
@@ -201,36 +299,51 @@ fn dense_input_gradient(
     output_gradient: &[f32],
     input_gradient: &mut [f32],
     images: usize,
+    networks: usize,
     #[comptime] layer: DenseLayer,
     #[comptime] stride: usize,
+    #[comptime] rows: usize,
 ) {
     let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
-    let groups = images.div_ceil(ROWS);
-    let column = ABSOLUTE_POS % inputs;
-    let first = ABSOLUTE_POS / inputs % groups * ROWS;
-    let network = ABSOLUTE_POS / inputs / groups;
-    if network * images * inputs >= input_gradient.len() {
-        terminate!();
-    }
-
-    let start = (network * images + first) * outputs;
-    let mut sums = Array::<f32>::new(ROWS);
+    let tile = tile_of_cube(networks, images, inputs, rows);
+    let mut factors = new_factors(rows);
+    let unit = UNIT_POS as usize;
+    let mut sums = Array::<f32>::new(rows);
     #[unroll]
-    for row in 0..ROWS {
-        sums[row] = 0.0;
+    for i in 0..rows {
+        sums[i] = 0.0;
     }
-    for k in 0..outputs {
-        let tap = weight[network * stride + column * outputs + k];
+    for piece in 0..comptime!(outputs.div_ceil(DEPTH)) {
+        sync_cube();
         #[unroll]
-        for row in 0..ROWS {
-            let row_start = start + min(row, images - 1 - first) * outputs;
-            sums[row] += before_activation(output, output_gradient, row_start + k, layer) * tap;
+        for i in 0..comptime!(SIDE * rows * DEPTH / UNITS) {
+            let row = (unit + i * UNITS) / DEPTH;
+            let term = (unit + i * UNITS) % DEPTH;
+            let k = piece * DEPTH + term;
+            let image = tile.network * images + min(tile.row + row, images - 1);
+            let place = image * outputs + min(k, comptime!(outputs - 1));
+            let value = before_activation(output, output_gradient, place, layer);
+            factors.left[term * comptime!(SIDE * rows + 1) + row] = select(k < outputs, value, 0.0);
         }
+        #[unroll]
+        for i in 0..comptime!(SIDE * DEPTH / UNITS) {
+            let term = (unit + i * UNITS) % DEPTH;
+            let column = (unit + i * UNITS) / DEPTH;
+            let k = piece * DEPTH + term;
+            let row = min(tile.column + column, comptime!(inputs - 1));
+            let place = row * outputs + min(k, comptime!(outputs - 1));
+            let value = weight[tile.network * stride + place];
+            factors.right[term * comptime!(SIDE + 1) + column] = select(k < outputs, value, 0.0);
+        }
+        sync_cube();
+        add_products(&factors, &mut sums, rows);
     }
+    let column = tile.column + unit % SIDE;
     #[unroll]
-    for row in 0..ROWS {
-        if first + row < images {
-            input_gradient[(network * images + first + row) * inputs + column] = sums[row];
+    for i in 0..rows {
+        let image = tile.row + i * SIDE + unit / SIDE;
+        if image < images && column < inputs {
+            input_gradient[(tile.network * images + image) * inputs + column] = sums[i];
         }
     }
 }

@@ -5,23 +5,47 @@ use cubecl::client::Client;
 use cubecl::prelude::*;
 
 /// Units of a cube: the most that every WebGPU device offers.
-pub(crate) const UNITS: u32 = 256;
+pub(crate) const UNITS: usize = 256;
+
+/// Values of a cube's shared memory: 16 KiB, which every WebGPU device offers.
+pub(crate) const SHARED: usize = 4096;
+
+/// Units that keep a large GPU busy.
+const BUSY: usize = 1 << 15;
+
+/// How many of `results` a unit computes, so that it reads what they have in common only once: up to 4 that `fit`, and
+/// fewer where a large GPU would not have enough units.
+pub(crate) fn at_once(results: usize, fit: impl Fn(usize) -> bool) -> usize {
+    let candidates = (1..=4).rev();
+    let mut candidates = candidates.filter(|&n| fit(n) && results / n >= BUSY);
+    candidates.next().unwrap_or(1)
+}
 
 /// One unit for each of `len` values.
 pub(crate) fn per_value(client: &Client, len: usize) -> (CubeCount, CubeDim) {
-    let dim = CubeDim::new_1d(UNITS);
+    let dim = CubeDim::new_1d(UNITS as u32);
     (calculate_cube_count_elemwise(client, len, dim), dim)
 }
 
-/// The sum of a value of each unit of a cube, in the order of the units.
+/// So many cubes, or a few more, which must repeat the last one.
+pub(crate) fn cubes(client: &Client, count: usize) -> (CubeCount, CubeDim) {
+    per_value(client, count * UNITS)
+}
+
+/// The sum of a value of each unit of a cube.
 #[cube]
 pub(crate) fn sum_of_cube(value: f32) -> f32 {
-    let mut values = Shared::<[f32]>::new_slice(comptime!(UNITS as usize));
-    values[UNIT_POS as usize] = value;
-    sync_cube();
-    let mut sum = 0.0f32;
-    for unit in 0..comptime!(UNITS as usize) {
-        sum += values[unit];
+    let mut sums = Shared::<[f32]>::new_slice(UNITS);
+    let unit = UNIT_POS as usize;
+    sums[unit] = value;
+    let mut half = comptime!(UNITS / 2).runtime();
+    while half > 0 {
+        sync_cube();
+        if unit < half {
+            sums[unit] += sums[unit + half];
+        }
+        half /= 2;
     }
-    sum
+    sync_cube();
+    sums[0]
 }

@@ -29,7 +29,7 @@ impl Descent<'_> {
             clipping_scales::launch(
                 client,
                 CubeCount::Static((self.places.len() / 2) as u32, networks as u32, 1),
-                CubeDim::new_1d(UNITS),
+                CubeDim::new_1d(UNITS as u32),
                 self.gradients.arg(),
                 self.controls.arg(),
                 self.places.arg(),
@@ -100,7 +100,7 @@ fn clipping_scales(
     scales: &mut [f32],
     #[comptime] stride: usize,
 ) {
-    let units = comptime!(UNITS as usize);
+    let units = comptime!(UNITS);
     let unit = UNIT_POS as usize;
     let parameter = CUBE_POS_X as usize;
     let network = CUBE_POS_Y as usize;

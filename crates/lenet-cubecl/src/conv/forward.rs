@@ -4,13 +4,8 @@
 use cubecl::prelude::*;
 use lenet_kernels::Pooling;
 
-use super::{ConvBlock, at_once};
+use super::ConvBlock;
 use crate::activation::activate;
-
-/// Output channels of a unit.
-pub(super) fn channels_at_once(block: &ConvBlock) -> usize {
-    at_once(block.out_channels)
-}
 
 /// Kernels up to this size are unrolled.
 const UNROLLED: usize = 7;
@@ -25,11 +20,11 @@ pub(super) fn conv_forward(
     images: usize,
     #[comptime] block: ConvBlock,
     #[comptime] stride: usize,
+    #[comptime] channels: usize,
 ) {
     let kernel_size = comptime!(block.kernel_size);
     let in_channels = comptime!(block.in_channels);
     let [rows, columns] = comptime!(block.pooled);
-    let channels = comptime!(channels_at_once(&block));
     let blocks = comptime!(block.out_channels / channels);
     let patch_size = comptime!(kernel_size + 1);
     let unrolled = comptime!(kernel_size <= UNROLLED);

@@ -5,13 +5,8 @@ use cubecl::prelude::*;
 use lenet_kernels::Pooling;
 
 use super::forward::window_index;
-use super::{ConvBlock, at_once};
+use super::ConvBlock;
 use crate::activation::derivative;
-
-/// Input channels of a unit.
-pub(super) fn channels_at_once(block: &ConvBlock) -> usize {
-    at_once(block.in_channels)
-}
 
 #[cube(launch)]
 pub(super) fn conv_input_gradient(
@@ -23,6 +18,7 @@ pub(super) fn conv_input_gradient(
     images: usize,
     #[comptime] block: ConvBlock,
     #[comptime] stride: usize,
+    #[comptime] channels: usize,
 ) {
     let kernel_size = comptime!(block.kernel_size);
     let taps = comptime!(kernel_size * kernel_size);
@@ -30,7 +26,6 @@ pub(super) fn conv_input_gradient(
     let out_channels = comptime!(block.out_channels);
     let [rows, columns] = comptime!(block.pooled);
     let (height, width) = comptime!((block.height, block.width));
-    let channels = comptime!(channels_at_once(&block));
     let blocks = comptime!(in_channels / channels);
     let is_max = comptime!(block.pooling == Pooling::Max);
 
@@ -75,6 +70,7 @@ pub(super) fn conv_input_gradient(
                         padded_y - 2 * row - place / 2,
                         padded_x - 2 * column - place % 2,
                         block,
+                        channels,
                     );
                 } else {
                     #[unroll]
@@ -90,6 +86,7 @@ pub(super) fn conv_input_gradient(
                             padded_y - 2 * row - comptime!(place / 2),
                             padded_x - 2 * column - comptime!(place % 2),
                             block,
+                            channels,
                         );
                     }
                 }
@@ -124,12 +121,13 @@ fn add_place(
     y: usize,
     x: usize,
     #[comptime] block: ConvBlock,
+    #[comptime] channels: usize,
 ) {
     let kernel_size = comptime!(block.kernel_size);
     let taps = comptime!(kernel_size * kernel_size);
     if y < kernel_size && x < kernel_size {
         #[unroll]
-        for c in 0..comptime!(channels_at_once(&block)) {
+        for c in 0..channels {
             sums[c] += gradient * weight[weights + c * taps + y * kernel_size + x];
         }
     }

@@ -10,7 +10,7 @@ use lenet_kernels::{Activation, Pooling, Shape};
 use self::forward::conv_forward;
 use self::input_gradient::conv_input_gradient;
 use self::weight_gradient::{Reduction, conv_sum_partials, conv_weight_gradient};
-use crate::launch::{UNITS, per_value};
+use crate::launch::{UNITS, at_once, per_value};
 use crate::{Buffer, GpuError, Parameters};
 
 /// A convolution block of several networks side by side.
@@ -105,7 +105,7 @@ impl ConvBlock {
 
     /// Values of shared memory of a cube.
     pub(crate) fn shared_len(&self) -> usize {
-        UNITS as usize * self.kernel_size
+        UNITS * self.kernel_size
     }
 
     /// Values of the sums between the two launches for the gradients of the parameters.
@@ -123,7 +123,8 @@ impl ConvBlock {
         saved: Option<&Buffer>,
     ) {
         let client = input.client();
-        let (count, dim) = per_value(client, output.len() / forward::channels_at_once(self));
+        let channels = at_once(output.len(), |n| self.out_channels.is_multiple_of(n));
+        let (count, dim) = per_value(client, output.len() / channels);
         conv_forward::launch(
             client,
             count,
@@ -136,6 +137,7 @@ impl ConvBlock {
             images,
             *self,
             parameters.stride,
+            channels,
         );
     }
 
@@ -156,7 +158,7 @@ impl ConvBlock {
                 reduction.tiles as u32,
                 (networks * self.out_channels) as u32,
             ),
-            CubeDim::new_1d(UNITS),
+            CubeDim::new_1d(UNITS as u32),
             pass.input.arg(),
             pass.output.arg(),
             pass.saved.arg(),
@@ -183,8 +185,8 @@ impl ConvBlock {
         let Some(input_gradient) = input_gradient else {
             return;
         };
-        let units = input_gradient.len() / input_gradient::channels_at_once(self);
-        let (count, dim) = per_value(client, units);
+        let channels = at_once(input_gradient.len(), |n| self.in_channels.is_multiple_of(n));
+        let (count, dim) = per_value(client, input_gradient.len() / channels);
         conv_input_gradient::launch(
             client,
             count,
@@ -197,6 +199,7 @@ impl ConvBlock {
             images,
             *self,
             pass.parameters.stride,
+            channels,
         );
     }
 }
@@ -211,13 +214,4 @@ pub(crate) struct ConvPass<'a> {
     pub(crate) output_gradient: &'a Buffer,
     /// Room for [`partials_len`](ConvBlock::partials_len) values.
     pub(crate) partials: &'a Buffer,
-}
-
-/// The largest number up to 4 that divides `channels`: that many are computed by one unit, which then reads
-/// what they have in common once.
-fn at_once(channels: usize) -> usize {
-    (1..=4)
-        .rev()
-        .find(|n| channels.is_multiple_of(*n))
-        .unwrap_or(1)
 }

@@ -55,7 +55,7 @@ pub(super) fn conv_weight_gradient(
     let windows = comptime!(block.windows());
     let columns = comptime!(block.pooled[1]);
     let rows = comptime!(block.in_channels * kernel_size);
-    let shares = comptime!(UNITS as usize / lanes);
+    let shares = comptime!(UNITS / lanes);
     let is_max = comptime!(block.pooling == Pooling::Max);
 
     let unit = UNIT_POS as usize;
@@ -111,7 +111,7 @@ pub(super) fn conv_weight_gradient(
         position += shares;
     }
 
-    let mut shared = Shared::<[f32]>::new_slice(comptime!(UNITS as usize * kernel_size));
+    let mut shared = Shared::<[f32]>::new_slice(comptime!(UNITS * kernel_size));
     #[unroll]
     for x in 0..kernel_size {
         shared[unit * kernel_size + x] = sums[x];
@@ -130,7 +130,7 @@ pub(super) fn conv_weight_gradient(
             }
             partials[row * comptime!(fan_in + 1) + weight] = total;
         }
-        place += comptime!(UNITS as usize);
+        place += comptime!(UNITS);
     }
 }
 
