@@ -91,18 +91,6 @@ impl Network {
         blocks.chain(dense).collect()
     }
 
-    /// Values of shared memory that a cube needs.
-    pub(crate) fn shared_len(&self) -> usize {
-        let blocks = self.blocks.iter().map(ConvBlock::shared_len);
-        blocks.max().unwrap_or(0)
-    }
-
-    /// The most output channels of a block, each of which is a row of cubes.
-    pub(crate) fn channels(&self) -> usize {
-        let blocks = self.blocks.iter().map(ConvBlock::bias_len);
-        blocks.max().unwrap_or(1)
-    }
-
     /// Values of one image.
     pub(crate) fn input_len(&self) -> usize {
         self.layer_lens().first().map_or(0, |&[inputs, _]| inputs)

@@ -1,14 +1,13 @@
-//! The forward pass: a unit computes one window of a few output channels, from a patch of the input that it reads
-//! once.
+//! The forward pass: the convolution of the padded input; each unit then pools and activates its window.
 
 use cubecl::prelude::*;
 use lenet_kernels::Pooling;
 
 use super::ConvBlock;
+use super::convolve::{Share, add_piece, load_weights, share_of_unit};
+use super::division::Division;
 use crate::activation::activate;
-
-/// Kernels up to this size are unrolled.
-const UNROLLED: usize = 7;
+use crate::launch::UNITS;
 
 #[cube(launch)]
 pub(super) fn conv_forward(
@@ -18,65 +17,80 @@ pub(super) fn conv_forward(
     output: &mut [f32],
     saved: ComptimeOption<&mut [f32]>,
     images: usize,
+    networks: usize,
     #[comptime] block: ConvBlock,
     #[comptime] stride: usize,
-    #[comptime] channels: usize,
+    #[comptime] division: Division,
 ) {
-    let kernel_size = comptime!(block.kernel_size);
     let in_channels = comptime!(block.in_channels);
-    let [rows, columns] = comptime!(block.pooled);
-    let blocks = comptime!(block.out_channels / channels);
-    let patch_size = comptime!(kernel_size + 1);
-    let unrolled = comptime!(kernel_size <= UNROLLED);
-    let is_max = comptime!(block.pooling == Pooling::Max);
+    let channels = comptime!(division.channels);
+    let map_len = comptime!(division.map_len());
+    let [_, map_width] = comptime!(division.map_size());
 
-    if ABSOLUTE_POS >= output.len() / channels {
-        terminate!();
-    }
-    let column = ABSOLUTE_POS % columns;
-    let row = ABSOLUTE_POS / columns % rows;
-    let first = ABSOLUTE_POS / (columns * rows) % blocks * channels;
-    let image = ABSOLUTE_POS / (columns * rows * blocks);
-    let network = image / images;
-
+    let share = share_of_unit(networks * images, comptime!(block.pooled[0]).runtime(), division);
+    let network = share.image / images;
+    let mut maps = Shared::<[f32]>::new_slice(comptime!(division.maps * map_len));
+    let mut weights = Shared::<[f32]>::new_slice(comptime!(
+        division.groups * channels * division.maps * division.taps()
+    ));
     let mut sums = Array::<f32>::new(comptime!(4 * channels));
     #[unroll]
     for i in 0..comptime!(4 * channels) {
         sums[i] = 0.0;
     }
-    let mut patch = Array::<f32>::new(comptime!(patch_size * patch_size));
-    for in_channel in 0..in_channels {
-        let map = (image * in_channels + in_channel) * comptime!(block.height * block.width);
-        #[unroll(unrolled)]
-        for y in 0..patch_size {
-            #[unroll(unrolled)]
-            for x in 0..patch_size {
-                patch[y * patch_size + x] = padded(input, map, 2 * row + y, 2 * column + x, block);
-            }
+    for piece in 0..comptime!(division.pieces) {
+        sync_cube();
+        let mut index = UNIT_POS as usize;
+        while index < comptime!(division.maps * map_len) {
+            let channel = piece * comptime!(division.maps) + index / map_len;
+            let map = share.image * in_channels + min(channel, comptime!(in_channels - 1));
+            let y = 2 * share.first_row + index % map_len / map_width;
+            let map = map * comptime!(block.height * block.width);
+            let value = padded(input, map, y, index % map_width, block);
+            maps[index] = select(channel < in_channels, value, 0.0);
+            index += UNITS;
         }
-        #[unroll]
-        for c in 0..channels {
-            let weights = network * stride
-                + ((first + c) * in_channels + in_channel) * comptime!(kernel_size * kernel_size);
-            #[unroll(unrolled)]
-            for y in 0..kernel_size {
-                #[unroll(unrolled)]
-                for x in 0..kernel_size {
-                    let tap = weight[weights + y * kernel_size + x];
-                    let corner = y * patch_size + x;
-                    sums[c * 4] += tap * patch[corner];
-                    sums[c * 4 + 1] += tap * patch[corner + 1];
-                    sums[c * 4 + 2] += tap * patch[corner + patch_size];
-                    sums[c * 4 + 3] += tap * patch[corner + patch_size + 1];
+        load_weights(weight, network * stride, &share, piece, &mut weights, division, false);
+        sync_cube();
+        add_piece(&maps, &weights, &share, &mut sums, division, false);
+    }
+
+    let first = share.first_channel + share.group * channels;
+    if share.is_active {
+        write_window(bias, output, &mut sums, &share, network * stride, first, block, division);
+        #[comptime]
+        if let ComptimeOption::Some(saved) = saved {
+            let per_window = comptime!(block.saved_per_window());
+            #[unroll]
+            for c in 0..channels {
+                let window = window_index(share.image, first + c, share.row, share.column, block);
+                #[unroll]
+                for place in 0..per_window {
+                    saved[window * per_window + place] = sums[c * 4 + place];
                 }
             }
         }
     }
+}
 
+/// Pools and activates, and leaves in `sums` what the backward pass needs.
+#[cube]
+fn write_window(
+    bias: &[f32],
+    output: &mut [f32],
+    sums: &mut Array<f32>,
+    share: &Share,
+    biases: usize,
+    first: usize,
+    #[comptime] block: ConvBlock,
+    #[comptime] division: Division,
+) {
+    let channels = comptime!(division.channels);
+    let is_max = comptime!(block.pooling == Pooling::Max);
     #[unroll]
     for c in 0..channels {
-        let bias = bias[network * stride + first + c];
-        let window = window_index(image, first + c, row, column, block);
+        let bias = bias[biases + first + c];
+        let window = window_index(share.image, first + c, share.row, share.column, block);
         if is_max {
             let mut largest = sums[c * 4];
             let mut argmax = 0.0f32;
@@ -99,19 +113,6 @@ pub(super) fn conv_forward(
                 sums[c * 4 + place] = value;
             }
             output[window] = sum * 0.25;
-        }
-    }
-
-    #[comptime]
-    if let ComptimeOption::Some(saved) = saved {
-        let per_window = comptime!(block.saved_per_window());
-        #[unroll]
-        for c in 0..channels {
-            let window = window_index(image, first + c, row, column, block);
-            #[unroll]
-            for place in 0..per_window {
-                saved[window * per_window + place] = sums[c * 4 + place];
-            }
         }
     }
 }
@@ -140,15 +141,11 @@ pub(super) fn padded(
 ) -> f32 {
     let padding = comptime!(block.padding);
     let (height, width) = comptime!((block.height, block.width));
-    if comptime!(padding == 0) {
-        input[map + y * width + x]
-    } else {
-        // Wrap around to positions outside of the map. Without branches, which compilers of shaders dislike.
-        let row = y - padding;
-        let column = x - padding;
-        let inside = row < height && column < width;
-        let row = min(row, comptime!(height - 1));
-        let column = min(column, comptime!(width - 1));
-        select(inside, input[map + row * width + column], 0.0)
-    }
+    // Wrap around to positions outside of the map. Without branches, which compilers of shaders dislike.
+    let row = y - padding;
+    let column = x - padding;
+    let inside = row < height && column < width;
+    let row = min(row, comptime!(height - 1));
+    let column = min(column, comptime!(width - 1));
+    select(inside, input[map + row * width + column], 0.0)
 }

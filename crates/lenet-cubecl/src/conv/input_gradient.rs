@@ -1,12 +1,15 @@
-//! The gradient of the input: a unit computes one position of a few input channels and visits the windows that it
-//! took part in.
+//! The gradient of the input: the gradient of the convolution's output, which is zero but for the places that were
+//! pooled, convolved with flipped kernels. Each unit computes a 2×2 block of positions.
 
 use cubecl::prelude::*;
 use lenet_kernels::Pooling;
 
-use super::forward::window_index;
 use super::ConvBlock;
+use super::convolve::{add_piece, load_weights, share_of_unit};
+use super::division::Division;
+use super::forward::window_index;
 use crate::activation::derivative;
+use crate::launch::UNITS;
 
 #[cube(launch)]
 pub(super) fn conv_input_gradient(
@@ -16,119 +19,93 @@ pub(super) fn conv_input_gradient(
     output_gradient: &[f32],
     input_gradient: &mut [f32],
     images: usize,
+    networks: usize,
     #[comptime] block: ConvBlock,
     #[comptime] stride: usize,
-    #[comptime] channels: usize,
+    #[comptime] division: Division,
 ) {
-    let kernel_size = comptime!(block.kernel_size);
-    let taps = comptime!(kernel_size * kernel_size);
-    let in_channels = comptime!(block.in_channels);
-    let out_channels = comptime!(block.out_channels);
-    let [rows, columns] = comptime!(block.pooled);
     let (height, width) = comptime!((block.height, block.width));
-    let blocks = comptime!(in_channels / channels);
-    let is_max = comptime!(block.pooling == Pooling::Max);
+    let channels = comptime!(division.channels);
+    let map_len = comptime!(division.map_len());
+    let [_, map_width] = comptime!(division.map_size());
 
-    if ABSOLUTE_POS >= input_gradient.len() / channels {
-        terminate!();
-    }
-    let x = ABSOLUTE_POS % width;
-    let y = ABSOLUTE_POS / width % height;
-    let first = ABSOLUTE_POS / (width * height) % blocks * channels;
-    let image = ABSOLUTE_POS / (width * height * blocks);
-    let network = image / images;
-    // In the padded input.
-    let padded_y = y + comptime!(block.padding);
-    let padded_x = x + comptime!(block.padding);
-
-    let mut sums = Array::<f32>::new(channels);
+    let share = share_of_unit(networks * images, comptime!(height.div_ceil(2)).runtime(), division);
+    let network = share.image / images;
+    let mut maps = Shared::<[f32]>::new_slice(comptime!(division.maps * map_len));
+    let mut weights = Shared::<[f32]>::new_slice(comptime!(
+        division.groups * channels * division.maps * division.taps()
+    ));
+    let mut sums = Array::<f32>::new(comptime!(4 * channels));
     #[unroll]
-    for c in 0..channels {
-        sums[c] = 0.0;
+    for i in 0..comptime!(4 * channels) {
+        sums[i] = 0.0;
     }
-    // The windows whose kernels reach the position, first and behind the last.
-    let top = first_window(padded_y, kernel_size);
-    let left = first_window(padded_x, kernel_size);
-    let bottom = min(padded_y / 2 + 1, rows);
-    let right = min(padded_x / 2 + 1, columns);
-    for out_channel in 0..out_channels {
-        let weights = network * stride + (out_channel * in_channels + first) * taps;
-        for row in top..bottom {
-            for column in left..right {
-                let window = window_index(image, out_channel, row, column, block);
-                let gradient = output_gradient[window];
-                if is_max {
-                    let place = usize::cast_from(saved[window]);
-                    let gradient =
-                        gradient * derivative(output[window], comptime!(block.activation));
-                    add_place(
-                        &mut sums,
-                        weight,
-                        weights,
-                        gradient,
-                        // May wrap around, to a position outside of the kernel.
-                        padded_y - 2 * row - place / 2,
-                        padded_x - 2 * column - place % 2,
-                        block,
-                        channels,
-                    );
-                } else {
-                    #[unroll]
-                    for place in 0..4usize {
-                        let activation = saved[window * 4 + place];
-                        let gradient =
-                            0.25 * gradient * derivative(activation, comptime!(block.activation));
-                        add_place(
-                            &mut sums,
-                            weight,
-                            weights,
-                            gradient,
-                            padded_y - 2 * row - comptime!(place / 2),
-                            padded_x - 2 * column - comptime!(place % 2),
-                            block,
-                            channels,
-                        );
-                    }
+    for piece in 0..comptime!(division.pieces) {
+        sync_cube();
+        let mut index = UNIT_POS as usize;
+        while index < comptime!(division.maps * map_len) {
+            let channel = piece * comptime!(division.maps) + index / map_len;
+            // In the output of the convolution. Wraps around to positions outside of it.
+            let shift = comptime!(block.padding + 1);
+            let y = 2 * share.first_row + index % map_len / map_width + shift
+                - comptime!(block.kernel_size);
+            let x = index % map_width + shift - comptime!(block.kernel_size);
+            let known = min(channel, comptime!(block.out_channels - 1));
+            let value = gradient_at(
+                output, saved, output_gradient, share.image, known, y, x, block,
+            );
+            maps[index] = select(channel < comptime!(block.out_channels), value, 0.0);
+            index += UNITS;
+        }
+        load_weights(weight, network * stride, &share, piece, &mut weights, division, true);
+        sync_cube();
+        add_piece(&maps, &weights, &share, &mut sums, division, true);
+    }
+
+    if share.is_active {
+        #[unroll]
+        for c in 0..channels {
+            let channel = share.first_channel + share.group * channels + c;
+            let map = (share.image * comptime!(block.in_channels) + channel)
+                * comptime!(height * width);
+            #[unroll]
+            for place in 0..4usize {
+                let y = 2 * share.row + comptime!(place / 2);
+                let x = 2 * share.column + comptime!(place % 2);
+                if y < height && x < width {
+                    input_gradient[map + y * width + x] = sums[c * 4 + place];
                 }
             }
         }
     }
-
-    #[unroll]
-    for c in 0..channels {
-        let map = (image * in_channels + first + c) * comptime!(height * width);
-        input_gradient[map + y * width + x] = sums[c];
-    }
 }
 
-/// The first window whose kernel reaches a position of the padded input.
+/// The gradient of the convolution's output, before the activation.
 #[cube]
-fn first_window(position: usize, #[comptime] kernel_size: usize) -> usize {
-    let mut first = 0usize;
-    if position >= kernel_size {
-        first = (position - kernel_size).div_ceil(2);
-    }
-    first
-}
-
-/// Adds what a place of a window contributes to a position that its kernel reaches at tap `(y, x)`, if it does.
-#[cube]
-fn add_place(
-    sums: &mut Array<f32>,
-    weight: &[f32],
-    weights: usize,
-    gradient: f32,
+fn gradient_at(
+    output: &[f32],
+    saved: &[f32],
+    output_gradient: &[f32],
+    image: usize,
+    out_channel: usize,
     y: usize,
     x: usize,
     #[comptime] block: ConvBlock,
-    #[comptime] channels: usize,
-) {
-    let kernel_size = comptime!(block.kernel_size);
-    let taps = comptime!(kernel_size * kernel_size);
-    if y < kernel_size && x < kernel_size {
-        #[unroll]
-        for c in 0..channels {
-            sums[c] += gradient * weight[weights + c * taps + y * kernel_size + x];
-        }
+) -> f32 {
+    let [rows, columns] = comptime!(block.pooled);
+    let is_pooled = y < comptime!(2 * rows) && x < comptime!(2 * columns);
+    let row = min(y / 2, comptime!(rows - 1));
+    let column = min(x / 2, comptime!(columns - 1));
+    let window = window_index(image, out_channel, row, column, block);
+    let place = y % 2 * 2 + x % 2;
+    let gradient = output_gradient[window];
+    if comptime!(block.pooling == Pooling::Max) {
+        let gradient = gradient * derivative(output[window], comptime!(block.activation));
+        let is_largest = saved[window] == f32::cast_from(place);
+        select(is_pooled && is_largest, gradient, 0.0)
+    } else {
+        let activation = saved[window * 4 + place];
+        let gradient = 0.25 * gradient * derivative(activation, comptime!(block.activation));
+        select(is_pooled, gradient, 0.0)
     }
 }

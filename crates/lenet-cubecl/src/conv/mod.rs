@@ -1,16 +1,18 @@
 //! The convolution block: convolution, bias, activation, 2×2 pooling.
 
+mod convolve;
+mod division;
 mod forward;
 mod input_gradient;
 mod weight_gradient;
 
-use cubecl::prelude::*;
 use lenet_kernels::{Activation, Pooling, Shape};
 
+use self::division::Division;
 use self::forward::conv_forward;
 use self::input_gradient::conv_input_gradient;
 use self::weight_gradient::{Reduction, conv_sum_partials, conv_weight_gradient};
-use crate::launch::{UNITS, at_once, per_value};
+use crate::launch::{SHARED, cubes};
 use crate::{Buffer, GpuError, Parameters};
 
 /// A convolution block of several networks side by side.
@@ -44,7 +46,7 @@ impl ConvBlock {
         let Some((rows, columns)) = pooled.filter(|_| !sizes.contains(&0)) else {
             return Err(GpuError::Shape(shape));
         };
-        Ok(Self {
+        let block = Self {
             in_channels: shape.in_channels,
             out_channels: shape.out_channels,
             height: shape.height,
@@ -54,7 +56,19 @@ impl ConvBlock {
             pooled: [rows, columns],
             activation,
             pooling,
-        })
+        };
+        // One image, or many, differ in the channels of a unit only.
+        let fits = block.forward_division(1).is_some()
+            && block.input_gradient_division(1).is_some()
+            && Reduction::new(&block).is_some();
+        if !fits {
+            return Err(GpuError::TooLarge {
+                what: "values of a row of windows",
+                found: division::map_len(1, columns, shape.kernel_size) as u64,
+                limit: SHARED as u64,
+            });
+        }
+        Ok(block)
     }
 
     /// Height and width of the output.
@@ -103,28 +117,35 @@ impl ConvBlock {
         self.output_len() * self.saved_per_window()
     }
 
-    /// Values of shared memory of a cube.
-    pub(crate) fn shared_len(&self) -> usize {
-        UNITS * self.kernel_size
-    }
-
     /// Values of the sums between the two launches for the gradients of the parameters.
     pub(crate) fn partials_len(&self, [networks, images]: [usize; 2]) -> usize {
-        Reduction::new(self, images).chunks * networks * self.out_channels * (self.fan_in() + 1)
+        let (chunks, _) = Reduction::chunks(images);
+        chunks * networks * self.out_channels * (self.fan_in() + 1)
+    }
+
+    fn forward_division(&self, images: usize) -> Option<Division> {
+        let channels = [self.in_channels, self.out_channels];
+        Division::new(images, channels, self.pooled, self.kernel_size)
+    }
+
+    fn input_gradient_division(&self, images: usize) -> Option<Division> {
+        let channels = [self.out_channels, self.in_channels];
+        let blocks = [self.height.div_ceil(2), self.width.div_ceil(2)];
+        Division::new(images, channels, blocks, self.kernel_size)
     }
 
     /// Writes the output, and what the backward pass needs if there is a buffer for it.
     pub(crate) fn forward(
         &self,
-        [_, images]: [usize; 2],
+        [networks, images]: [usize; 2],
         input: &Buffer,
         parameters: &Parameters,
         output: &Buffer,
         saved: Option<&Buffer>,
     ) {
         let client = input.client();
-        let channels = at_once(output.len(), |n| self.out_channels.is_multiple_of(n));
-        let (count, dim) = per_value(client, output.len() / channels);
+        let division = checked(self.forward_division(networks * images));
+        let (count, dim) = cubes(client, networks * images * division.cubes());
         conv_forward::launch(
             client,
             count,
@@ -135,9 +156,10 @@ impl ConvBlock {
             output.arg(),
             saved.map(Buffer::arg).into(),
             images,
+            networks,
             *self,
             parameters.stride,
-            channels,
+            division,
         );
     }
 
@@ -150,26 +172,27 @@ impl ConvBlock {
         input_gradient: Option<&Buffer>,
     ) {
         let client = pass.input.client();
-        let reduction = Reduction::new(self, images);
+        let reduction = checked(Reduction::new(self));
+        let (chunks, images_of_chunk) = Reduction::chunks(images);
+        let (count, dim) = cubes(client, networks * chunks * reduction.cubes());
         conv_weight_gradient::launch(
             client,
-            CubeCount::Static(
-                reduction.chunks as u32,
-                reduction.tiles as u32,
-                (networks * self.out_channels) as u32,
-            ),
-            CubeDim::new_1d(UNITS as u32),
+            count,
+            dim,
             pass.input.arg(),
             pass.output.arg(),
             pass.saved.arg(),
             pass.output_gradient.arg(),
             pass.partials.arg(),
             images,
-            reduction.images,
+            networks,
+            chunks,
+            images_of_chunk,
             *self,
-            reduction.lanes,
+            reduction,
         );
-        let (count, dim) = per_value(client, networks * self.out_channels * (self.fan_in() + 1));
+        let values = networks * self.out_channels * (self.fan_in() + 1);
+        let (count, dim) = cubes(client, weight_gradient::cubes_of_sums(values));
         conv_sum_partials::launch(
             client,
             count,
@@ -177,7 +200,7 @@ impl ConvBlock {
             pass.partials.arg(),
             gradients.weight.arg(),
             gradients.bias.arg(),
-            reduction.chunks,
+            chunks,
             networks,
             *self,
             gradients.stride,
@@ -185,8 +208,8 @@ impl ConvBlock {
         let Some(input_gradient) = input_gradient else {
             return;
         };
-        let channels = at_once(input_gradient.len(), |n| self.in_channels.is_multiple_of(n));
-        let (count, dim) = per_value(client, input_gradient.len() / channels);
+        let division = checked(self.input_gradient_division(networks * images));
+        let (count, dim) = cubes(client, networks * images * division.cubes());
         conv_input_gradient::launch(
             client,
             count,
@@ -197,11 +220,17 @@ impl ConvBlock {
             pass.output_gradient.arg(),
             input_gradient.arg(),
             images,
+            networks,
             *self,
             pass.parameters.stride,
-            channels,
+            division,
         );
     }
+}
+
+/// What [`ConvBlock::new`] has found to fit.
+fn checked<T>(division: Option<T>) -> T {
+    division.unwrap_or_else(|| unreachable!("a block is only made if a row of its windows fits"))
 }
 
 /// What the backward pass of a block reads.

@@ -1,40 +1,88 @@
-//! The gradients of the parameters. A cube takes one output channel, some rows of its kernels and a chunk of the
-//! images: each unit adds up one row over a share of the windows, and a second launch adds up the chunks. The bias is
-//! one more row.
+//! The gradients of the parameters. A cube takes a chunk of the images, brings maps of the input and gradients of the
+//! output to shared memory, and adds up what the pooled places contribute: each unit one row of a kernel, or a bias, over
+//! a share of the places. A second launch adds up the chunks.
 
 use cubecl::prelude::*;
 use lenet_kernels::Pooling;
 
 use super::ConvBlock;
-use super::forward::padded;
+use super::division::{largest, map_len, map_size};
+use super::forward::{padded, window_index};
 use crate::activation::derivative;
-use crate::launch::UNITS;
+use crate::launch::{SHARED, UNITS};
 
-/// Chunks of the images, at most.
-const CHUNKS: usize = 32;
+/// Chunks of the images, at most. The sums depend on it.
+pub(super) const CHUNKS: usize = 64;
 
-/// How the sum over all windows is divided.
+/// How the sums over all places are divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Reduction {
-    pub(super) chunks: usize,
-    /// Images of a chunk.
-    pub(super) images: usize,
-    /// Rows of a cube.
-    pub(super) lanes: usize,
-    /// Cubes for all rows of an output channel.
-    pub(super) tiles: usize,
+    /// Channels of the input of a cube, and cubes for all of them.
+    inputs: usize,
+    input_tiles: usize,
+    /// Channels of the output of a cube, and cubes for all of them.
+    outputs: usize,
+    output_tiles: usize,
+    /// Rows of windows in shared memory at once, and how often that is done.
+    rows: usize,
+    bands: usize,
+    /// Parts of the places, each of which has its own units.
+    shares: usize,
+    /// Places of a window that have gradients of their own.
+    places: usize,
 }
 
 impl Reduction {
-    pub(super) fn new(block: &ConvBlock, images: usize) -> Self {
-        let per_chunk = images.div_ceil(CHUNKS).max(1);
-        let rows = block.in_channels * block.kernel_size + 1;
-        let lanes = rows.next_power_of_two().min(64);
-        Self {
-            chunks: images.div_ceil(per_chunk),
-            images: per_chunk,
-            lanes,
-            tiles: rows.div_ceil(lanes),
-        }
+    /// `None` if a row of windows does not fit.
+    pub(super) fn new(block: &ConvBlock) -> Option<Self> {
+        let [rows, columns] = block.pooled;
+        let kernel_size = block.kernel_size;
+        let places = match block.pooling {
+            Pooling::Max => 1,
+            Pooling::Average => 4,
+        };
+        let lines = |inputs: usize, outputs: usize| outputs * (inputs * kernel_size + 1);
+        let fits = |inputs: usize, outputs: usize, rows: usize| {
+            let gradients = outputs * rows * columns * (places + 1);
+            let map = map_len(rows, columns, kernel_size);
+            let sums = lines(inputs, outputs) * kernel_size;
+            lines(inputs, outputs) <= UNITS && inputs * map + gradients <= SHARED && sums <= SHARED
+        };
+        let (bands, rows) = largest(rows, |rows| fits(1, 1, rows))?;
+        // Leaves room for the gradients of a few channels.
+        let (input_tiles, inputs) = largest(block.in_channels, |inputs| {
+            let map = map_len(rows, columns, kernel_size);
+            fits(inputs, 1, rows) && (inputs == 1 || inputs * map <= SHARED / 2)
+        })?;
+        let (output_tiles, outputs) =
+            largest(block.out_channels, |outputs| fits(inputs, outputs, rows))?;
+        let lines = lines(inputs, outputs);
+        Some(Self {
+            inputs,
+            input_tiles,
+            outputs,
+            output_tiles,
+            rows,
+            bands,
+            shares: (UNITS / lines).min(SHARED / (lines * kernel_size)),
+            places,
+        })
+    }
+
+    /// Chunks of so many images, and images of a chunk.
+    pub(super) fn chunks(images: usize) -> (usize, usize) {
+        let of_chunk = images.div_ceil(CHUNKS).max(1);
+        (images.div_ceil(of_chunk), of_chunk)
+    }
+
+    /// Cubes of a chunk.
+    pub(super) fn cubes(&self) -> usize {
+        self.input_tiles * self.output_tiles
+    }
+
+    /// Rows of kernels, and biases, of a cube.
+    fn lines(&self, kernel_size: usize) -> usize {
+        self.outputs * (self.inputs * kernel_size + 1)
     }
 }
 
@@ -46,114 +94,148 @@ pub(super) fn conv_weight_gradient(
     output_gradient: &[f32],
     partials: &mut [f32],
     images: usize,
-    images_per_chunk: usize,
+    networks: usize,
+    chunks: usize,
+    images_of_chunk: usize,
     #[comptime] block: ConvBlock,
-    #[comptime] lanes: usize,
+    #[comptime] reduction: Reduction,
 ) {
     let kernel_size = comptime!(block.kernel_size);
-    let fan_in = comptime!(block.fan_in());
-    let windows = comptime!(block.windows());
+    let in_channels = comptime!(block.in_channels);
+    let out_channels = comptime!(block.out_channels);
     let columns = comptime!(block.pooled[1]);
-    let rows = comptime!(block.in_channels * kernel_size);
-    let shares = comptime!(UNITS / lanes);
+    let [_, map_width] = comptime!(map_size(reduction.rows, columns, kernel_size));
+    let map_len = comptime!(map_len(reduction.rows, columns, kernel_size));
+    let places = comptime!(reduction.rows * columns * reduction.places);
+    let lines_of_channel = comptime!(reduction.inputs * kernel_size + 1);
+    let lines = comptime!(reduction.lines(kernel_size));
+    let shares = comptime!(reduction.shares);
     let is_max = comptime!(block.pooling == Pooling::Max);
+    let maps_len = comptime!(reduction.inputs * map_len);
+    let len = comptime!((maps_len + reduction.outputs * places).max(shares * lines * kernel_size));
 
+    let index = min(CUBE_POS, networks * chunks * comptime!(reduction.cubes()) - 1);
+    let first_input = index % comptime!(reduction.input_tiles) * comptime!(reduction.inputs);
+    let tile = index / comptime!(reduction.input_tiles) % comptime!(reduction.output_tiles);
+    let first_output = tile * comptime!(reduction.outputs);
+    let part = index / comptime!(reduction.cubes());
+    let network = part / chunks;
+    let chunk = part % chunks;
+
+    // Maps of the input, then gradients.
+    let mut shared = Shared::<[f32]>::new_slice(len);
+    // Where in a map the kernel lies for each gradient, behind max pooling.
+    let mut corners = Shared::<[u32]>::new_slice(comptime!(reduction.outputs * places));
     let unit = UNIT_POS as usize;
-    let lane = unit % lanes;
-    let share = unit / lanes;
-    let kernel_row = CUBE_POS_Y as usize * lanes + lane;
-    let network = CUBE_POS_Z as usize / comptime!(block.out_channels);
-    let out_channel = CUBE_POS_Z as usize % comptime!(block.out_channels);
-    let in_channel = kernel_row / kernel_size;
-    let tap_y = kernel_row % kernel_size;
+    let share = unit / lines;
+    let line = unit % lines;
+    let own_output = line / lines_of_channel;
+    let is_bias = line % lines_of_channel == comptime!(lines_of_channel - 1);
+    let own_input = min(
+        line % lines_of_channel / kernel_size,
+        comptime!(reduction.inputs - 1),
+    );
+    let own_row = line % lines_of_channel % kernel_size;
+    let own_map = own_input * map_len + own_row * map_width;
 
     let mut sums = Array::<f32>::new(kernel_size);
     #[unroll]
     for x in 0..kernel_size {
         sums[x] = 0.0;
     }
-    let first = CUBE_POS_X as usize * images_per_chunk;
-    let count = min(images_per_chunk, images - first) * windows;
-    let mut position = share;
-    while position < count {
-        let image = network * images + first + position / windows;
-        let window = position % windows;
-        let row = window / columns;
-        let column = window % columns;
-        let index = (image * comptime!(block.out_channels) + out_channel) * windows + window;
-        let map = (image * comptime!(block.in_channels) + in_channel)
-            * comptime!(block.height * block.width);
-        let gradient = output_gradient[index];
-        if is_max {
-            let gradient = gradient * derivative(output[index], comptime!(block.activation));
-            let place = usize::cast_from(saved[index]);
-            if kernel_row < rows {
-                let y = 2 * row + place / 2 + tap_y;
-                let x = 2 * column + place % 2;
-                add_row(&mut sums, input, map, gradient, y, x, block);
+    for step in 0..images_of_chunk * comptime!(reduction.bands) {
+        let within = chunk * images_of_chunk + step / comptime!(reduction.bands);
+        let image = network * images + min(within, images - 1);
+        let first_row = step % comptime!(reduction.bands) * comptime!(reduction.rows);
+        sync_cube();
+        let mut index = unit;
+        while index < maps_len {
+            let channel = min(first_input + index / map_len, comptime!(in_channels - 1));
+            let map = (image * in_channels + channel) * comptime!(block.height * block.width);
+            let y = 2 * first_row + index % map_len / map_width;
+            shared[index] = padded(input, map, y, index % map_width, block);
+            index += UNITS;
+        }
+        let mut index = unit;
+        while index < comptime!(reduction.outputs * places) {
+            let channel = min(first_output + index / places, comptime!(out_channels - 1));
+            let window = index % places / comptime!(reduction.places);
+            let row = first_row + window / columns;
+            let known = min(row, comptime!(block.pooled[0] - 1));
+            let column = window % columns;
+            let position = window_index(image, channel, known, column, block);
+            let mut gradient = output_gradient[position];
+            let mut place = index % comptime!(reduction.places);
+            if is_max {
+                gradient *= derivative(output[position], comptime!(block.activation));
+                place = usize::cast_from(saved[position]);
             } else {
-                sums[0] += gradient;
+                let activation = saved[position * 4 + place];
+                gradient *= 0.25 * derivative(activation, comptime!(block.activation));
             }
-        } else {
-            for place in 0..4usize {
-                let activation = saved[index * 4 + place];
-                let gradient =
-                    0.25 * gradient * derivative(activation, comptime!(block.activation));
-                if kernel_row < rows {
-                    let y = 2 * row + place / 2 + tap_y;
-                    let x = 2 * column + place % 2;
-                    add_row(&mut sums, input, map, gradient, y, x, block);
-                } else {
+            let counts = within < images && row < comptime!(block.pooled[0]);
+            shared[maps_len + index] = select(counts, gradient, 0.0);
+            let y = 2 * (window / columns) + place / 2;
+            corners[index] = u32::cast_from(y * map_width + 2 * column + place % 2);
+            index += UNITS;
+        }
+        sync_cube();
+        let mut place = select(share < shares, share, places);
+        while place < places {
+            let gradient = shared[maps_len + own_output * places + place];
+            if gradient != 0.0 {
+                let corner = own_map + corners[own_output * places + place] as usize;
+                if is_bias {
                     sums[0] += gradient;
+                } else {
+                    #[unroll]
+                    for x in 0..kernel_size {
+                        sums[x] += gradient * shared[corner + x];
+                    }
                 }
             }
+            place += shares;
         }
-        position += shares;
     }
 
-    let mut shared = Shared::<[f32]>::new_slice(comptime!(UNITS * kernel_size));
-    #[unroll]
-    for x in 0..kernel_size {
-        shared[unit * kernel_size + x] = sums[x];
+    sync_cube();
+    if share < shares {
+        #[unroll]
+        for x in 0..kernel_size {
+            shared[unit * kernel_size + x] = sums[x];
+        }
     }
     sync_cube();
-    // One unit for each weight of the cube's rows.
-    let len = comptime!(lanes * kernel_size);
-    let row = CUBE_POS_X as usize * CUBE_COUNT_Z as usize + CUBE_POS_Z as usize;
-    let mut place = unit;
-    while place < len {
-        let weight = CUBE_POS_Y as usize * len + place;
-        if weight <= fan_in {
-            let mut total = 0.0f32;
-            for share in 0..shares {
-                total += shared[share * len + place];
+    let fan_in = comptime!(block.fan_in());
+    let mut index = unit;
+    while index < comptime!(lines * kernel_size) {
+        let mut total = 0.0f32;
+        for share in 0..shares {
+            total += shared[share * comptime!(lines * kernel_size) + index];
+        }
+        let line = index / kernel_size;
+        let x = index % kernel_size;
+        let channel = first_output + line / lines_of_channel;
+        let row = line % lines_of_channel;
+        let start = ((chunk * networks + network) * out_channels + channel)
+            * comptime!(fan_in + 1);
+        if channel < out_channels {
+            if row < comptime!(lines_of_channel - 1) {
+                if first_input + row / kernel_size < in_channels {
+                    partials[start + (first_input * kernel_size + row) * kernel_size + x] = total;
+                }
+            } else if first_input == 0 && x == 0 {
+                partials[start + fan_in] = total;
             }
-            partials[row * comptime!(fan_in + 1) + weight] = total;
         }
-        place += comptime!(UNITS);
+        index += UNITS;
     }
 }
 
-/// Adds what a position of the convolution contributes to a row of the kernel.
-#[cube]
-fn add_row(
-    sums: &mut Array<f32>,
-    input: &[f32],
-    map: usize,
-    gradient: f32,
-    y: usize,
-    x: usize,
-    #[comptime] block: ConvBlock,
-) {
-    if gradient != 0.0 {
-        #[unroll]
-        for tap in 0..comptime!(block.kernel_size) {
-            sums[tap] += gradient * padded(input, map, y, x + tap, block);
-        }
-    }
-}
+/// Values that a cube adds up.
+const VALUES: usize = 32;
 
-/// Adds up the chunks.
+/// Adds up the chunks: a unit every eighth of them.
 #[cube(launch)]
 pub(super) fn conv_sum_partials(
     partials: &[f32],
@@ -167,19 +249,39 @@ pub(super) fn conv_sum_partials(
     let fan_in = comptime!(block.fan_in());
     let per_network = comptime!(block.out_channels * (fan_in + 1));
     let values = networks * per_network;
-    if ABSOLUTE_POS >= values {
-        terminate!();
-    }
+    let parts = comptime!(UNITS / VALUES);
+    let unit = UNIT_POS as usize;
+    let value = CUBE_POS * VALUES + unit % VALUES;
+    let known = min(value, values - 1);
+
     let mut sum = 0.0f32;
-    for chunk in 0..chunks {
-        sum += partials[chunk * values + ABSOLUTE_POS];
+    #[unroll]
+    for i in 0..comptime!(CHUNKS / parts) {
+        let chunk = i * parts + unit / VALUES;
+        let partial = partials[min(chunk, chunks - 1) * values + known];
+        sum += select(chunk < chunks, partial, 0.0);
     }
-    let network = ABSOLUTE_POS / per_network;
-    let channel = ABSOLUTE_POS % per_network / comptime!(fan_in + 1);
-    let place = ABSOLUTE_POS % comptime!(fan_in + 1);
-    if place < fan_in {
-        weight[network * stride + channel * fan_in + place] = sum;
-    } else {
-        bias[network * stride + channel] = sum;
+    let mut sums = Shared::<[f32]>::new_slice(UNITS);
+    sums[unit] = sum;
+    sync_cube();
+    if unit < VALUES && value < values {
+        let mut total = 0.0f32;
+        #[unroll]
+        for part in 0..parts {
+            total += sums[part * VALUES + unit];
+        }
+        let network = value / per_network;
+        let channel = value % per_network / comptime!(fan_in + 1);
+        let place = value % comptime!(fan_in + 1);
+        if place < fan_in {
+            weight[network * stride + channel * fan_in + place] = total;
+        } else {
+            bias[network * stride + channel] = total;
+        }
     }
+}
+
+/// Cubes that add up so many values.
+pub(super) fn cubes_of_sums(values: usize) -> usize {
+    values.div_ceil(VALUES)
 }

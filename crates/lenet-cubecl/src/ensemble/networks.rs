@@ -53,7 +53,6 @@ impl Networks {
                 found: images.image_len(),
             });
         }
-        check_limits(client, &network)?;
         let places = network.places();
         let places: Vec<u32> = places.iter().flatten().map(|&place| place as u32).collect();
         let places = Buffer::from_integers(client, &places);
@@ -88,10 +87,8 @@ impl Networks {
         };
         let largest = values.iter().copied().max().unwrap_or(0);
         let memory = properties.memory.max_memory().unwrap_or(UNKNOWN);
-        let (_, _, cubes) = properties.hardware.max_cube_count;
         most(most_values(&self.client), largest)
             .min(most(memory / 2, VALUE * values.iter().sum::<usize>()))
-            .min(most(cubes.into(), self.network.channels()))
     }
 
     pub(super) fn push(
@@ -397,26 +394,6 @@ impl Room {
         values.extend(Workspace::lens(network, [1, batch_size]));
         values
     }
-}
-
-/// Checks that a cube has the shared memory, and a launch the cubes, that a network needs.
-fn check_limits(client: &Client, network: &Network) -> Result<(), GpuError> {
-    let hardware = &client.properties().hardware;
-    let (_, _, cubes) = hardware.max_cube_count;
-    for (what, found, limit) in [
-        (
-            "bytes of shared memory",
-            VALUE * network.shared_len(),
-            hardware.max_shared_memory_size,
-        ),
-        ("cubes of a launch", network.channels(), cubes as usize),
-    ] {
-        if found > limit {
-            let (found, limit) = (found as u64, limit as u64);
-            return Err(GpuError::TooLarge { what, found, limit });
-        }
-    }
-    Ok(())
 }
 
 /// Copies `len` values.

@@ -1,0 +1,105 @@
+//! How the convolutions of a pass are divided over cubes. The sums do not depend on it.
+
+use crate::launch::{SHARED, UNITS, at_once};
+
+/// A convolution whose results are 2×2 windows, as a cube computes it: a band of rows of windows of some channels, from
+/// maps and weights that it brings to shared memory, a few input channels at a time. Each unit computes one window of
+/// `channels` channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Division {
+    pub(super) kernel_size: usize,
+    /// Channels of the maps, and of the results.
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    /// Columns of windows.
+    pub(super) columns: usize,
+    /// Rows of windows of a band, and bands.
+    pub(super) rows: usize,
+    pub(super) bands: usize,
+    /// Results of a unit.
+    pub(super) channels: usize,
+    /// Units of a cube for each window, and cubes for all channels.
+    pub(super) groups: usize,
+    pub(super) tiles: usize,
+    /// Maps in shared memory at once, and how often that is done.
+    pub(super) maps: usize,
+    pub(super) pieces: usize,
+}
+
+impl Division {
+    /// For so many images, `inputs` and `outputs` channels, and `rows` × `columns` windows; `None` if a row of windows
+    /// does not fit.
+    pub(super) fn new(
+        images: usize,
+        [inputs, outputs]: [usize; 2],
+        [rows, columns]: [usize; 2],
+        kernel_size: usize,
+    ) -> Option<Self> {
+        let fits = |rows: usize, outputs: usize, maps: usize| {
+            let map = map_len(rows, columns, kernel_size);
+            rows * columns <= UNITS && maps * (map + outputs * kernel_size * kernel_size) <= SHARED
+        };
+        let results = images.saturating_mul(outputs * rows * columns);
+        let channels = at_once(results, |n| outputs.is_multiple_of(n) && fits(1, n, 1));
+        let (bands, rows) = largest(rows, |rows| fits(rows, channels, 1))?;
+        let (tiles, groups) = largest(outputs / channels, |groups| {
+            groups * rows * columns <= UNITS && fits(rows, groups * channels, 1)
+        })?;
+        let (pieces, maps) = largest(inputs, |maps| fits(rows, groups * channels, maps))?;
+        Some(Self {
+            kernel_size,
+            inputs,
+            outputs,
+            columns,
+            rows,
+            bands,
+            channels,
+            groups,
+            tiles,
+            maps,
+            pieces,
+        })
+    }
+
+    /// Cubes of one image.
+    pub(super) fn cubes(&self) -> usize {
+        self.bands * self.tiles
+    }
+
+    /// Windows of a cube.
+    pub(super) fn windows(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Rows and columns of a map in shared memory.
+    pub(super) fn map_size(&self) -> [usize; 2] {
+        map_size(self.rows, self.columns, self.kernel_size)
+    }
+
+    pub(super) fn map_len(&self) -> usize {
+        map_len(self.rows, self.columns, self.kernel_size)
+    }
+
+    /// Weights of a kernel.
+    pub(super) fn taps(&self) -> usize {
+        self.kernel_size * self.kernel_size
+    }
+}
+
+/// Rows and columns that kernels cover which are centred on the positions of so many windows.
+pub(super) fn map_size(rows: usize, columns: usize, kernel_size: usize) -> [usize; 2] {
+    [2 * rows + kernel_size - 1, 2 * columns + kernel_size - 1]
+}
+
+pub(super) fn map_len(rows: usize, columns: usize, kernel_size: usize) -> usize {
+    let [rows, columns] = map_size(rows, columns, kernel_size);
+    rows.saturating_mul(columns)
+}
+
+/// Divides `all` into as few parts as possible whose size fits, and returns how many there are and the size of all but
+/// the last; `None` if not even 1 fits.
+pub(super) fn largest(all: usize, fits: impl Fn(usize) -> bool) -> Option<(usize, usize)> {
+    let size = (1..=all).rev().find(|&size| fits(size))?;
+    let parts = all.div_ceil(size);
+    Some((parts, all.div_ceil(parts)))
+}
