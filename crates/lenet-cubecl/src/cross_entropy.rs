@@ -4,19 +4,21 @@ use cubecl::prelude::*;
 
 use crate::Buffer;
 use crate::launch::{UNITS, sum_of_cube};
+use crate::schedule::{CURRENT, Schedule};
+use crate::step::{CONTROLS, LOSS};
 
 /// In place of a label: the image fills up a batch, and has neither loss nor gradient.
 pub(crate) const NO_IMAGE: u32 = u32::MAX;
 
-/// Writes the loss `[networks]`, in nats, from `first` on and the gradient of the logits
-/// `[networks, images, classes]`. A label that is not a class makes the loss NaN.
+/// Writes the gradient of the logits `[networks, images, classes]` and the loss in nats: `[networks]`, or where the
+/// schedule says, whose next step then becomes the current one. A label that is not a class makes the loss NaN.
 pub(crate) fn cross_entropy(
     [networks, images]: [usize; 2],
     classes: usize,
     logits: &Buffer,
     labels: &Buffer,
     loss: &Buffer,
-    first: usize,
+    schedule: Option<&Schedule>,
     gradient: &Buffer,
 ) {
     cross_entropy_with_gradient::launch(
@@ -27,8 +29,9 @@ pub(crate) fn cross_entropy(
         labels.arg(),
         loss.arg(),
         gradient.arg(),
+        schedule.map(|schedule| schedule.controls.arg()).into(),
+        schedule.map(|schedule| schedule.table.arg()).into(),
         images,
-        first,
         f32::NAN,
         classes,
     );
@@ -41,8 +44,9 @@ fn cross_entropy_with_gradient(
     labels: &[u32],
     loss: &mut [f32],
     gradient: &mut [f32],
+    controls: ComptimeOption<&[u32]>,
+    table: ComptimeOption<&mut [u32]>,
     images: usize,
-    first: usize,
     // WGSL has no literal for it.
     not_a_number: f32,
     #[comptime] classes: usize,
@@ -89,6 +93,17 @@ fn cross_entropy_with_gradient(
 
     let total = sum_of_cube(sum);
     if unit == 0 {
-        loss[first + network] = total * scale;
+        let mut place = network;
+        #[comptime]
+        if let ComptimeOption::Some(controls) = controls {
+            place = controls[network * CONTROLS + LOSS] as usize;
+        }
+        loss[place] = total * scale;
+        #[comptime]
+        if let ComptimeOption::Some(table) = table {
+            if network == 0 {
+                table[CURRENT] += 1;
+            }
+        }
     }
 }

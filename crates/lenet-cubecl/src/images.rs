@@ -6,6 +6,7 @@ use cubecl::prelude::*;
 use crate::buffer::check_size;
 use crate::cross_entropy::NO_IMAGE;
 use crate::launch::per_value;
+use crate::schedule::{CURRENT, HEADER, Schedule};
 use crate::step::{CONTROLS, IMAGES, START};
 use crate::{Buffer, GpuError};
 
@@ -107,6 +108,11 @@ impl DeviceImages {
         self.len == 0
     }
 
+    /// All buffers.
+    pub(crate) fn buffers(&self) -> [Buffer; 2] {
+        [self.pixels.clone(), self.labels.clone()]
+    }
+
     /// Values of one image.
     pub(crate) fn image_len(&self) -> usize {
         self.height * self.width
@@ -118,8 +124,8 @@ impl DeviceImages {
         &self,
         orders: &Buffer,
         order_len: usize,
-        controls: &Buffer,
-        images: usize,
+        schedule: &Schedule,
+        [networks, images]: [usize; 2],
         (batch, labels): (&Buffer, &Buffer),
     ) {
         let (count, dim) = per_value(batch.client(), batch.len());
@@ -130,9 +136,11 @@ impl DeviceImages {
             self.pixels.arg(),
             self.labels.arg(),
             orders.arg(),
-            controls.arg(),
+            schedule.table.arg(),
+            schedule.controls.arg(),
             batch.arg(),
             labels.arg(),
+            networks,
             images,
             order_len,
             [self.height, self.width],
@@ -145,9 +153,11 @@ fn gather(
     pixels: &[u32],
     labels: &[u32],
     orders: &[u32],
-    controls: &[u32],
+    table: &[u32],
+    controls: &mut [u32],
     batch: &mut [f32],
     batch_labels: &mut [u32],
+    networks: usize,
     images: usize,
     order_len: usize,
     #[comptime] size: [usize; 2],
@@ -161,12 +171,17 @@ fn gather(
     let place = ABSOLUTE_POS / comptime!(height * width);
     let network = place / images;
     let within = place % images;
-    let control = network * CONTROLS;
+    let control = HEADER + (table[CURRENT] as usize * networks + network) * CONTROLS;
+    if within == 0 && row == 0 && column == 0 {
+        for i in 0..CONTROLS {
+            controls[network * CONTROLS + i] = table[control + i];
+        }
+    }
 
     let mut value = 0.0f32;
     let mut label = NO_IMAGE.runtime();
-    if within < controls[control + IMAGES] as usize {
-        let position = controls[control + START] as usize + within;
+    if within < table[control + IMAGES] as usize {
+        let position = table[control + START] as usize + within;
         let entry = (network * order_len + position) * PLACE;
         let image = orders[entry] as usize;
         let changes = orders[entry + 1];

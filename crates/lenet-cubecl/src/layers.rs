@@ -283,6 +283,6 @@ pub fn cross_entropy(
     let labels = Buffer::from_handle(client, "the labels", labels, images)?;
     let (loss, gradient) = (Buffer::empty(client, 1), Buffer::empty(client, len));
     let sizes = [1, images];
-    crate::cross_entropy::cross_entropy(sizes, classes, &logits, &labels, &loss, 0, &gradient);
+    crate::cross_entropy::cross_entropy(sizes, classes, &logits, &labels, &loss, None, &gradient);
     Ok([loss.into_handle(), gradient.into_handle()])
 }

@@ -16,6 +16,8 @@ mod images;
 mod launch;
 mod layers;
 mod network;
+mod recording;
+mod schedule;
 mod sgd;
 mod step;
 

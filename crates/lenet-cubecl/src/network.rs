@@ -7,6 +7,7 @@ use crate::buffer::{ALIGNMENT, check_size};
 use crate::conv::{ConvBlock, ConvPass};
 use crate::cross_entropy::cross_entropy;
 use crate::dense::{DenseLayer, DensePass};
+use crate::schedule::Schedule;
 use crate::{Buffer, GpuError};
 
 /// The layers of a network, as callers describe them.
@@ -148,8 +149,8 @@ impl Network {
         parts.collect()
     }
 
-    /// Writes the mean softmax cross-entropy of each network for `labels` `[networks, images]` to `loss`, from `first`
-    /// on, and the gradients of all parameters to `gradients`.
+    /// Writes the mean softmax cross-entropy of each network for `labels` `[networks, images]` to `loss`, where the
+    /// schedule says, and the gradients of all parameters to `gradients`.
     pub(crate) fn gradients(
         &self,
         input: &Buffer,
@@ -157,7 +158,7 @@ impl Network {
         parameters: &[Parameters],
         gradients: &[Parameters],
         workspace: &Workspace,
-        (loss, first): (&Buffer, usize),
+        (loss, schedule): (&Buffer, &Schedule),
     ) {
         let sizes = workspace.sizes;
         let split = self.blocks.len();
@@ -175,7 +176,7 @@ impl Network {
         }
 
         let gradient = &workspace.output_gradients[split + self.dense.len() - 1];
-        cross_entropy(sizes, self.classes(), values, labels, loss, first, gradient);
+        cross_entropy(sizes, self.classes(), values, labels, loss, Some(schedule), gradient);
 
         let before = |layer: usize| match layer.checked_sub(1) {
             Some(before) => (
@@ -252,6 +253,12 @@ impl Workspace {
         let lens = Lens::new(network, sizes);
         let outputs = lens.outputs.iter().flat_map(|&len| [len, len]);
         outputs.chain(lens.saved).chain([lens.partials]).collect()
+    }
+
+    /// All buffers.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = Buffer> {
+        let buffers = self.outputs.iter().chain(&self.output_gradients);
+        buffers.chain(&self.saved).chain([&self.partials]).cloned()
     }
 
     /// The beginning of each buffer, as large as smaller sizes require.

@@ -18,17 +18,18 @@ pub struct Step {
 }
 
 /// Values of a step in a buffer.
-pub(crate) const CONTROLS: usize = 6;
+pub(crate) const CONTROLS: usize = 7;
 pub(crate) const START: usize = 0;
 pub(crate) const IMAGES: usize = 1;
 pub(crate) const RATE: usize = 2;
 pub(crate) const MOMENTUM: usize = 3;
 pub(crate) const WEIGHT_DECAY: usize = 4;
 pub(crate) const CLIPPING: usize = 5;
+pub(crate) const LOSS: usize = 6;
 
 impl Step {
-    /// The values, floats as their bits.
-    pub(crate) fn controls(&self) -> [u32; CONTROLS] {
+    /// The values, floats as their bits. The loss will be written at `loss`.
+    pub(crate) fn controls(&self, loss: usize) -> [u32; CONTROLS] {
         let mut values = [0; CONTROLS];
         values[START] = self.start as u32;
         values[IMAGES] = self.images as u32;
@@ -36,6 +37,7 @@ impl Step {
         values[MOMENTUM] = self.momentum.to_bits();
         values[WEIGHT_DECAY] = self.weight_decay.to_bits();
         values[CLIPPING] = self.gradient_clipping.unwrap_or(f32::MAX).to_bits();
+        values[LOSS] = loss as u32;
         values
     }
 }

@@ -1,6 +1,8 @@
 //! Networks of one geometry that train side by side.
 
+mod copy;
 mod networks;
+mod room;
 
 use cubecl::client::Client;
 
@@ -132,7 +134,8 @@ impl Ensemble {
             .on_stream(|| self.networks.set_order(index, order))
     }
 
-    /// Makes a step of every network, in the order of their numbers.
+    /// Makes a step of every network, in the order of their numbers. Steps may wait until there are 16 of them, or
+    /// something depends on them.
     ///
     /// # Errors
     ///
@@ -165,7 +168,7 @@ impl Ensemble {
     /// # Panics
     ///
     /// If there is no network of this number.
-    pub fn parameters(&self, index: usize) -> Result<Vec<Vec<f32>>, GpuError> {
+    pub fn parameters(&mut self, index: usize) -> Result<Vec<Vec<f32>>, GpuError> {
         self.stream.on_stream(|| self.networks.parameters(index))
     }
 
@@ -178,7 +181,7 @@ impl Ensemble {
     /// # Panics
     ///
     /// If there is no network of this number.
-    pub fn velocities(&self, index: usize) -> Result<Vec<Vec<f32>>, GpuError> {
+    pub fn velocities(&mut self, index: usize) -> Result<Vec<Vec<f32>>, GpuError> {
         self.stream.on_stream(|| self.networks.velocities(index))
     }
 

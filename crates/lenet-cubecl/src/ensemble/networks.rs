@@ -1,17 +1,17 @@
 //! The state of an ensemble, on the device and on the host.
 
 use cubecl::client::Client;
-use cubecl::prelude::*;
 
-use crate::buffer::{VALUE, check_size, most_values};
+use super::copy::{copy, copy_within};
+use super::room::{PENDING, Room};
+use crate::buffer::{VALUE, most_values};
 use crate::images::{DeviceImages, PLACE, Place};
-use crate::launch::per_value;
-use crate::network::{Network, Workspace};
+use crate::network::Network;
+use crate::recording::{self, Recording};
+use crate::schedule::{HEADER, QUEUE};
 use crate::sgd::Descent;
+use crate::step::CONTROLS;
 use crate::{Buffer, GpuError, Layers, Step};
-
-/// Steps whose losses stay on the device until they are read.
-const PENDING: usize = 64;
 
 /// What [`Ensemble`](super::Ensemble) is, on whichever stream it is called.
 pub(super) struct Networks {
@@ -25,6 +25,27 @@ pub(super) struct Networks {
     members: Vec<Member>,
     /// Steps since the losses were read.
     pending: usize,
+    queue: Queue,
+    recording: Recorded,
+}
+
+/// The last of the steps, which wait for the device.
+#[derive(Debug, Default)]
+struct Queue {
+    /// The controls of every network, step after step.
+    controls: Vec<u32>,
+    /// Whether any network clips in any step.
+    clips: bool,
+}
+
+/// The launches of a step.
+#[derive(Debug)]
+enum Recorded {
+    /// The device does not record.
+    Never,
+    NotYet,
+    /// For so many networks, with clipping or without.
+    Step((usize, bool), Recording),
 }
 
 /// What the host knows of a network.
@@ -67,6 +88,8 @@ impl Networks {
             room,
             members: Vec::new(),
             pending: 0,
+            queue: Queue::default(),
+            recording: Recorded::NotYet,
         })
     }
 
@@ -100,6 +123,7 @@ impl Networks {
         let velocities = velocities
             .map(|velocities| self.flatten(velocities))
             .transpose()?;
+        self.submit()?;
         let index = self.members.len();
         if index == self.room.networks {
             self.reserve(2 * index)?;
@@ -137,6 +161,7 @@ impl Networks {
     }
 
     pub(super) fn set_order(&mut self, index: usize, order: &[Place]) -> Result<(), GpuError> {
+        self.submit()?;
         let images = self.images.len();
         let last = order.iter().map(|place| place.image + 1).max().unwrap_or(0);
         if order.len() > images || last > images {
@@ -169,26 +194,76 @@ impl Networks {
         if self.pending == PENDING {
             self.flush()?;
         }
-        let networks = steps.len();
-        let controls: Vec<u32> = steps.iter().flat_map(Step::controls).collect();
-        let controls = Buffer::from_integers(&self.client, &controls);
+        let first = self.pending * self.room.networks;
+        for (index, step) in steps.iter().enumerate() {
+            self.queue.controls.extend(step.controls(first + index));
+            self.queue.clips |= step.gradient_clipping.is_some();
+        }
+        self.pending += 1;
+        if self.queue.controls.len() == QUEUE * steps.len() * CONTROLS {
+            self.submit()?;
+        }
+        Ok(())
+    }
+
+    /// Has the device make the steps that wait.
+    fn submit(&mut self) -> Result<(), GpuError> {
+        let Queue { controls, clips } = std::mem::take(&mut self.queue);
+        if controls.is_empty() {
+            return Ok(());
+        }
+        let networks = self.members.len();
+        let steps = controls.len() / (networks * CONTROLS);
+        let mut table = vec![0; HEADER];
+        table.extend(controls);
+        let uploaded = Buffer::from_integers(&self.client, &table);
+        copy(&uploaded, 0, &self.room.schedule.table, 0, table.len());
+
+        let step = (networks, clips);
+        let mut left = steps;
+        while left > 0 {
+            left -= 1;
+            match &self.recording {
+                Recorded::Step(of, recording) if *of == step => recording.replay()?,
+                Recorded::Never => self.launch(step),
+                _ if left == 0 => self.launch(step),
+                // Executed once before it is recorded, as the device requires.
+                _ => {
+                    self.recording = Recorded::NotYet;
+                    let is_ready = recording::prepare(&self.client);
+                    self.launch(step);
+                    self.recording = if is_ready {
+                        Recorded::Step(step, self.record(step)?)
+                    } else {
+                        Recorded::Never
+                    };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&self, step: (usize, bool)) -> Result<Recording, GpuError> {
+        let mut buffers = self.room.buffers();
+        buffers.push(self.places.clone());
+        buffers.extend(self.images.buffers());
+        Recording::new(&self.client, buffers, || self.launch(step))
+    }
+
+    /// Launches the next step of the table.
+    fn launch(&self, (networks, clipping): (usize, bool)) {
         let room = &self.room;
         let (order_len, samples) = (self.images.len(), networks * self.batch_size);
+        let sizes = [networks, self.batch_size];
         let batch = room.batch.part(0, samples * self.network.input_len());
         let labels = room.labels.part(0, samples);
         let gathered = (&batch, &labels);
-        self.images.gather(
-            &room.orders,
-            order_len,
-            &controls,
-            self.batch_size,
-            gathered,
-        );
+        self.images
+            .gather(&room.orders, order_len, &room.schedule, sizes, gathered);
 
-        let sizes = [networks, self.batch_size];
         let workspace = room.workspace.part(&self.network, sizes);
         let parts = |flat: &Buffer| self.network.parts(&flat.part(0, networks * self.stride));
-        let loss = (&room.losses, self.pending * room.networks);
+        let loss = (&room.losses, &room.schedule);
         let (parameters, gradients) = (parts(&room.parameters), parts(&room.gradients));
         self.network
             .gradients(&batch, &labels, &parameters, &gradients, &workspace, loss);
@@ -196,14 +271,12 @@ impl Networks {
             parameters: &room.parameters,
             velocities: &room.velocities,
             gradients: &room.gradients,
-            controls: &controls,
+            controls: &room.schedule.controls,
             places: &self.places,
             scales: &room.scales,
-            clipping: steps.iter().any(|step| step.gradient_clipping.is_some()),
+            clipping,
         }
         .step(networks, self.stride);
-        self.pending += 1;
-        Ok(())
     }
 
     fn check_steps(&self, steps: &[Step]) -> Result<(), GpuError> {
@@ -236,16 +309,19 @@ impl Networks {
         Ok(std::mem::take(&mut self.members[index].losses))
     }
 
-    pub(super) fn parameters(&self, index: usize) -> Result<Vec<Vec<f32>>, GpuError> {
+    pub(super) fn parameters(&mut self, index: usize) -> Result<Vec<Vec<f32>>, GpuError> {
+        self.submit()?;
         self.unflatten(index, &self.room.parameters)
     }
 
-    pub(super) fn velocities(&self, index: usize) -> Result<Vec<Vec<f32>>, GpuError> {
+    pub(super) fn velocities(&mut self, index: usize) -> Result<Vec<Vec<f32>>, GpuError> {
+        self.submit()?;
         self.unflatten(index, &self.room.velocities)
     }
 
     /// Reads the losses that are still on the device, in one transfer.
     fn flush(&mut self) -> Result<(), GpuError> {
+        self.submit()?;
         if self.pending == 0 {
             return Ok(());
         }
@@ -289,6 +365,9 @@ impl Networks {
             ] {
                 copy(from, 0, to, 0, from.len());
             }
+        }
+        if let Recorded::Step(..) = self.recording {
+            self.recording = Recorded::NotYet;
         }
         self.room = room;
         // The buffers of other sizes are of no more use.
@@ -335,99 +414,5 @@ impl Networks {
         Ok(places
             .map(|[start, len]| values[start..][..len].to_vec())
             .collect())
-    }
-}
-
-/// The buffers of a number of networks.
-struct Room {
-    networks: usize,
-    parameters: Buffer,
-    velocities: Buffer,
-    gradients: Buffer,
-    /// `[networks, images, PLACE]`.
-    orders: Buffer,
-    scales: Buffer,
-    batch: Buffer,
-    labels: Buffer,
-    /// `[PENDING, networks]`.
-    losses: Buffer,
-    workspace: Workspace,
-}
-
-impl Room {
-    fn new(
-        client: &Client,
-        network: &Network,
-        images: &DeviceImages,
-        batch_size: usize,
-        networks: usize,
-    ) -> Result<Self, GpuError> {
-        let sizes = [networks, batch_size];
-        let buffer = |len: usize| {
-            let len = networks.saturating_mul(len);
-            check_size(client, len)?;
-            Ok(Buffer::empty(client, len))
-        };
-        Ok(Self {
-            networks,
-            parameters: buffer(network.stride())?,
-            velocities: buffer(network.stride())?,
-            gradients: buffer(network.stride())?,
-            orders: buffer(images.len().saturating_mul(PLACE))?,
-            scales: buffer(network.places().len())?,
-            batch: buffer(batch_size.saturating_mul(network.input_len()))?,
-            labels: buffer(batch_size)?,
-            losses: buffer(PENDING)?,
-            workspace: Workspace::new(client, network, sizes)?,
-        })
-    }
-
-    /// Values of each buffer for one network.
-    fn values_per_network(
-        network: &Network,
-        images: &DeviceImages,
-        batch_size: usize,
-    ) -> Vec<usize> {
-        let mut values = vec![network.stride(); 3];
-        values.push(images.len() * PLACE);
-        values.push(batch_size.saturating_mul(network.input_len()));
-        values.extend(Workspace::lens(network, [1, batch_size]));
-        values
-    }
-}
-
-/// Copies `len` values.
-fn copy(from: &Buffer, from_start: usize, to: &Buffer, to_start: usize, len: usize) {
-    let (count, dim) = per_value(from.client(), len);
-    copy_values::launch(
-        from.client(),
-        count,
-        dim,
-        from.arg(),
-        to.arg(),
-        from_start,
-        to_start,
-        len,
-    );
-}
-
-/// Copies `len` values to another place of a buffer, which they must not overlap.
-fn copy_within(buffer: &Buffer, from: usize, to: usize, len: usize) {
-    let (count, dim) = per_value(buffer.client(), len);
-    move_values::launch(buffer.client(), count, dim, buffer.arg(), from, to, len);
-}
-
-// As integers, because devices may change the bits of floats that are not normal numbers.
-#[cube(launch)]
-fn copy_values(from: &[u32], to: &mut [u32], from_start: usize, to_start: usize, len: usize) {
-    if ABSOLUTE_POS < len {
-        to[to_start + ABSOLUTE_POS] = from[from_start + ABSOLUTE_POS];
-    }
-}
-
-#[cube(launch)]
-fn move_values(values: &mut [u32], from: usize, to: usize, len: usize) {
-    if ABSOLUTE_POS < len {
-        values[to + ABSOLUTE_POS] = values[from + ABSOLUTE_POS];
     }
 }

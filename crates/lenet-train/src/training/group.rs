@@ -197,13 +197,15 @@ impl Member {
     }
 
     pub(super) fn parameters(&self) -> Result<Vec<Vec<f32>>, GpuError> {
-        let state = self.group.lock();
-        state.ensemble.parameters(state.position(self.run))
+        let mut state = self.group.lock();
+        let position = state.position(self.run);
+        state.ensemble.parameters(position)
     }
 
     pub(super) fn velocities(&self) -> Result<Vec<Vec<f32>>, GpuError> {
-        let state = self.group.lock();
-        state.ensemble.velocities(state.position(self.run))
+        let mut state = self.group.lock();
+        let position = state.position(self.run);
+        state.ensemble.velocities(position)
     }
 }
 
