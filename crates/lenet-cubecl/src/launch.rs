@@ -29,7 +29,16 @@ pub(crate) fn per_value(client: &Client, len: usize) -> (CubeCount, CubeDim) {
 
 /// So many cubes, or a few more, which must repeat the last one.
 pub(crate) fn cubes(client: &Client, count: usize) -> (CubeCount, CubeDim) {
-    per_value(client, count * UNITS)
+    cubes_of(client, count, UNITS)
+}
+
+/// The same, of so many units.
+pub(crate) fn cubes_of(client: &Client, count: usize, units: usize) -> (CubeCount, CubeDim) {
+    let dim = CubeDim::new_1d(units as u32);
+    (
+        calculate_cube_count_elemwise(client, count * units, dim),
+        dim,
+    )
 }
 
 /// The sum of a value of each unit of a cube.

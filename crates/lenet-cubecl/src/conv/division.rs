@@ -1,6 +1,15 @@
 //! How the convolutions of a pass are divided over cubes. The sums do not depend on it.
 
+use cubecl::client::Client;
+
+use crate::buffer::VALUE;
 use crate::launch::{SHARED, UNITS, at_once};
+
+/// Weights of a vector.
+pub(super) const VECTOR: usize = 4;
+
+/// Cubes from which on each of them computes several images, for which it brings the weights to shared memory once.
+const MANY_CUBES: usize = 1024;
 
 /// A convolution whose results are 2×2 windows, as a cube computes it: a band of rows of windows of some channels, from
 /// maps and weights that it brings to shared memory, a few input channels at a time. Each unit computes one window of
@@ -27,17 +36,19 @@ pub(super) struct Division {
 }
 
 impl Division {
-    /// For so many images, `inputs` and `outputs` channels, and `rows` × `columns` windows; `None` if a row of windows
-    /// does not fit.
+    /// For so many images, `inputs` and `outputs` channels, and `rows` × `columns` windows, with `shared` values of
+    /// shared memory; `None` if a row of windows does not fit.
     pub(super) fn new(
         images: usize,
         [inputs, outputs]: [usize; 2],
         [rows, columns]: [usize; 2],
         kernel_size: usize,
+        shared: usize,
     ) -> Option<Self> {
+        let weights = VECTOR * kernel_len(kernel_size);
         let fits = |rows: usize, outputs: usize, maps: usize| {
-            let map = map_len(rows, columns, kernel_size);
-            rows * columns <= UNITS && maps * (map + outputs * kernel_size * kernel_size) <= SHARED
+            let map = map_len(rows, columns, kernel_size).saturating_add(outputs * weights);
+            rows * columns <= UNITS && maps.saturating_mul(map) <= shared
         };
         let results = images.saturating_mul(outputs * rows * columns);
         let channels = at_once(results, |n| outputs.is_multiple_of(n) && fits(1, n, 1));
@@ -61,9 +72,24 @@ impl Division {
         })
     }
 
-    /// Cubes of one image.
+    /// Cubes of an image.
     pub(super) fn cubes(&self) -> usize {
         self.bands * self.tiles
+    }
+
+    /// Images of a cube.
+    pub(super) fn images_at_once(&self, [networks, images]: [usize; 2]) -> usize {
+        let cubes = networks * images * self.cubes();
+        if self.pieces == 1 {
+            (cubes / MANY_CUBES).clamp(1, 8).min(images)
+        } else {
+            1
+        }
+    }
+
+    /// Units of a cube, in whole planes of most devices.
+    pub(super) fn units(&self) -> usize {
+        (self.groups * self.windows()).next_multiple_of(32)
     }
 
     /// Windows of a cube.
@@ -76,14 +102,36 @@ impl Division {
         map_size(self.rows, self.columns, self.kernel_size)
     }
 
+    /// Values of a map in shared memory.
     pub(super) fn map_len(&self) -> usize {
         map_len(self.rows, self.columns, self.kernel_size)
     }
 
-    /// Weights of a kernel.
-    pub(super) fn taps(&self) -> usize {
-        self.kernel_size * self.kernel_size
+    /// Values between a row of a map, its even columns before the odd ones, and the next.
+    pub(super) fn row_len(&self) -> usize {
+        self.map_size()[1].next_multiple_of(2)
     }
+
+    /// Vectors of a row of weights.
+    pub(super) fn row_vectors(&self) -> usize {
+        self.kernel_size.div_ceil(VECTOR)
+    }
+
+    /// Vectors of a kernel.
+    pub(super) fn kernel_len(&self) -> usize {
+        kernel_len(self.kernel_size)
+    }
+}
+
+/// Values of shared memory that a cube of this device may use for a convolution.
+pub(super) fn shared_len(client: &Client) -> usize {
+    let limit = client.properties().hardware.max_shared_memory_size;
+    // More would leave a multiprocessor too few cubes.
+    (limit / VALUE).clamp(SHARED, 2 * SHARED)
+}
+
+fn kernel_len(kernel_size: usize) -> usize {
+    kernel_size * kernel_size.div_ceil(VECTOR)
 }
 
 /// Rows and columns that kernels cover which are centred on the positions of so many windows.
@@ -91,9 +139,10 @@ pub(super) fn map_size(rows: usize, columns: usize, kernel_size: usize) -> [usiz
     [2 * rows + kernel_size - 1, 2 * columns + kernel_size - 1]
 }
 
+/// Values of a map of that size, with an even number of columns.
 pub(super) fn map_len(rows: usize, columns: usize, kernel_size: usize) -> usize {
     let [rows, columns] = map_size(rows, columns, kernel_size);
-    rows.saturating_mul(columns)
+    rows.saturating_mul(columns.next_multiple_of(2))
 }
 
 /// Divides `all` into as few parts as possible whose size fits, and returns how many there are and the size of all but

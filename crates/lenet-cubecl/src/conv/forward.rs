@@ -4,10 +4,9 @@ use cubecl::prelude::*;
 use lenet_kernels::Pooling;
 
 use super::ConvBlock;
-use super::convolve::{Share, add_piece, load_weights, share_of_unit};
+use super::convolve::{Share, Weights, add_piece, load_weights, place_of_column, share_of_unit};
 use super::division::Division;
 use crate::activation::activate;
-use crate::launch::UNITS;
 
 #[cube(launch)]
 pub(super) fn conv_forward(
@@ -15,58 +14,70 @@ pub(super) fn conv_forward(
     weight: &[f32],
     bias: &[f32],
     output: &mut [f32],
-    saved: ComptimeOption<&mut [f32]>,
-    images: usize,
+    mut saved: ComptimeOption<&mut [f32]>,
     networks: usize,
+    images: usize,
+    images_at_once: usize,
     #[comptime] block: ConvBlock,
     #[comptime] stride: usize,
     #[comptime] division: Division,
 ) {
     let in_channels = comptime!(block.in_channels);
+    let rows = comptime!(block.pooled[0]);
     let channels = comptime!(division.channels);
-    let map_len = comptime!(division.map_len());
-    let [_, map_width] = comptime!(division.map_size());
-
-    let share = share_of_unit(networks * images, comptime!(block.pooled[0]).runtime(), division);
-    let network = share.image / images;
-    let mut maps = Shared::<[f32]>::new_slice(comptime!(division.maps * map_len));
-    let mut weights = Shared::<[f32]>::new_slice(comptime!(
-        division.groups * channels * division.maps * division.taps()
+    let [map_height, map_width] = comptime!(division.map_size());
+    let share = share_of_unit(networks, images, images_at_once, rows, division);
+    let mut maps = Shared::<[f32]>::new_slice(comptime!(division.maps * division.map_len()));
+    let mut weights = Shared::<[Weights]>::new_slice(comptime!(
+        division.groups * channels * division.maps * division.kernel_len()
     ));
     let mut sums = Array::<f32>::new(comptime!(4 * channels));
-    #[unroll]
-    for i in 0..comptime!(4 * channels) {
-        sums[i] = 0.0;
-    }
-    for piece in 0..comptime!(division.pieces) {
-        sync_cube();
-        let mut index = UNIT_POS as usize;
-        while index < comptime!(division.maps * map_len) {
-            let channel = piece * comptime!(division.maps) + index / map_len;
-            let map = share.image * in_channels + min(channel, comptime!(in_channels - 1));
-            let y = 2 * share.first_row + index % map_len / map_width;
-            let map = map * comptime!(block.height * block.width);
-            let value = padded(input, map, y, index % map_width, block);
-            maps[index] = select(channel < in_channels, value, 0.0);
-            index += UNITS;
+    for i in 0..images_at_once {
+        // Behind the last one, it is computed again.
+        let image = share.network * images + min(share.first_image + i, images - 1);
+        #[unroll]
+        for i in 0..comptime!(4 * channels) {
+            sums[i] = 0.0;
         }
-        load_weights(weight, network * stride, &share, piece, &mut weights, division, false);
-        sync_cube();
-        add_piece(&maps, &weights, &share, &mut sums, division, false);
-    }
+        for piece in 0..comptime!(division.pieces) {
+            sync_cube();
+            let mut index = UNIT_POS as usize;
+            while index < comptime!(division.maps * map_height * map_width) {
+                let map = index / comptime!(map_height * map_width);
+                let row = index / map_width % map_height;
+                let x = index % map_width;
+                let channel = piece * comptime!(division.maps) + map;
+                let known = image * in_channels + min(channel, comptime!(in_channels - 1));
+                let from = known * comptime!(block.height * block.width);
+                let value = padded(input, from, 2 * share.first_row + row, x, block);
+                let place = map * comptime!(division.map_len())
+                    + row * comptime!(division.row_len())
+                    + place_of_column(x, division);
+                maps[place] = select(channel < in_channels, value, 0.0);
+                index += comptime!(division.units());
+            }
+            if comptime!(division.pieces > 1).runtime() || i == 0 {
+                let first = share.network * stride;
+                load_weights(weight, first, &share, piece, &mut weights, division, false);
+            }
+            sync_cube();
+            add_piece(&maps, &weights, &share, &mut sums, division, false);
+        }
 
-    let first = share.first_channel + share.group * channels;
-    if share.is_active {
-        write_window(bias, output, &mut sums, &share, network * stride, first, block, division);
-        #[comptime]
-        if let ComptimeOption::Some(saved) = saved {
-            let per_window = comptime!(block.saved_per_window());
-            #[unroll]
-            for c in 0..channels {
-                let window = window_index(share.image, first + c, share.row, share.column, block);
+        if share.is_active {
+            let biases = share.network * stride;
+            write_window(bias, output, &mut sums, &share, biases, image, block, division);
+            #[comptime]
+            if let ComptimeOption::Some(saved) = &mut saved {
+                let per_window = comptime!(block.saved_per_window());
+                let first = share.first_channel + share.group * channels;
                 #[unroll]
-                for place in 0..per_window {
-                    saved[window * per_window + place] = sums[c * 4 + place];
+                for c in 0..channels {
+                    let window = window_index(image, first + c, share.row, share.column, block);
+                    #[unroll]
+                    for place in 0..per_window {
+                        saved[window * per_window + place] = sums[c * 4 + place];
+                    }
                 }
             }
         }
@@ -81,16 +92,17 @@ fn write_window(
     sums: &mut Array<f32>,
     share: &Share,
     biases: usize,
-    first: usize,
+    image: usize,
     #[comptime] block: ConvBlock,
     #[comptime] division: Division,
 ) {
     let channels = comptime!(division.channels);
     let is_max = comptime!(block.pooling == Pooling::Max);
+    let first = share.first_channel + share.group * channels;
     #[unroll]
     for c in 0..channels {
         let bias = bias[biases + first + c];
-        let window = window_index(share.image, first + c, share.row, share.column, block);
+        let window = window_index(image, first + c, share.row, share.column, block);
         if is_max {
             let mut largest = sums[c * 4];
             let mut argmax = 0.0f32;

@@ -5,11 +5,10 @@ use cubecl::prelude::*;
 use lenet_kernels::Pooling;
 
 use super::ConvBlock;
-use super::convolve::{add_piece, load_weights, share_of_unit};
+use super::convolve::{Share, Weights, add_piece, load_weights, place_of_column, share_of_unit};
 use super::division::Division;
 use super::forward::window_index;
 use crate::activation::derivative;
-use crate::launch::UNITS;
 
 #[cube(launch)]
 pub(super) fn conv_input_gradient(
@@ -18,94 +17,130 @@ pub(super) fn conv_input_gradient(
     saved: &[f32],
     output_gradient: &[f32],
     input_gradient: &mut [f32],
-    images: usize,
     networks: usize,
+    images: usize,
+    images_at_once: usize,
     #[comptime] block: ConvBlock,
     #[comptime] stride: usize,
     #[comptime] division: Division,
 ) {
     let (height, width) = comptime!((block.height, block.width));
     let channels = comptime!(division.channels);
-    let map_len = comptime!(division.map_len());
-    let [_, map_width] = comptime!(division.map_size());
-
-    let share = share_of_unit(networks * images, comptime!(height.div_ceil(2)).runtime(), division);
-    let network = share.image / images;
-    let mut maps = Shared::<[f32]>::new_slice(comptime!(division.maps * map_len));
-    let mut weights = Shared::<[f32]>::new_slice(comptime!(
-        division.groups * channels * division.maps * division.taps()
+    let share = share_of_unit(networks, images, images_at_once, height.div_ceil(2), division);
+    let mut maps = Shared::<[f32]>::new_slice(comptime!(division.maps * division.map_len()));
+    let mut weights = Shared::<[Weights]>::new_slice(comptime!(
+        division.groups * channels * division.maps * division.kernel_len()
     ));
+    let mut index = UNIT_POS as usize;
+    while index < comptime!(division.maps * division.map_len()) {
+        maps[index] = 0.0;
+        index += comptime!(division.units());
+    }
     let mut sums = Array::<f32>::new(comptime!(4 * channels));
-    #[unroll]
-    for i in 0..comptime!(4 * channels) {
-        sums[i] = 0.0;
-    }
-    for piece in 0..comptime!(division.pieces) {
-        sync_cube();
-        let mut index = UNIT_POS as usize;
-        while index < comptime!(division.maps * map_len) {
-            let channel = piece * comptime!(division.maps) + index / map_len;
-            // In the output of the convolution. Wraps around to positions outside of it.
-            let shift = comptime!(block.padding + 1);
-            let y = 2 * share.first_row + index % map_len / map_width + shift
-                - comptime!(block.kernel_size);
-            let x = index % map_width + shift - comptime!(block.kernel_size);
-            let known = min(channel, comptime!(block.out_channels - 1));
-            let value = gradient_at(
-                output, saved, output_gradient, share.image, known, y, x, block,
-            );
-            maps[index] = select(channel < comptime!(block.out_channels), value, 0.0);
-            index += UNITS;
-        }
-        load_weights(weight, network * stride, &share, piece, &mut weights, division, true);
-        sync_cube();
-        add_piece(&maps, &weights, &share, &mut sums, division, true);
-    }
-
-    if share.is_active {
+    for i in 0..images_at_once {
+        // Behind the last one, it is computed again.
+        let image = share.network * images + min(share.first_image + i, images - 1);
         #[unroll]
-        for c in 0..channels {
-            let channel = share.first_channel + share.group * channels + c;
-            let map = (share.image * comptime!(block.in_channels) + channel)
-                * comptime!(height * width);
+        for i in 0..comptime!(4 * channels) {
+            sums[i] = 0.0;
+        }
+        for piece in 0..comptime!(division.pieces) {
+            sync_cube();
+            spread_gradients(
+                output, saved, output_gradient, &mut maps, &share, image, piece, block, division,
+            );
+            if comptime!(division.pieces > 1).runtime() || i == 0 {
+                let first = share.network * stride;
+                load_weights(weight, first, &share, piece, &mut weights, division, true);
+            }
+            sync_cube();
+            add_piece(&maps, &weights, &share, &mut sums, division, true);
+        }
+
+        if share.is_active {
             #[unroll]
-            for place in 0..4usize {
-                let y = 2 * share.row + comptime!(place / 2);
-                let x = 2 * share.column + comptime!(place % 2);
-                if y < height && x < width {
-                    input_gradient[map + y * width + x] = sums[c * 4 + place];
+            for c in 0..channels {
+                let channel = share.first_channel + share.group * channels + c;
+                let map = (image * comptime!(block.in_channels) + channel)
+                    * comptime!(height * width);
+                #[unroll]
+                for place in 0..4usize {
+                    let y = 2 * share.row + comptime!(place / 2);
+                    let x = 2 * share.column + comptime!(place % 2);
+                    if y < height && x < width {
+                        input_gradient[map + y * width + x] = sums[c * 4 + place];
+                    }
                 }
             }
         }
     }
 }
 
-/// The gradient of the convolution's output, before the activation.
+/// Brings the gradients of a piece to shared memory, before the activation: each window to its four places. Around them
+/// the maps stay zero.
 #[cube]
-fn gradient_at(
+fn spread_gradients(
     output: &[f32],
     saved: &[f32],
     output_gradient: &[f32],
+    maps: &mut Shared<[f32]>,
+    share: &Share,
     image: usize,
-    out_channel: usize,
-    y: usize,
-    x: usize,
+    piece: usize,
     #[comptime] block: ConvBlock,
-) -> f32 {
+    #[comptime] division: Division,
+) {
     let [rows, columns] = comptime!(block.pooled);
-    let is_pooled = y < comptime!(2 * rows) && x < comptime!(2 * columns);
-    let row = min(y / 2, comptime!(rows - 1));
-    let column = min(x / 2, comptime!(columns - 1));
-    let window = window_index(image, out_channel, row, column, block);
-    let place = y % 2 * 2 + x % 2;
-    let gradient = output_gradient[window];
-    if comptime!(block.pooling == Pooling::Max) {
-        let gradient = gradient * derivative(output[window], comptime!(block.activation));
-        let is_largest = saved[window] == f32::cast_from(place);
-        select(is_pooled && is_largest, gradient, 0.0)
-    } else {
-        let activation = saved[window * 4 + place];
-        let gradient = 0.25 * gradient * derivative(activation, comptime!(block.activation));
-        select(is_pooled, gradient, 0.0)
+    let out_channels = comptime!(block.out_channels);
+    let [map_height, map_width] = comptime!(division.map_size());
+    let is_max = comptime!(block.pooling == Pooling::Max);
+    let first_y = 2 * share.first_row;
+    let mut first_row = 0usize;
+    if first_y + comptime!(block.padding + 1) > comptime!(block.kernel_size) {
+        first_row = (first_y + comptime!(block.padding + 1) - comptime!(block.kernel_size)) / 2;
+    }
+    // The rows of windows that reach into the map.
+    let rows_of_map = comptime!((map_height / 2 + 1).min(rows));
+    let windows = comptime!(rows_of_map * columns);
+    let mut index = UNIT_POS as usize;
+    while index < comptime!(division.maps * windows) {
+        let map = index / windows;
+        let row = first_row + index % windows / columns;
+        let column = index % columns;
+        let channel = piece * comptime!(division.maps) + map;
+        let window = window_index(
+            image,
+            min(channel, comptime!(out_channels - 1)),
+            min(row, comptime!(rows - 1)),
+            column,
+            block,
+        );
+        let mut gradient = output_gradient[window];
+        if is_max {
+            gradient *= derivative(output[window], comptime!(block.activation));
+        }
+        gradient = select(channel < out_channels, gradient, 0.0);
+        #[unroll]
+        for place in 0..4usize {
+            let value = if is_max {
+                select(saved[window] == comptime!(place as f32), gradient, 0.0)
+            } else {
+                let activation = saved[window * 4 + place];
+                0.25 * gradient * derivative(activation, comptime!(block.activation))
+            };
+            // In the map, which begins `kernel_size - 1 - padding` before the convolution's output. Wrap around to
+            // positions outside of it.
+            let y = 2 * row + comptime!(place / 2 + block.kernel_size)
+                - (first_y + comptime!(block.padding + 1));
+            let x = 2 * column + comptime!(place % 2 + block.kernel_size)
+                - comptime!(block.padding + 1);
+            if row < rows && y < map_height && x < map_width {
+                let place = map * comptime!(division.map_len())
+                    + y * comptime!(division.row_len())
+                    + place_of_column(x, division);
+                maps[place] = value;
+            }
+        }
+        index += comptime!(division.units());
     }
 }

@@ -8,11 +8,11 @@ mod weight_gradient;
 
 use lenet_kernels::{Activation, Pooling, Shape};
 
-use self::division::Division;
+use self::division::{Division, shared_len};
 use self::forward::conv_forward;
 use self::input_gradient::conv_input_gradient;
 use self::weight_gradient::{Reduction, conv_sum_partials, conv_weight_gradient};
-use crate::launch::{SHARED, cubes};
+use crate::launch::{SHARED, cubes, cubes_of};
 use crate::{Buffer, GpuError, Parameters};
 
 /// A convolution block of several networks side by side.
@@ -58,8 +58,8 @@ impl ConvBlock {
             pooling,
         };
         // One image, or many, differ in the channels of a unit only.
-        let fits = block.forward_division(1).is_some()
-            && block.input_gradient_division(1).is_some()
+        let fits = block.forward_division(1, SHARED).is_some()
+            && block.input_gradient_division(1, SHARED).is_some()
             && Reduction::new(&block).is_some();
         if !fits {
             return Err(GpuError::TooLarge {
@@ -123,15 +123,15 @@ impl ConvBlock {
         chunks * networks * self.out_channels * (self.fan_in() + 1)
     }
 
-    fn forward_division(&self, images: usize) -> Option<Division> {
+    fn forward_division(&self, images: usize, shared: usize) -> Option<Division> {
         let channels = [self.in_channels, self.out_channels];
-        Division::new(images, channels, self.pooled, self.kernel_size)
+        Division::new(images, channels, self.pooled, self.kernel_size, shared)
     }
 
-    fn input_gradient_division(&self, images: usize) -> Option<Division> {
+    fn input_gradient_division(&self, images: usize, shared: usize) -> Option<Division> {
         let channels = [self.out_channels, self.in_channels];
         let blocks = [self.height.div_ceil(2), self.width.div_ceil(2)];
-        Division::new(images, channels, blocks, self.kernel_size)
+        Division::new(images, channels, blocks, self.kernel_size, shared)
     }
 
     /// Writes the output, and what the backward pass needs if there is a buffer for it.
@@ -144,8 +144,11 @@ impl ConvBlock {
         saved: Option<&Buffer>,
     ) {
         let client = input.client();
-        let division = checked(self.forward_division(networks * images));
-        let (count, dim) = cubes(client, networks * images * division.cubes());
+        let division = self.forward_division(networks * images, shared_len(client));
+        let division = checked(division);
+        let images_at_once = division.images_at_once([networks, images]);
+        let cubes = networks * images.div_ceil(images_at_once) * division.cubes();
+        let (count, dim) = cubes_of(client, cubes, division.units());
         conv_forward::launch(
             client,
             count,
@@ -155,8 +158,9 @@ impl ConvBlock {
             parameters.bias.arg(),
             output.arg(),
             saved.map(Buffer::arg).into(),
-            images,
             networks,
+            images,
+            images_at_once,
             *self,
             parameters.stride,
             division,
@@ -208,8 +212,11 @@ impl ConvBlock {
         let Some(input_gradient) = input_gradient else {
             return;
         };
-        let division = checked(self.input_gradient_division(networks * images));
-        let (count, dim) = cubes(client, networks * images * division.cubes());
+        let division = self.input_gradient_division(networks * images, shared_len(client));
+        let division = checked(division);
+        let images_at_once = division.images_at_once([networks, images]);
+        let cubes = networks * images.div_ceil(images_at_once) * division.cubes();
+        let (count, dim) = cubes_of(client, cubes, division.units());
         conv_input_gradient::launch(
             client,
             count,
@@ -219,8 +226,9 @@ impl ConvBlock {
             pass.saved.arg(),
             pass.output_gradient.arg(),
             input_gradient.arg(),
-            images,
             networks,
+            images,
+            images_at_once,
             *self,
             pass.parameters.stride,
             division,
