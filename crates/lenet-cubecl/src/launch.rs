@@ -41,6 +41,17 @@ pub(crate) fn cubes_of(client: &Client, count: usize, units: usize) -> (CubeCoun
     )
 }
 
+/// How many values a unit of a cube of `units` reads before it writes them, when a cube brings `len` values to shared
+/// memory: the device's memory answers late, but many at once.
+pub(crate) fn ahead(len: usize, units: usize) -> usize {
+    len.div_ceil(units).min(4)
+}
+
+/// How often it does.
+pub(crate) fn rounds(len: usize, units: usize) -> usize {
+    len.div_ceil(units * ahead(len, units))
+}
+
 /// The sum of a value of each unit of a cube.
 #[cube]
 pub(crate) fn sum_of_cube(value: f32) -> f32 {

@@ -191,6 +191,51 @@ fn keeps_the_losses_of_many_steps() {
 }
 
 #[test]
+fn recorded_steps_keep_their_bits() {
+    const STEPS: usize = 40;
+    let layers = small();
+    let train = |reads_each_loss: bool| {
+        let mut ensemble = ensemble(&layers, IMAGES, BATCH);
+        for network in 0..2 {
+            ensemble
+                .push(&parameters(&layers, network), None)
+                .expect("parameters that fit");
+            ensemble
+                .set_order(network, &order(IMAGES, network))
+                .expect("places of images");
+        }
+        let mut losses = Vec::new();
+        for number in 0..STEPS {
+            // The last steps have fewer images, and clip only in between.
+            let step = |network| {
+                let step = step(number % 5, network);
+                let gradient_clipping = step.gradient_clipping.filter(|_| number / 10 % 2 == 1);
+                Step {
+                    images: BATCH - number / 30,
+                    gradient_clipping,
+                    ..step
+                }
+            };
+            let steps = [step(0), step(1)];
+            ensemble.step(&steps).expect("a step for each network");
+            // Which makes the step alone, without the others that wait.
+            if reads_each_loss {
+                losses.extend(ensemble.take_losses(1).expect("a working device"));
+            }
+        }
+        losses.extend(ensemble.take_losses(1).expect("a working device"));
+        assert_eq!(losses.len(), STEPS);
+        (losses, [0, 1].map(|network| state(&mut ensemble, network)))
+    };
+    let (losses, [first, second]) = train(false);
+    let (single_losses, [single_first, single_second]) = train(true);
+    assert_eq!(losses, single_losses);
+    assert_eq!(first, single_first);
+    assert_eq!(second.parameters, single_second.parameters);
+    assert_eq!(second.velocities, single_second.velocities);
+}
+
+#[test]
 fn a_label_that_is_not_a_class_makes_the_loss_nan() {
     let client = client();
     let layers = small();

@@ -60,6 +60,24 @@ fn of_several_networks_side_by_side() {
 }
 
 #[test]
+fn of_many_images() {
+    // Units compute several results, cubes several images, and chunks of the gradients have several as well.
+    let max = layers(12, Activation::Relu, Pooling::Max, 3, &[4]);
+    compare(1, 5001, 2501, &max);
+    let average = layers(16, Activation::Tanh, Pooling::Average, 3, &[6, 4]);
+    compare(3, 1601, 801, &average);
+}
+
+#[test]
+fn of_large_images() {
+    // Rows of windows are divided over several cubes.
+    let max = layers(70, Activation::Relu, Pooling::Max, 5, &[3, 2]);
+    compare(1, 5, 3, &max);
+    let average = layers(70, Activation::Sigmoid, Pooling::Average, 4, &[3, 2]);
+    compare(2, 5, 3, &average);
+}
+
+#[test]
 fn of_other_kernels() {
     for kernel_size in [3, 7, 11] {
         let channels = if kernel_size < 11 { &[6, 16][..] } else { &[6] };

@@ -7,6 +7,7 @@
 use cubecl::prelude::*;
 
 use super::division::{Division, VECTOR};
+use crate::launch::{ahead, rounds};
 
 /// Kernels up to this size are unrolled.
 const UNROLLED: usize = 7;
@@ -86,28 +87,43 @@ pub(super) fn load_weights(
     let (inputs, outputs) = comptime!((division.inputs, division.outputs));
     let (maps, kernel_size) = comptime!((division.maps, division.kernel_size));
     let kernel_len = comptime!(division.kernel_len());
-    let mut index = UNIT_POS as usize;
-    while index < comptime!(division.groups * division.channels * maps * kernel_len) {
-        let y = index % kernel_len / comptime!(division.row_vectors());
-        let x = index % comptime!(division.row_vectors()) * VECTOR;
-        let input = piece * maps + index / kernel_len % maps;
-        let output = share.first_channel + index / comptime!(kernel_len * maps);
-        let output = min(output, comptime!(outputs - 1));
-        let known = min(input, comptime!(inputs - 1));
-        let mut kernel = output * inputs + known;
-        if inputs_first {
-            kernel = known * outputs + output;
-        }
-        let place = first + kernel * comptime!(kernel_size * kernel_size) + y * kernel_size;
-        let mut vector = Weights::empty();
+    let (len, units) = comptime!((
+        division.groups * division.channels * maps * kernel_len,
+        division.units()
+    ));
+    let ahead = comptime!(ahead(len, units));
+    for round in 0..comptime!(rounds(len, units)) {
+        let mut vectors = Array::<Weights>::new(ahead);
         #[unroll]
-        for i in 0..VECTOR {
-            let value = weight[place + min(x + i, comptime!(kernel_size - 1))];
-            let counts = input < inputs && x + i < kernel_size;
-            vector.insert(i, select(counts, value, 0.0));
+        for i in 0..ahead {
+            // The last one several times rather than none.
+            let index = min(UNIT_POS as usize + (round * ahead + i) * units, len - 1);
+            let y = index % kernel_len / comptime!(division.row_vectors());
+            let x = index % comptime!(division.row_vectors()) * VECTOR;
+            let input = piece * maps + index / kernel_len % maps;
+            let output = share.first_channel + index / comptime!(kernel_len * maps);
+            let output = min(output, comptime!(outputs - 1));
+            let known = min(input, comptime!(inputs - 1));
+            let kernel = if comptime!(inputs_first) {
+                known * outputs + output
+            } else {
+                output * inputs + known
+            };
+            let place = first + kernel * comptime!(kernel_size * kernel_size) + y * kernel_size;
+            let mut vector = Weights::empty();
+            #[unroll]
+            for j in 0..VECTOR {
+                let value = weight[place + min(x + j, comptime!(kernel_size - 1))];
+                let counts = input < inputs && x + j < kernel_size;
+                vector.insert(j, select(counts, value, 0.0));
+            }
+            vectors[i] = vector;
         }
-        weights[index] = vector;
-        index += comptime!(division.units());
+        #[unroll]
+        for i in 0..ahead {
+            let index = min(UNIT_POS as usize + (round * ahead + i) * units, len - 1);
+            weights[index] = vectors[i];
+        }
     }
 }
 

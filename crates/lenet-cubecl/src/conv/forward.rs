@@ -7,6 +7,7 @@ use super::ConvBlock;
 use super::convolve::{Share, Weights, add_piece, load_weights, place_of_column, share_of_unit};
 use super::division::Division;
 use crate::activation::activate;
+use crate::launch::{ahead, rounds};
 
 #[cube(launch)]
 pub(super) fn conv_forward(
@@ -22,10 +23,8 @@ pub(super) fn conv_forward(
     #[comptime] stride: usize,
     #[comptime] division: Division,
 ) {
-    let in_channels = comptime!(block.in_channels);
     let rows = comptime!(block.pooled[0]);
     let channels = comptime!(division.channels);
-    let [map_height, map_width] = comptime!(division.map_size());
     let share = share_of_unit(networks, images, images_at_once, rows, division);
     let mut maps = Shared::<[f32]>::new_slice(comptime!(division.maps * division.map_len()));
     let mut weights = Shared::<[Weights]>::new_slice(comptime!(
@@ -41,21 +40,7 @@ pub(super) fn conv_forward(
         }
         for piece in 0..comptime!(division.pieces) {
             sync_cube();
-            let mut index = UNIT_POS as usize;
-            while index < comptime!(division.maps * map_height * map_width) {
-                let map = index / comptime!(map_height * map_width);
-                let row = index / map_width % map_height;
-                let x = index % map_width;
-                let channel = piece * comptime!(division.maps) + map;
-                let known = image * in_channels + min(channel, comptime!(in_channels - 1));
-                let from = known * comptime!(block.height * block.width);
-                let value = padded(input, from, 2 * share.first_row + row, x, block);
-                let place = map * comptime!(division.map_len())
-                    + row * comptime!(division.row_len())
-                    + place_of_column(x, division);
-                maps[place] = select(channel < in_channels, value, 0.0);
-                index += comptime!(division.units());
-            }
+            load_maps(input, &mut maps, &share, image, piece, block, division);
             if comptime!(division.pieces > 1).runtime() || i == 0 {
                 let first = share.network * stride;
                 load_weights(weight, first, &share, piece, &mut weights, division, false);
@@ -80,6 +65,44 @@ pub(super) fn conv_forward(
                     }
                 }
             }
+        }
+    }
+}
+
+/// Brings the maps of a piece to shared memory, with the padding.
+#[cube]
+fn load_maps(
+    input: &[f32],
+    maps: &mut Shared<[f32]>,
+    share: &Share,
+    image: usize,
+    piece: usize,
+    #[comptime] block: ConvBlock,
+    #[comptime] division: Division,
+) {
+    let in_channels = comptime!(block.in_channels);
+    let [height, width] = comptime!(division.map_size());
+    let (len, units) = comptime!((division.maps * height * width, division.units()));
+    let ahead = comptime!(ahead(len, units));
+    for round in 0..comptime!(rounds(len, units)) {
+        let mut values = Array::<f32>::new(ahead);
+        #[unroll]
+        for i in 0..ahead {
+            // The last one several times rather than none.
+            let index = min(UNIT_POS as usize + (round * ahead + i) * units, len - 1);
+            let channel = piece * comptime!(division.maps) + index / comptime!(height * width);
+            let known = image * in_channels + min(channel, comptime!(in_channels - 1));
+            let map = known * comptime!(block.height * block.width);
+            let y = 2 * share.first_row + index / width % height;
+            let value = padded(input, map, y, index % width, block);
+            values[i] = select(channel < in_channels, value, 0.0);
+        }
+        #[unroll]
+        for i in 0..ahead {
+            let index = min(UNIT_POS as usize + (round * ahead + i) * units, len - 1);
+            let map = index / comptime!(height * width) * comptime!(division.map_len());
+            let row = index / width % height * comptime!(division.row_len());
+            maps[map + row + place_of_column(index % width, division)] = values[i];
         }
     }
 }

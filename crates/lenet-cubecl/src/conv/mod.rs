@@ -178,7 +178,8 @@ impl ConvBlock {
         let client = pass.input.client();
         let reduction = checked(Reduction::new(self));
         let (chunks, images_of_chunk) = Reduction::chunks(images);
-        let (count, dim) = cubes(client, networks * chunks * reduction.cubes());
+        let units = reduction.units(self.kernel_size);
+        let (count, dim) = cubes_of(client, networks * chunks * reduction.cubes(), units);
         conv_weight_gradient::launch(
             client,
             count,

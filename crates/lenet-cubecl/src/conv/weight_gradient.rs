@@ -9,7 +9,7 @@ use super::ConvBlock;
 use super::division::{largest, map_len, map_size};
 use super::forward::{padded, window_index};
 use crate::activation::derivative;
-use crate::launch::{SHARED, UNITS};
+use crate::launch::{SHARED, UNITS, ahead, rounds};
 
 /// Chunks of the images, at most. The sums depend on it.
 pub(super) const CHUNKS: usize = 64;
@@ -80,6 +80,11 @@ impl Reduction {
         self.input_tiles * self.output_tiles
     }
 
+    /// Units of a cube, in whole planes of most devices.
+    pub(super) fn units(&self, kernel_size: usize) -> usize {
+        (self.shares * self.lines(kernel_size)).next_multiple_of(32)
+    }
+
     /// Rows of kernels, and biases, of a cube.
     fn lines(&self, kernel_size: usize) -> usize {
         self.outputs * (self.inputs * kernel_size + 1)
@@ -112,7 +117,9 @@ pub(super) fn conv_weight_gradient(
     let shares = comptime!(reduction.shares);
     let is_max = comptime!(block.pooling == Pooling::Max);
     let maps_len = comptime!(reduction.inputs * map_len);
-    let len = comptime!((maps_len + reduction.outputs * places).max(shares * lines * kernel_size));
+    let gradients_len = comptime!(reduction.outputs * places);
+    let len = comptime!((maps_len + gradients_len).max(shares * lines * kernel_size));
+    let units = comptime!(reduction.units(kernel_size));
 
     let index = min(CUBE_POS, networks * chunks * comptime!(reduction.cubes()) - 1);
     let first_input = index % comptime!(reduction.input_tiles) * comptime!(reduction.inputs);
@@ -124,8 +131,8 @@ pub(super) fn conv_weight_gradient(
 
     // Maps of the input, then gradients.
     let mut shared = Shared::<[f32]>::new_slice(len);
-    // Where in a map the kernel lies for each gradient, behind max pooling.
-    let mut corners = Shared::<[u32]>::new_slice(comptime!(reduction.outputs * places));
+    // Where in a map the kernel lies for each gradient.
+    let mut corners = Shared::<[u32]>::new_slice(gradients_len);
     let unit = UNIT_POS as usize;
     let share = unit / lines;
     let line = unit % lines;
@@ -148,53 +155,72 @@ pub(super) fn conv_weight_gradient(
         let image = network * images + min(within, images - 1);
         let first_row = step % comptime!(reduction.bands) * comptime!(reduction.rows);
         sync_cube();
-        let mut index = unit;
-        while index < maps_len {
-            let channel = min(first_input + index / map_len, comptime!(in_channels - 1));
-            let map = (image * in_channels + channel) * comptime!(block.height * block.width);
-            let y = 2 * first_row + index % map_len / map_width;
-            shared[index] = padded(input, map, y, index % map_width, block);
-            index += UNITS;
-        }
-        let mut index = unit;
-        while index < comptime!(reduction.outputs * places) {
-            let channel = min(first_output + index / places, comptime!(out_channels - 1));
-            let window = index % places / comptime!(reduction.places);
-            let row = first_row + window / columns;
-            let known = min(row, comptime!(block.pooled[0] - 1));
-            let column = window % columns;
-            let position = window_index(image, channel, known, column, block);
-            let mut gradient = output_gradient[position];
-            let mut place = index % comptime!(reduction.places);
-            if is_max {
-                gradient *= derivative(output[position], comptime!(block.activation));
-                place = usize::cast_from(saved[position]);
-            } else {
-                let activation = saved[position * 4 + place];
-                gradient *= 0.25 * derivative(activation, comptime!(block.activation));
+        let at_once = comptime!(ahead(maps_len, units));
+        for round in 0..comptime!(rounds(maps_len, units)) {
+            let mut values = Array::<f32>::new(at_once);
+            #[unroll]
+            for i in 0..at_once {
+                // The last one several times rather than none.
+                let index = min(unit + (round * at_once + i) * units, comptime!(maps_len - 1));
+                let channel = min(first_input + index / map_len, comptime!(in_channels - 1));
+                let map = (image * in_channels + channel) * comptime!(block.height * block.width);
+                let y = 2 * first_row + index % map_len / map_width;
+                values[i] = padded(input, map, y, index % map_width, block);
             }
-            let counts = within < images && row < comptime!(block.pooled[0]);
-            shared[maps_len + index] = select(counts, gradient, 0.0);
-            let y = 2 * (window / columns) + place / 2;
-            corners[index] = u32::cast_from(y * map_width + 2 * column + place % 2);
-            index += UNITS;
+            #[unroll]
+            for i in 0..at_once {
+                let index = min(unit + (round * at_once + i) * units, comptime!(maps_len - 1));
+                shared[index] = values[i];
+            }
+        }
+        let at_once = comptime!(ahead(gradients_len, units));
+        for round in 0..comptime!(rounds(gradients_len, units)) {
+            let mut values = Array::<f32>::new(at_once);
+            let mut places_of = Array::<u32>::new(at_once);
+            #[unroll]
+            for i in 0..at_once {
+                let index = min(unit + (round * at_once + i) * units, comptime!(gradients_len - 1));
+                let channel = min(first_output + index / places, comptime!(out_channels - 1));
+                let window = index % places / comptime!(reduction.places);
+                let row = first_row + window / columns;
+                let known = min(row, comptime!(block.pooled[0] - 1));
+                let column = window % columns;
+                let position = window_index(image, channel, known, column, block);
+                let mut gradient = output_gradient[position];
+                let mut place = index % comptime!(reduction.places);
+                if is_max {
+                    gradient *= derivative(output[position], comptime!(block.activation));
+                    place = usize::cast_from(saved[position]);
+                } else {
+                    let activation = saved[position * 4 + place];
+                    gradient *= 0.25 * derivative(activation, comptime!(block.activation));
+                }
+                let counts = within < images && row < comptime!(block.pooled[0]);
+                values[i] = select(counts, gradient, 0.0);
+                let y = 2 * (window / columns) + place / 2;
+                places_of[i] = u32::cast_from(y * map_width + 2 * column + place % 2);
+            }
+            #[unroll]
+            for i in 0..at_once {
+                let index = min(unit + (round * at_once + i) * units, comptime!(gradients_len - 1));
+                shared[maps_len + index] = values[i];
+                corners[index] = places_of[i];
+            }
         }
         sync_cube();
-        let mut place = select(share < shares, share, places);
-        while place < places {
-            let gradient = shared[maps_len + own_output * places + place];
-            if gradient != 0.0 {
-                let corner = own_map + corners[own_output * places + place] as usize;
-                if is_bias {
-                    sums[0] += gradient;
-                } else {
-                    #[unroll]
-                    for x in 0..kernel_size {
-                        sums[x] += gradient * shared[corner + x];
-                    }
+        for round in 0..comptime!(rounds(places, shares)) {
+            #[unroll]
+            for i in 0..comptime!(ahead(places, shares)) {
+                let place = share + (round * comptime!(ahead(places, shares)) + i) * shares;
+                let known = own_output * places + min(place, comptime!(places - 1));
+                let counts = share < shares && place < places;
+                let gradient = select(counts, shared[maps_len + known], 0.0);
+                let corner = own_map + corners[known] as usize;
+                #[unroll]
+                for x in 0..kernel_size {
+                    sums[x] += gradient * select(is_bias, 1.0, shared[corner + x]);
                 }
             }
-            place += shares;
         }
     }
 
@@ -228,7 +254,7 @@ pub(super) fn conv_weight_gradient(
                 partials[start + fan_in] = total;
             }
         }
-        index += UNITS;
+        index += units;
     }
 }
 
