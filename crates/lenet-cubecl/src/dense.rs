@@ -35,8 +35,8 @@ impl DenseLayer {
         output: &Buffer,
     ) {
         let client = input.client();
-        let (rows, count) = tiles(networks, images, self.outputs);
-        let (count, dim) = cubes(client, count);
+        let results = Results::new(networks, images, self.outputs);
+        let (count, dim) = cubes(client, results.tiles(networks, images, self.outputs));
         dense_forward::launch(
             client,
             count,
@@ -49,7 +49,7 @@ impl DenseLayer {
             networks,
             *self,
             parameters.stride,
-            rows,
+            results,
         );
     }
 
@@ -62,8 +62,8 @@ impl DenseLayer {
         input_gradient: Option<&Buffer>,
     ) {
         let client = pass.input.client();
-        let (rows, count) = tiles(networks, self.inputs + 1, self.outputs);
-        let (count, dim) = cubes(client, count);
+        let results = Results::new(networks, self.inputs + 1, self.outputs);
+        let (count, dim) = cubes(client, results.tiles(networks, self.inputs + 1, self.outputs));
         dense_weight_gradient::launch(
             client,
             count,
@@ -77,13 +77,13 @@ impl DenseLayer {
             networks,
             *self,
             gradients.stride,
-            rows,
+            results,
         );
         let Some(input_gradient) = input_gradient else {
             return;
         };
-        let (rows, count) = tiles(networks, images, self.inputs);
-        let (count, dim) = cubes(client, count);
+        let results = Results::new(networks, images, self.inputs);
+        let (count, dim) = cubes(client, results.tiles(networks, images, self.inputs));
         dense_input_gradient::launch(
             client,
             count,
@@ -96,7 +96,7 @@ impl DenseLayer {
             networks,
             *self,
             pass.parameters.stride,
-            rows,
+            results,
         );
     }
 }
@@ -110,11 +110,39 @@ pub(crate) struct DensePass<'a> {
     pub(crate) output_gradient: &'a Buffer,
 }
 
-/// Rows of a unit, and tiles, for results of so many rows and columns.
-fn tiles(networks: usize, rows: usize, columns: usize) -> (usize, usize) {
-    let of_unit = at_once(networks * rows * columns, |n| n != 3);
-    let tiles = rows.div_ceil(SIDE * of_unit) * columns.div_ceil(SIDE);
-    (of_unit, networks * tiles)
+/// The results of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Results {
+    rows: usize,
+    columns: usize,
+}
+
+impl Results {
+    fn new(networks: usize, rows: usize, columns: usize) -> Self {
+        let of_unit = at_once(networks * rows * columns, |n| n != 3);
+        Self {
+            rows: of_unit,
+            columns: if of_unit == 4 && columns > SIDE { 2 } else { 1 },
+        }
+    }
+
+    /// Tiles of a matrix of results of each network.
+    fn tiles(&self, networks: usize, rows: usize, columns: usize) -> usize {
+        networks * rows.div_ceil(self.tile_rows()) * columns.div_ceil(self.tile_columns())
+    }
+
+    fn tile_rows(&self) -> usize {
+        SIDE * self.rows
+    }
+
+    fn tile_columns(&self) -> usize {
+        SIDE * self.columns
+    }
+
+    /// Number of results.
+    fn count(&self) -> usize {
+        self.rows * self.columns
+    }
 }
 
 /// The first row and column of a tile.
@@ -131,15 +159,15 @@ fn tile_of_cube(
     networks: usize,
     rows: usize,
     columns: usize,
-    #[comptime] rows_of_unit: usize,
+    #[comptime] results: Results,
 ) -> Tile {
-    let down = rows.div_ceil(comptime!(SIDE * rows_of_unit));
-    let across = columns.div_ceil(SIDE);
+    let down = rows.div_ceil(comptime!(results.tile_rows()));
+    let across = columns.div_ceil(comptime!(results.tile_columns()));
     let index = min(CUBE_POS, networks * down * across - 1);
     Tile {
         network: index / (down * across),
-        row: index / across % down * comptime!(SIDE * rows_of_unit),
-        column: index % across * SIDE,
+        row: index / across % down * comptime!(results.tile_rows()),
+        column: index % across * comptime!(results.tile_columns()),
     }
 }
 
@@ -152,26 +180,36 @@ struct Factors {
 }
 
 #[cube]
-fn new_factors(#[comptime] rows_of_unit: usize) -> Factors {
+fn new_factors(#[comptime] results: Results) -> Factors {
     Factors {
-        left: Shared::<[f32]>::new_slice(comptime!(DEPTH * (SIDE * rows_of_unit + 1))),
-        right: Shared::<[f32]>::new_slice(comptime!(DEPTH * (SIDE + 1))),
+        left: Shared::<[f32]>::new_slice(comptime!(DEPTH * (results.tile_rows() + 1))),
+        right: Shared::<[f32]>::new_slice(comptime!(DEPTH * (results.tile_columns() + 1))),
     }
 }
 
 /// Adds the products of the piece to the sums of the unit.
 #[cube]
-fn add_products(factors: &Factors, sums: &mut Array<f32>, #[comptime] rows_of_unit: usize) {
+fn add_products(factors: &Factors, sums: &mut Array<f32>, #[comptime] results: Results) {
     let unit = UNIT_POS as usize;
     let row = unit / SIDE;
     let column = unit % SIDE;
+    let columns = comptime!(results.columns);
+    let mut right = Array::<f32>::new(columns);
     #[unroll]
     for term in 0..DEPTH {
-        let right = factors.right[term * comptime!(SIDE + 1) + column];
         #[unroll]
-        for i in 0..rows_of_unit {
-            let place = term * comptime!(SIDE * rows_of_unit + 1) + i * SIDE + row;
-            sums[i] += factors.left[place] * right;
+        for j in 0..columns {
+            let place = term * comptime!(results.tile_columns() + 1) + j * SIDE + column;
+            right[j] = factors.right[place];
+        }
+        #[unroll]
+        for i in 0..comptime!(results.rows) {
+            let place = term * comptime!(results.tile_rows() + 1) + i * SIDE + row;
+            let left = factors.left[place];
+            #[unroll]
+            for j in 0..columns {
+                sums[i * columns + j] += left * right[j];
+            }
         }
     }
 }
@@ -187,44 +225,48 @@ fn dense_forward(
     networks: usize,
     #[comptime] layer: DenseLayer,
     #[comptime] stride: usize,
-    #[comptime] rows: usize,
+    #[comptime] results: Results,
 ) {
     let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
-    let tile = tile_of_cube(networks, images, outputs, rows);
-    let mut factors = new_factors(rows);
+    let tile = tile_of_cube(networks, images, outputs, results);
+    let mut factors = new_factors(results);
     let unit = UNIT_POS as usize;
-    let mut sums = Array::<f32>::new(rows);
-    let column = min(tile.column + unit % SIDE, comptime!(outputs - 1));
+    let mut sums = Array::<f32>::new(comptime!(results.count()));
     #[unroll]
-    for i in 0..rows {
-        sums[i] = bias[tile.network * stride + column];
+    for i in 0..comptime!(results.count()) {
+        let column = tile.column + comptime!(i % results.columns * SIDE) + unit % SIDE;
+        sums[i] = bias[tile.network * stride + min(column, comptime!(outputs - 1))];
     }
     for piece in 0..comptime!(inputs.div_ceil(DEPTH)) {
         sync_cube();
         #[unroll]
-        for i in 0..comptime!(SIDE * rows * DEPTH / UNITS) {
+        for i in 0..comptime!(results.tile_rows() * DEPTH / UNITS) {
             let row = (unit + i * UNITS) / DEPTH;
             let term = (unit + i * UNITS) % DEPTH;
             let k = piece * DEPTH + term;
             let image = tile.network * images + min(tile.row + row, images - 1);
             let value = input[image * inputs + min(k, comptime!(inputs - 1))];
-            factors.left[term * comptime!(SIDE * rows + 1) + row] = select(k < inputs, value, 0.0);
+            factors.left[term * comptime!(results.tile_rows() + 1) + row] = select(k < inputs, value, 0.0);
         }
         #[unroll]
-        for i in 0..comptime!(SIDE * DEPTH / UNITS) {
-            let term = (unit + i * UNITS) / SIDE;
+        for i in 0..comptime!(results.tile_columns() * DEPTH / UNITS) {
+            let column = (unit + i * UNITS) % comptime!(results.tile_columns());
+            let term = (unit + i * UNITS) / comptime!(results.tile_columns());
             let k = piece * DEPTH + term;
-            let place = min(k, comptime!(inputs - 1)) * outputs + column;
+            let known = min(tile.column + column, comptime!(outputs - 1));
+            let place = min(k, comptime!(inputs - 1)) * outputs + known;
             let value = weight[tile.network * stride + place];
-            factors.right[term * comptime!(SIDE + 1) + unit % SIDE] = select(k < inputs, value, 0.0);
+            let place = term * comptime!(results.tile_columns() + 1) + column;
+            factors.right[place] = select(k < inputs, value, 0.0);
         }
         sync_cube();
-        add_products(&factors, &mut sums, rows);
+        add_products(&factors, &mut sums, results);
     }
     #[unroll]
-    for i in 0..rows {
-        let image = tile.row + i * SIDE + unit / SIDE;
-        if image < images && tile.column + unit % SIDE < outputs {
+    for i in 0..comptime!(results.count()) {
+        let image = tile.row + comptime!(i / results.columns * SIDE) + unit / SIDE;
+        let column = tile.column + comptime!(i % results.columns * SIDE) + unit % SIDE;
+        if image < images && column < outputs {
             let index = (tile.network * images + image) * outputs + column;
             output[index] = activated(sums[i], layer);
         }
@@ -243,45 +285,48 @@ fn dense_weight_gradient(
     networks: usize,
     #[comptime] layer: DenseLayer,
     #[comptime] stride: usize,
-    #[comptime] rows: usize,
+    #[comptime] results: Results,
 ) {
     let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
-    let tile = tile_of_cube(networks, comptime!(inputs + 1).runtime(), outputs, rows);
-    let mut factors = new_factors(rows);
+    let tile = tile_of_cube(networks, comptime!(inputs + 1).runtime(), outputs, results);
+    let mut factors = new_factors(results);
     let unit = UNIT_POS as usize;
-    let mut sums = Array::<f32>::new(rows);
-    let column = min(tile.column + unit % SIDE, comptime!(outputs - 1));
+    let mut sums = Array::<f32>::new(comptime!(results.count()));
     #[unroll]
-    for i in 0..rows {
+    for i in 0..comptime!(results.count()) {
         sums[i] = 0.0;
     }
     for piece in 0..images.div_ceil(DEPTH) {
         sync_cube();
         #[unroll]
-        for i in 0..comptime!(SIDE * rows * DEPTH / UNITS) {
-            let row = (unit + i * UNITS) % comptime!(SIDE * rows);
-            let term = (unit + i * UNITS) / comptime!(SIDE * rows);
+        for i in 0..comptime!(results.tile_rows() * DEPTH / UNITS) {
+            let row = (unit + i * UNITS) % comptime!(results.tile_rows());
+            let term = (unit + i * UNITS) / comptime!(results.tile_rows());
             let k = piece * DEPTH + term;
             let image = tile.network * images + min(k, images - 1);
             let value = input[image * inputs + min(tile.row + row, comptime!(inputs - 1))];
             let value = select(tile.row + row == inputs, 1.0, value);
-            factors.left[term * comptime!(SIDE * rows + 1) + row] = select(k < images, value, 0.0);
+            factors.left[term * comptime!(results.tile_rows() + 1) + row] = select(k < images, value, 0.0);
         }
         #[unroll]
-        for i in 0..comptime!(SIDE * DEPTH / UNITS) {
-            let term = (unit + i * UNITS) / SIDE;
+        for i in 0..comptime!(results.tile_columns() * DEPTH / UNITS) {
+            let column = (unit + i * UNITS) % comptime!(results.tile_columns());
+            let term = (unit + i * UNITS) / comptime!(results.tile_columns());
             let k = piece * DEPTH + term;
-            let place = (tile.network * images + min(k, images - 1)) * outputs + column;
-            let value = before_activation(output, output_gradient, place, layer);
-            factors.right[term * comptime!(SIDE + 1) + unit % SIDE] = select(k < images, value, 0.0);
+            let image = tile.network * images + min(k, images - 1);
+            let known = min(tile.column + column, comptime!(outputs - 1));
+            let value = before_activation(output, output_gradient, image * outputs + known, layer);
+            let place = term * comptime!(results.tile_columns() + 1) + column;
+            factors.right[place] = select(k < images, value, 0.0);
         }
         sync_cube();
-        add_products(&factors, &mut sums, rows);
+        add_products(&factors, &mut sums, results);
     }
     #[unroll]
-    for i in 0..rows {
-        let row = tile.row + i * SIDE + unit / SIDE;
-        if tile.column + unit % SIDE < outputs {
+    for i in 0..comptime!(results.count()) {
+        let row = tile.row + comptime!(i / results.columns * SIDE) + unit / SIDE;
+        let column = tile.column + comptime!(i % results.columns * SIDE) + unit % SIDE;
+        if column < outputs {
             if row < inputs {
                 weight_gradient[tile.network * stride + row * outputs + column] = sums[i];
             } else if row == inputs {
@@ -302,46 +347,46 @@ fn dense_input_gradient(
     networks: usize,
     #[comptime] layer: DenseLayer,
     #[comptime] stride: usize,
-    #[comptime] rows: usize,
+    #[comptime] results: Results,
 ) {
     let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
-    let tile = tile_of_cube(networks, images, inputs, rows);
-    let mut factors = new_factors(rows);
+    let tile = tile_of_cube(networks, images, inputs, results);
+    let mut factors = new_factors(results);
     let unit = UNIT_POS as usize;
-    let mut sums = Array::<f32>::new(rows);
+    let mut sums = Array::<f32>::new(comptime!(results.count()));
     #[unroll]
-    for i in 0..rows {
+    for i in 0..comptime!(results.count()) {
         sums[i] = 0.0;
     }
     for piece in 0..comptime!(outputs.div_ceil(DEPTH)) {
         sync_cube();
         #[unroll]
-        for i in 0..comptime!(SIDE * rows * DEPTH / UNITS) {
+        for i in 0..comptime!(results.tile_rows() * DEPTH / UNITS) {
             let row = (unit + i * UNITS) / DEPTH;
             let term = (unit + i * UNITS) % DEPTH;
             let k = piece * DEPTH + term;
             let image = tile.network * images + min(tile.row + row, images - 1);
             let place = image * outputs + min(k, comptime!(outputs - 1));
             let value = before_activation(output, output_gradient, place, layer);
-            factors.left[term * comptime!(SIDE * rows + 1) + row] = select(k < outputs, value, 0.0);
+            factors.left[term * comptime!(results.tile_rows() + 1) + row] = select(k < outputs, value, 0.0);
         }
         #[unroll]
-        for i in 0..comptime!(SIDE * DEPTH / UNITS) {
+        for i in 0..comptime!(results.tile_columns() * DEPTH / UNITS) {
             let term = (unit + i * UNITS) % DEPTH;
             let column = (unit + i * UNITS) / DEPTH;
             let k = piece * DEPTH + term;
             let row = min(tile.column + column, comptime!(inputs - 1));
             let place = row * outputs + min(k, comptime!(outputs - 1));
             let value = weight[tile.network * stride + place];
-            factors.right[term * comptime!(SIDE + 1) + column] = select(k < outputs, value, 0.0);
+            factors.right[term * comptime!(results.tile_columns() + 1) + column] = select(k < outputs, value, 0.0);
         }
         sync_cube();
-        add_products(&factors, &mut sums, rows);
+        add_products(&factors, &mut sums, results);
     }
-    let column = tile.column + unit % SIDE;
     #[unroll]
-    for i in 0..rows {
-        let image = tile.row + i * SIDE + unit / SIDE;
+    for i in 0..comptime!(results.count()) {
+        let image = tile.row + comptime!(i / results.columns * SIDE) + unit / SIDE;
+        let column = tile.column + comptime!(i % results.columns * SIDE) + unit % SIDE;
         if image < images && column < inputs {
             input_gradient[(tile.network * images + image) * inputs + column] = sums[i];
         }
