@@ -41,15 +41,15 @@ pub(crate) fn cubes_of(client: &Client, count: usize, units: usize) -> (CubeCoun
     )
 }
 
-/// How many values a unit of a cube of `units` reads before it writes them, when a cube brings `len` values to shared
-/// memory: the device's memory answers late, but many at once.
-pub(crate) fn ahead(len: usize, units: usize) -> usize {
-    len.div_ceil(units).min(4)
+/// How often each unit of a cube of `units` reads values and then writes them, when the cube brings `len` values to
+/// shared memory: the device's memory answers late, but up to four reads at once.
+pub(crate) fn rounds(len: usize, units: usize) -> usize {
+    len.div_ceil(4 * units)
 }
 
-/// How often it does.
-pub(crate) fn rounds(len: usize, units: usize) -> usize {
-    len.div_ceil(units * ahead(len, units))
+/// How many values it reads before it writes them.
+pub(crate) fn ahead(len: usize, units: usize) -> usize {
+    len.div_ceil(units * rounds(len, units))
 }
 
 /// The sum of a value of each unit of a cube.

@@ -127,7 +127,7 @@ impl Division {
 pub(super) fn shared_len(client: &Client) -> usize {
     let limit = client.properties().hardware.max_shared_memory_size;
     // More would leave a multiprocessor too few cubes.
-    (limit / VALUE).clamp(SHARED, 2 * SHARED)
+    (limit / VALUE).clamp(SHARED, 3 * SHARED)
 }
 
 fn kernel_len(kernel_size: usize) -> usize {

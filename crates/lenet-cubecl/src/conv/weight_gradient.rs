@@ -6,13 +6,16 @@ use cubecl::prelude::*;
 use lenet_kernels::Pooling;
 
 use super::ConvBlock;
-use super::division::{largest, map_len, map_size};
+use super::division::{largest, map_size};
 use super::forward::{padded, window_index};
 use crate::activation::derivative;
 use crate::launch::{SHARED, UNITS, ahead, rounds};
 
 /// Chunks of the images, at most. The sums depend on it.
 pub(super) const CHUNKS: usize = 64;
+
+/// Units of a plane, and banks of shared memory, of most devices.
+const PLANE: usize = 32;
 
 /// How the sums over all places are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,17 +44,17 @@ impl Reduction {
             Pooling::Max => 1,
             Pooling::Average => 4,
         };
-        let lines = |inputs: usize, outputs: usize| outputs * (inputs * kernel_size + 1);
+        let lines = |inputs: usize, outputs: usize| outputs * lines_of_channel(inputs, kernel_size);
         let fits = |inputs: usize, outputs: usize, rows: usize| {
-            let gradients = outputs * rows * columns * (places + 1);
-            let map = map_len(rows, columns, kernel_size);
+            let gradients = 2 * outputs * rows * columns * places;
+            let map = map_stride(rows, columns, kernel_size);
             let sums = lines(inputs, outputs) * kernel_size;
             lines(inputs, outputs) <= UNITS && inputs * map + gradients <= SHARED && sums <= SHARED
         };
         let (bands, rows) = largest(rows, |rows| fits(1, 1, rows))?;
         // Leaves room for the gradients of a few channels.
         let (input_tiles, inputs) = largest(block.in_channels, |inputs| {
-            let map = map_len(rows, columns, kernel_size);
+            let map = map_stride(rows, columns, kernel_size);
             fits(inputs, 1, rows) && (inputs == 1 || inputs * map <= SHARED / 2)
         })?;
         let (output_tiles, outputs) =
@@ -87,8 +90,23 @@ impl Reduction {
 
     /// Rows of kernels, and biases, of a cube.
     fn lines(&self, kernel_size: usize) -> usize {
-        self.outputs * (self.inputs * kernel_size + 1)
+        self.outputs * lines_of_channel(self.inputs, kernel_size)
     }
+}
+
+/// Rows of the kernels of so many channels of the input, and a bias, in whole planes if that idles few units: then the
+/// gradients of a plane are those of one channel of the output, and it can skip those that are zero.
+fn lines_of_channel(inputs: usize, kernel_size: usize) -> usize {
+    let lines = inputs * kernel_size + 1;
+    let whole = lines.next_multiple_of(PLANE);
+    if whole - lines <= lines / 4 { whole } else { lines }
+}
+
+/// Values between a map and the next, in shared memory.
+fn map_stride(rows: usize, columns: usize, kernel_size: usize) -> usize {
+    let [rows, columns] = map_size(rows, columns, kernel_size);
+    let len = rows.saturating_mul(columns);
+    len.saturating_add((kernel_size + PLANE - len % PLANE) % PLANE)
 }
 
 #[cube(launch)]
@@ -109,14 +127,17 @@ pub(super) fn conv_weight_gradient(
     let in_channels = comptime!(block.in_channels);
     let out_channels = comptime!(block.out_channels);
     let columns = comptime!(block.pooled[1]);
-    let [_, map_width] = comptime!(map_size(reduction.rows, columns, kernel_size));
-    let map_len = comptime!(map_len(reduction.rows, columns, kernel_size));
+    let [map_height, map_width] = comptime!(map_size(reduction.rows, columns, kernel_size));
+    let map_len = comptime!(map_height * map_width);
+    let map_stride = comptime!(map_stride(reduction.rows, columns, kernel_size));
     let places = comptime!(reduction.rows * columns * reduction.places);
-    let lines_of_channel = comptime!(reduction.inputs * kernel_size + 1);
+    let rows_of_channel = comptime!(reduction.inputs * kernel_size);
+    let lines_of_channel = comptime!(lines_of_channel(reduction.inputs, kernel_size));
     let lines = comptime!(reduction.lines(kernel_size));
     let shares = comptime!(reduction.shares);
     let is_max = comptime!(block.pooling == Pooling::Max);
-    let maps_len = comptime!(reduction.inputs * map_len);
+    let maps_len = comptime!(reduction.inputs * map_stride);
+    let values_len = comptime!(reduction.inputs * map_len);
     let gradients_len = comptime!(reduction.outputs * places);
     let len = comptime!((maps_len + gradients_len).max(shares * lines * kernel_size));
     let units = comptime!(reduction.units(kernel_size));
@@ -137,13 +158,13 @@ pub(super) fn conv_weight_gradient(
     let share = unit / lines;
     let line = unit % lines;
     let own_output = line / lines_of_channel;
-    let is_bias = line % lines_of_channel == comptime!(lines_of_channel - 1);
+    let is_bias = line % lines_of_channel == rows_of_channel;
     let own_input = min(
         line % lines_of_channel / kernel_size,
         comptime!(reduction.inputs - 1),
     );
     let own_row = line % lines_of_channel % kernel_size;
-    let own_map = own_input * map_len + own_row * map_width;
+    let own_map = own_input * map_stride + own_row;
 
     let mut sums = Array::<f32>::new(kernel_size);
     #[unroll]
@@ -155,13 +176,13 @@ pub(super) fn conv_weight_gradient(
         let image = network * images + min(within, images - 1);
         let first_row = step % comptime!(reduction.bands) * comptime!(reduction.rows);
         sync_cube();
-        let at_once = comptime!(ahead(maps_len, units));
-        for round in 0..comptime!(rounds(maps_len, units)) {
+        let at_once = comptime!(ahead(values_len, units));
+        for round in 0..comptime!(rounds(values_len, units)) {
             let mut values = Array::<f32>::new(at_once);
             #[unroll]
             for i in 0..at_once {
                 // The last one several times rather than none.
-                let index = min(unit + (round * at_once + i) * units, comptime!(maps_len - 1));
+                let index = min(unit + (round * at_once + i) * units, comptime!(values_len - 1));
                 let channel = min(first_input + index / map_len, comptime!(in_channels - 1));
                 let map = (image * in_channels + channel) * comptime!(block.height * block.width);
                 let y = 2 * first_row + index % map_len / map_width;
@@ -169,8 +190,10 @@ pub(super) fn conv_weight_gradient(
             }
             #[unroll]
             for i in 0..at_once {
-                let index = min(unit + (round * at_once + i) * units, comptime!(maps_len - 1));
-                shared[index] = values[i];
+                let index = min(unit + (round * at_once + i) * units, comptime!(values_len - 1));
+                let column = index % map_width * map_height;
+                let place = index / map_len * map_stride + column + index % map_len / map_width;
+                shared[place] = values[i];
             }
         }
         let at_once = comptime!(ahead(gradients_len, units));
@@ -198,7 +221,7 @@ pub(super) fn conv_weight_gradient(
                 let counts = within < images && row < comptime!(block.pooled[0]);
                 values[i] = select(counts, gradient, 0.0);
                 let y = 2 * (window / columns) + place / 2;
-                places_of[i] = u32::cast_from(y * map_width + 2 * column + place % 2);
+                places_of[i] = u32::cast_from((2 * column + place % 2) * map_height + y);
             }
             #[unroll]
             for i in 0..at_once {
@@ -208,17 +231,28 @@ pub(super) fn conv_weight_gradient(
             }
         }
         sync_cube();
+        let at_once = comptime!(ahead(places, shares));
         for round in 0..comptime!(rounds(places, shares)) {
+            let mut gradients = Array::<f32>::new(at_once);
+            let mut starts = Array::<u32>::new(at_once);
             #[unroll]
-            for i in 0..comptime!(ahead(places, shares)) {
-                let place = share + (round * comptime!(ahead(places, shares)) + i) * shares;
+            for i in 0..at_once {
+                let place = share + (round * at_once + i) * shares;
                 let known = own_output * places + min(place, comptime!(places - 1));
                 let counts = share < shares && place < places;
-                let gradient = select(counts, shared[maps_len + known], 0.0);
-                let corner = own_map + corners[known] as usize;
-                #[unroll]
-                for x in 0..kernel_size {
-                    sums[x] += gradient * select(is_bias, 1.0, shared[corner + x]);
+                gradients[i] = select(counts, shared[maps_len + known], 0.0);
+                starts[i] = corners[known];
+            }
+            #[unroll]
+            for i in 0..at_once {
+                let gradient = gradients[i];
+                if gradient != 0.0 {
+                    let start = own_map + starts[i] as usize;
+                    #[unroll]
+                    for x in 0..kernel_size {
+                        let value = shared[start + comptime!(x * map_height)];
+                        sums[x] += gradient * select(is_bias, 1.0, value);
+                    }
                 }
             }
         }
@@ -246,11 +280,11 @@ pub(super) fn conv_weight_gradient(
         let start = ((chunk * networks + network) * out_channels + channel)
             * comptime!(fan_in + 1);
         if channel < out_channels {
-            if row < comptime!(lines_of_channel - 1) {
+            if row < rows_of_channel {
                 if first_input + row / kernel_size < in_channels {
                     partials[start + (first_input * kernel_size + row) * kernel_size + x] = total;
                 }
-            } else if first_input == 0 && x == 0 {
+            } else if row == rows_of_channel && first_input == 0 && x == 0 {
                 partials[start + fan_in] = total;
             }
         }
