@@ -1,6 +1,6 @@
-//! The dense layer with its activation: three products of matrices. A cube computes a tile of 16 columns, from factors
-//! that it brings to shared memory piece by piece; a unit computes a few rows of one column. Each sum is added up in
-//! order, so it does not depend on the division into tiles.
+//! The dense layer with its activation: three products of matrices. A cube computes a tile of the results, from factors
+//! that it brings to shared memory piece by piece, and reads the next piece while it multiplies; a unit computes a few
+//! rows of one or two columns. Each sum is added up in order, so it does not depend on the division into tiles.
 
 use cubecl::prelude::*;
 use lenet_kernels::Activation;
@@ -171,12 +171,19 @@ fn tile_of_cube(
     }
 }
 
-/// A piece of both factors, the terms of the sums first: `[DEPTH, rows]` and `[DEPTH, columns]`, a value apart, so that
-/// neighbouring units access different banks.
+/// A piece of both factors in shared memory, the terms of the sums first: `[DEPTH, rows]` and `[DEPTH, columns]`, a value
+/// apart, so that neighbouring units access different banks.
 #[derive(CubeType)]
 struct Factors {
     left: Shared<[f32]>,
     right: Shared<[f32]>,
+}
+
+/// The values of a piece that a unit reads from the device's memory.
+#[derive(CubeType)]
+struct Piece {
+    left: Array<f32>,
+    right: Array<f32>,
 }
 
 #[cube]
@@ -185,6 +192,72 @@ fn new_factors(#[comptime] results: Results) -> Factors {
         left: Shared::<[f32]>::new_slice(comptime!(DEPTH * (results.tile_rows() + 1))),
         right: Shared::<[f32]>::new_slice(comptime!(DEPTH * (results.tile_columns() + 1))),
     }
+}
+
+#[cube]
+fn new_piece(#[comptime] results: Results) -> Piece {
+    Piece {
+        left: Array::<f32>::new(comptime!(results.tile_rows() * DEPTH / UNITS)),
+        right: Array::<f32>::new(comptime!(results.tile_columns() * DEPTH / UNITS)),
+    }
+}
+
+#[cube]
+fn new_sums(#[comptime] results: Results) -> Array<f32> {
+    let mut sums = Array::<f32>::new(comptime!(results.count()));
+    #[unroll]
+    for i in 0..comptime!(results.count()) {
+        sums[i] = 0.0;
+    }
+    sums
+}
+
+/// The term of a unit's value number `i` of a factor with `size` rows or columns. Neighbouring units read neighbouring
+/// terms, or rows or columns, whichever are neighbours in the device's memory.
+#[cube]
+fn term_of(i: usize, #[comptime] size: usize, #[comptime] by_term: bool) -> usize {
+    let index = UNIT_POS as usize + i * UNITS;
+    if comptime!(by_term) {
+        index % DEPTH
+    } else {
+        index / size
+    }
+}
+
+/// The row or column of that value.
+#[cube]
+fn other_of(i: usize, #[comptime] size: usize, #[comptime] by_term: bool) -> usize {
+    let index = UNIT_POS as usize + i * UNITS;
+    if comptime!(by_term) {
+        index / DEPTH
+    } else {
+        index % size
+    }
+}
+
+/// Brings a piece to shared memory, once no unit needs the one before it any more.
+#[cube]
+fn share_piece(
+    piece: &Piece,
+    factors: &mut Factors,
+    #[comptime] results: Results,
+    #[comptime] left_by_term: bool,
+    #[comptime] right_by_term: bool,
+) {
+    let (rows, columns) = comptime!((results.tile_rows(), results.tile_columns()));
+    sync_cube();
+    #[unroll]
+    for i in 0..comptime!(rows * DEPTH / UNITS) {
+        let term = term_of(i, rows, left_by_term);
+        factors.left[term * comptime!(rows + 1) + other_of(i, rows, left_by_term)] = piece.left[i];
+    }
+    #[unroll]
+    for i in 0..comptime!(columns * DEPTH / UNITS) {
+        let term = term_of(i, columns, right_by_term);
+        let place = term * comptime!(columns + 1) + other_of(i, columns, right_by_term);
+        factors.right[place] = piece.right[i];
+    }
+    sync_cube();
 }
 
 /// Adds the products of the piece to the sums of the unit.
@@ -230,6 +303,7 @@ fn dense_forward(
     let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
     let tile = tile_of_cube(networks, images, outputs, results);
     let mut factors = new_factors(results);
+    let mut piece = new_piece(results);
     let unit = UNIT_POS as usize;
     let mut sums = Array::<f32>::new(comptime!(results.count()));
     #[unroll]
@@ -237,29 +311,11 @@ fn dense_forward(
         let column = tile.column + comptime!(i % results.columns * SIDE) + unit % SIDE;
         sums[i] = bias[tile.network * stride + min(column, comptime!(outputs - 1))];
     }
-    for piece in 0..comptime!(inputs.div_ceil(DEPTH)) {
-        sync_cube();
-        #[unroll]
-        for i in 0..comptime!(results.tile_rows() * DEPTH / UNITS) {
-            let row = (unit + i * UNITS) / DEPTH;
-            let term = (unit + i * UNITS) % DEPTH;
-            let k = piece * DEPTH + term;
-            let image = tile.network * images + min(tile.row + row, images - 1);
-            let value = input[image * inputs + min(k, comptime!(inputs - 1))];
-            factors.left[term * comptime!(results.tile_rows() + 1) + row] = select(k < inputs, value, 0.0);
-        }
-        #[unroll]
-        for i in 0..comptime!(results.tile_columns() * DEPTH / UNITS) {
-            let column = (unit + i * UNITS) % comptime!(results.tile_columns());
-            let term = (unit + i * UNITS) / comptime!(results.tile_columns());
-            let k = piece * DEPTH + term;
-            let known = min(tile.column + column, comptime!(outputs - 1));
-            let place = min(k, comptime!(inputs - 1)) * outputs + known;
-            let value = weight[tile.network * stride + place];
-            let place = term * comptime!(results.tile_columns() + 1) + column;
-            factors.right[place] = select(k < inputs, value, 0.0);
-        }
-        sync_cube();
+    read_forward(input, weight, &mut piece, &tile, 0, images, layer, stride, results);
+    for next in 1..comptime!(inputs.div_ceil(DEPTH) + 1) {
+        share_piece(&piece, &mut factors, results, true, false);
+        // Meanwhile the memory answers.
+        read_forward(input, weight, &mut piece, &tile, next, images, layer, stride, results);
         add_products(&factors, &mut sums, results);
     }
     #[unroll]
@@ -270,6 +326,38 @@ fn dense_forward(
             let index = (tile.network * images + image) * outputs + column;
             output[index] = activated(sums[i], layer);
         }
+    }
+}
+
+#[cube]
+fn read_forward(
+    input: &[f32],
+    weight: &[f32],
+    piece: &mut Piece,
+    tile: &Tile,
+    number: usize,
+    images: usize,
+    #[comptime] layer: DenseLayer,
+    #[comptime] stride: usize,
+    #[comptime] results: Results,
+) {
+    let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
+    let (rows, columns) = comptime!((results.tile_rows(), results.tile_columns()));
+    #[unroll]
+    for i in 0..comptime!(rows * DEPTH / UNITS) {
+        let k = number * DEPTH + term_of(i, rows, true);
+        let row = min(tile.row + other_of(i, rows, true), images - 1);
+        let image = tile.network * images + row;
+        let value = input[image * inputs + min(k, comptime!(inputs - 1))];
+        piece.left[i] = select(k < inputs, value, 0.0);
+    }
+    #[unroll]
+    for i in 0..comptime!(columns * DEPTH / UNITS) {
+        let k = number * DEPTH + term_of(i, columns, false);
+        let column = min(tile.column + other_of(i, columns, false), comptime!(outputs - 1));
+        let place = min(k, comptime!(inputs - 1)) * outputs + column;
+        let value = weight[tile.network * stride + place];
+        piece.right[i] = select(k < inputs, value, 0.0);
     }
 }
 
@@ -290,38 +378,21 @@ fn dense_weight_gradient(
     let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
     let tile = tile_of_cube(networks, comptime!(inputs + 1).runtime(), outputs, results);
     let mut factors = new_factors(results);
-    let unit = UNIT_POS as usize;
-    let mut sums = Array::<f32>::new(comptime!(results.count()));
-    #[unroll]
-    for i in 0..comptime!(results.count()) {
-        sums[i] = 0.0;
-    }
-    for piece in 0..images.div_ceil(DEPTH) {
-        sync_cube();
-        #[unroll]
-        for i in 0..comptime!(results.tile_rows() * DEPTH / UNITS) {
-            let row = (unit + i * UNITS) % comptime!(results.tile_rows());
-            let term = (unit + i * UNITS) / comptime!(results.tile_rows());
-            let k = piece * DEPTH + term;
-            let image = tile.network * images + min(k, images - 1);
-            let value = input[image * inputs + min(tile.row + row, comptime!(inputs - 1))];
-            let value = select(tile.row + row == inputs, 1.0, value);
-            factors.left[term * comptime!(results.tile_rows() + 1) + row] = select(k < images, value, 0.0);
-        }
-        #[unroll]
-        for i in 0..comptime!(results.tile_columns() * DEPTH / UNITS) {
-            let column = (unit + i * UNITS) % comptime!(results.tile_columns());
-            let term = (unit + i * UNITS) / comptime!(results.tile_columns());
-            let k = piece * DEPTH + term;
-            let image = tile.network * images + min(k, images - 1);
-            let known = min(tile.column + column, comptime!(outputs - 1));
-            let value = before_activation(output, output_gradient, image * outputs + known, layer);
-            let place = term * comptime!(results.tile_columns() + 1) + column;
-            factors.right[place] = select(k < images, value, 0.0);
-        }
-        sync_cube();
+    let mut piece = new_piece(results);
+    let mut sums = new_sums(results);
+    let first = 0usize;
+    read_weight_gradient(
+        input, output, output_gradient, &mut piece, &tile, first, images, layer, results,
+    );
+    for next in 1..images.div_ceil(DEPTH) + 1 {
+        share_piece(&piece, &mut factors, results, false, false);
+        // Meanwhile the memory answers.
+        read_weight_gradient(
+            input, output, output_gradient, &mut piece, &tile, next, images, layer, results,
+        );
         add_products(&factors, &mut sums, results);
     }
+    let unit = UNIT_POS as usize;
     #[unroll]
     for i in 0..comptime!(results.count()) {
         let row = tile.row + comptime!(i / results.columns * SIDE) + unit / SIDE;
@@ -333,6 +404,39 @@ fn dense_weight_gradient(
                 bias_gradient[tile.network * stride + column] = sums[i];
             }
         }
+    }
+}
+
+#[cube]
+fn read_weight_gradient(
+    input: &[f32],
+    output: &[f32],
+    output_gradient: &[f32],
+    piece: &mut Piece,
+    tile: &Tile,
+    number: usize,
+    images: usize,
+    #[comptime] layer: DenseLayer,
+    #[comptime] results: Results,
+) {
+    let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
+    let (rows, columns) = comptime!((results.tile_rows(), results.tile_columns()));
+    #[unroll]
+    for i in 0..comptime!(rows * DEPTH / UNITS) {
+        let k = number * DEPTH + term_of(i, rows, false);
+        let row = tile.row + other_of(i, rows, false);
+        let image = tile.network * images + min(k, images - 1);
+        let value = input[image * inputs + min(row, comptime!(inputs - 1))];
+        let value = select(row == inputs, 1.0, value);
+        piece.left[i] = select(k < images, value, 0.0);
+    }
+    #[unroll]
+    for i in 0..comptime!(columns * DEPTH / UNITS) {
+        let k = number * DEPTH + term_of(i, columns, false);
+        let column = min(tile.column + other_of(i, columns, false), comptime!(outputs - 1));
+        let image = tile.network * images + min(k, images - 1);
+        let value = before_activation(output, output_gradient, image * outputs + column, layer);
+        piece.right[i] = select(k < images, value, 0.0);
     }
 }
 
@@ -352,37 +456,20 @@ fn dense_input_gradient(
     let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
     let tile = tile_of_cube(networks, images, inputs, results);
     let mut factors = new_factors(results);
-    let unit = UNIT_POS as usize;
-    let mut sums = Array::<f32>::new(comptime!(results.count()));
-    #[unroll]
-    for i in 0..comptime!(results.count()) {
-        sums[i] = 0.0;
-    }
-    for piece in 0..comptime!(outputs.div_ceil(DEPTH)) {
-        sync_cube();
-        #[unroll]
-        for i in 0..comptime!(results.tile_rows() * DEPTH / UNITS) {
-            let row = (unit + i * UNITS) / DEPTH;
-            let term = (unit + i * UNITS) % DEPTH;
-            let k = piece * DEPTH + term;
-            let image = tile.network * images + min(tile.row + row, images - 1);
-            let place = image * outputs + min(k, comptime!(outputs - 1));
-            let value = before_activation(output, output_gradient, place, layer);
-            factors.left[term * comptime!(results.tile_rows() + 1) + row] = select(k < outputs, value, 0.0);
-        }
-        #[unroll]
-        for i in 0..comptime!(results.tile_columns() * DEPTH / UNITS) {
-            let term = (unit + i * UNITS) % DEPTH;
-            let column = (unit + i * UNITS) / DEPTH;
-            let k = piece * DEPTH + term;
-            let row = min(tile.column + column, comptime!(inputs - 1));
-            let place = row * outputs + min(k, comptime!(outputs - 1));
-            let value = weight[tile.network * stride + place];
-            factors.right[term * comptime!(results.tile_columns() + 1) + column] = select(k < outputs, value, 0.0);
-        }
-        sync_cube();
+    let mut piece = new_piece(results);
+    let mut sums = new_sums(results);
+    read_input_gradient(
+        weight, output, output_gradient, &mut piece, &tile, 0, images, layer, stride, results,
+    );
+    for next in 1..comptime!(outputs.div_ceil(DEPTH) + 1) {
+        share_piece(&piece, &mut factors, results, true, true);
+        // Meanwhile the memory answers.
+        read_input_gradient(
+            weight, output, output_gradient, &mut piece, &tile, next, images, layer, stride, results,
+        );
         add_products(&factors, &mut sums, results);
     }
+    let unit = UNIT_POS as usize;
     #[unroll]
     for i in 0..comptime!(results.count()) {
         let image = tile.row + comptime!(i / results.columns * SIDE) + unit / SIDE;
@@ -390,6 +477,39 @@ fn dense_input_gradient(
         if image < images && column < inputs {
             input_gradient[(tile.network * images + image) * inputs + column] = sums[i];
         }
+    }
+}
+
+#[cube]
+fn read_input_gradient(
+    weight: &[f32],
+    output: &[f32],
+    output_gradient: &[f32],
+    piece: &mut Piece,
+    tile: &Tile,
+    number: usize,
+    images: usize,
+    #[comptime] layer: DenseLayer,
+    #[comptime] stride: usize,
+    #[comptime] results: Results,
+) {
+    let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
+    let (rows, columns) = comptime!((results.tile_rows(), results.tile_columns()));
+    #[unroll]
+    for i in 0..comptime!(rows * DEPTH / UNITS) {
+        let k = number * DEPTH + term_of(i, rows, true);
+        let row = min(tile.row + other_of(i, rows, true), images - 1);
+        let place = (tile.network * images + row) * outputs + min(k, comptime!(outputs - 1));
+        let value = before_activation(output, output_gradient, place, layer);
+        piece.left[i] = select(k < outputs, value, 0.0);
+    }
+    #[unroll]
+    for i in 0..comptime!(columns * DEPTH / UNITS) {
+        let k = number * DEPTH + term_of(i, columns, true);
+        let column = min(tile.column + other_of(i, columns, true), comptime!(inputs - 1));
+        let place = column * outputs + min(k, comptime!(outputs - 1));
+        let value = weight[tile.network * stride + place];
+        piece.right[i] = select(k < outputs, value, 0.0);
     }
 }
 
