@@ -5,6 +5,9 @@ use cubecl::client::Client;
 use crate::buffer::VALUE;
 use crate::launch::{SHARED, UNITS, at_once};
 
+/// Units of a plane, and banks of shared memory, of most devices.
+pub(super) const PLANE: usize = 32;
+
 /// Weights of a vector.
 pub(super) const VECTOR: usize = 4;
 
@@ -89,7 +92,7 @@ impl Division {
 
     /// Units of a cube, in whole planes of most devices.
     pub(super) fn units(&self) -> usize {
-        (self.groups * self.windows()).next_multiple_of(32)
+        (self.groups * self.windows()).next_multiple_of(PLANE)
     }
 
     /// Windows of a cube.
@@ -109,7 +112,7 @@ impl Division {
 
     /// Values between a row of a map, its even columns before the odd ones, and the next.
     pub(super) fn row_len(&self) -> usize {
-        self.map_size()[1].next_multiple_of(2)
+        row_len(self.columns, self.kernel_size)
     }
 
     /// Vectors of a row of weights.
@@ -139,10 +142,21 @@ pub(super) fn map_size(rows: usize, columns: usize, kernel_size: usize) -> [usiz
     [2 * rows + kernel_size - 1, 2 * columns + kernel_size - 1]
 }
 
-/// Values of a map of that size, with an even number of columns.
+/// Values between a row of a map and the next: an even number, so that the rows of windows of a plane are in banks of
+/// their own.
+fn row_len(columns: usize, kernel_size: usize) -> usize {
+    let [_, width] = map_size(1, columns, kernel_size);
+    let width = width.next_multiple_of(2);
+    // Two rows later begins the next row of windows.
+    let banks = columns.next_power_of_two();
+    let shift = (2 * PLANE + banks - 2 * width % PLANE) % PLANE;
+    if banks < PLANE { width + shift / 2 } else { width }
+}
+
+/// Values of a map of that size.
 pub(super) fn map_len(rows: usize, columns: usize, kernel_size: usize) -> usize {
-    let [rows, columns] = map_size(rows, columns, kernel_size);
-    rows.saturating_mul(columns.next_multiple_of(2))
+    let [rows, _] = map_size(rows, columns, kernel_size);
+    rows.saturating_mul(row_len(columns, kernel_size))
 }
 
 /// Divides `all` into as few parts as possible whose size fits, and returns how many there are and the size of all but

@@ -6,16 +6,13 @@ use cubecl::prelude::*;
 use lenet_kernels::Pooling;
 
 use super::ConvBlock;
-use super::division::{largest, map_size};
+use super::division::{PLANE, largest, map_size};
 use super::forward::{padded, window_index};
 use crate::activation::derivative;
 use crate::launch::{SHARED, UNITS, ahead, rounds};
 
 /// Chunks of the images, at most. The sums depend on it.
 pub(super) const CHUNKS: usize = 64;
-
-/// Units of a plane, and banks of shared memory, of most devices.
-const PLANE: usize = 32;
 
 /// How the sums over all places are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,7 +82,7 @@ impl Reduction {
 
     /// Units of a cube, in whole planes of most devices.
     pub(super) fn units(&self, kernel_size: usize) -> usize {
-        (self.shares * self.lines(kernel_size)).next_multiple_of(32)
+        (self.shares * self.lines(kernel_size)).next_multiple_of(PLANE)
     }
 
     /// Rows of kernels, and biases, of a cube.
