@@ -63,7 +63,10 @@ impl DenseLayer {
     ) {
         let client = pass.input.client();
         let results = Results::new(networks, self.inputs + 1, self.outputs);
-        let (count, dim) = cubes(client, results.tiles(networks, self.inputs + 1, self.outputs));
+        let (count, dim) = cubes(
+            client,
+            results.tiles(networks, self.inputs + 1, self.outputs),
+        );
         dense_weight_gradient::launch(
             client,
             count,
@@ -311,11 +314,15 @@ fn dense_forward(
         let column = tile.column + comptime!(i % results.columns * SIDE) + unit % SIDE;
         sums[i] = bias[tile.network * stride + min(column, comptime!(outputs - 1))];
     }
-    read_forward(input, weight, &mut piece, &tile, 0, images, layer, stride, results);
+    read_forward(
+        input, weight, &mut piece, &tile, 0, images, layer, stride, results,
+    );
     for next in 1..comptime!(inputs.div_ceil(DEPTH) + 1) {
         share_piece(&piece, &mut factors, results, true, false);
         // Meanwhile the memory answers.
-        read_forward(input, weight, &mut piece, &tile, next, images, layer, stride, results);
+        read_forward(
+            input, weight, &mut piece, &tile, next, images, layer, stride, results,
+        );
         add_products(&factors, &mut sums, results);
     }
     #[unroll]
@@ -354,7 +361,10 @@ fn read_forward(
     #[unroll]
     for i in 0..comptime!(columns * DEPTH / UNITS) {
         let k = number * DEPTH + term_of(i, columns, false);
-        let column = min(tile.column + other_of(i, columns, false), comptime!(outputs - 1));
+        let column = min(
+            tile.column + other_of(i, columns, false),
+            comptime!(outputs - 1),
+        );
         let place = min(k, comptime!(inputs - 1)) * outputs + column;
         let value = weight[tile.network * stride + place];
         piece.right[i] = select(k < inputs, value, 0.0);
@@ -382,13 +392,29 @@ fn dense_weight_gradient(
     let mut sums = new_sums(results);
     let first = 0usize;
     read_weight_gradient(
-        input, output, output_gradient, &mut piece, &tile, first, images, layer, results,
+        input,
+        output,
+        output_gradient,
+        &mut piece,
+        &tile,
+        first,
+        images,
+        layer,
+        results,
     );
     for next in 1..images.div_ceil(DEPTH) + 1 {
         share_piece(&piece, &mut factors, results, false, false);
         // Meanwhile the memory answers.
         read_weight_gradient(
-            input, output, output_gradient, &mut piece, &tile, next, images, layer, results,
+            input,
+            output,
+            output_gradient,
+            &mut piece,
+            &tile,
+            next,
+            images,
+            layer,
+            results,
         );
         add_products(&factors, &mut sums, results);
     }
@@ -433,7 +459,10 @@ fn read_weight_gradient(
     #[unroll]
     for i in 0..comptime!(columns * DEPTH / UNITS) {
         let k = number * DEPTH + term_of(i, columns, false);
-        let column = min(tile.column + other_of(i, columns, false), comptime!(outputs - 1));
+        let column = min(
+            tile.column + other_of(i, columns, false),
+            comptime!(outputs - 1),
+        );
         let image = tile.network * images + min(k, images - 1);
         let value = before_activation(output, output_gradient, image * outputs + column, layer);
         piece.right[i] = select(k < images, value, 0.0);
@@ -459,13 +488,31 @@ fn dense_input_gradient(
     let mut piece = new_piece(results);
     let mut sums = new_sums(results);
     read_input_gradient(
-        weight, output, output_gradient, &mut piece, &tile, 0, images, layer, stride, results,
+        weight,
+        output,
+        output_gradient,
+        &mut piece,
+        &tile,
+        0,
+        images,
+        layer,
+        stride,
+        results,
     );
     for next in 1..comptime!(outputs.div_ceil(DEPTH) + 1) {
         share_piece(&piece, &mut factors, results, true, true);
         // Meanwhile the memory answers.
         read_input_gradient(
-            weight, output, output_gradient, &mut piece, &tile, next, images, layer, stride, results,
+            weight,
+            output,
+            output_gradient,
+            &mut piece,
+            &tile,
+            next,
+            images,
+            layer,
+            stride,
+            results,
         );
         add_products(&factors, &mut sums, results);
     }
@@ -506,7 +553,10 @@ fn read_input_gradient(
     #[unroll]
     for i in 0..comptime!(columns * DEPTH / UNITS) {
         let k = number * DEPTH + term_of(i, columns, true);
-        let column = min(tile.column + other_of(i, columns, true), comptime!(inputs - 1));
+        let column = min(
+            tile.column + other_of(i, columns, true),
+            comptime!(inputs - 1),
+        );
         let place = column * outputs + min(k, comptime!(outputs - 1));
         let value = weight[tile.network * stride + place];
         piece.right[i] = select(k < outputs, value, 0.0);

@@ -176,7 +176,15 @@ impl Network {
         }
 
         let gradient = &workspace.output_gradients[split + self.dense.len() - 1];
-        cross_entropy(sizes, self.classes(), values, labels, loss, Some(schedule), gradient);
+        cross_entropy(
+            sizes,
+            self.classes(),
+            values,
+            labels,
+            loss,
+            Some(schedule),
+            gradient,
+        );
 
         let before = |layer: usize| match layer.checked_sub(1) {
             Some(before) => (

@@ -9,6 +9,7 @@ use std::fmt;
 
 use cubecl::client::{Client, Graph};
 
+use crate::ensemble::copy;
 use crate::{Buffer, GpuError};
 
 /// Recorded launches.
@@ -51,9 +52,32 @@ impl Recording {
     }
 }
 
-/// Prepares the current stream for a recording. Returns whether that is possible.
-pub(crate) fn prepare(client: &Client) -> bool {
-    client.graph_prepare().is_ok()
+/// Prepares the current stream for a recording.
+///
+/// # Errors
+///
+/// [`GpuError::Device`] if the device does not record.
+pub(crate) fn prepare(client: &Client) -> Result<(), GpuError> {
+    client.graph_prepare().map_err(device)
+}
+
+/// Whether the device records launches, found out with a copy of one value.
+pub(crate) fn is_supported(client: &Client) -> bool {
+    const VALUE: f32 = 1.5;
+    let (from, to) = (
+        Buffer::from_floats(client, &[VALUE]),
+        Buffer::from_floats(client, &[0.0]),
+    );
+    let other = Buffer::from_floats(client, &[0.0]);
+    let copy_to = |to: &Buffer| copy(&from, 0, to, 0, 1);
+    let replayed = || {
+        prepare(client)?;
+        copy_to(&other);
+        let buffers = vec![from.clone(), to.clone()];
+        Recording::new(client, buffers, || copy_to(&to))?.replay()?;
+        to.read()
+    };
+    replayed().is_ok_and(|values| values == [VALUE])
 }
 
 fn device(error: impl fmt::Display) -> GpuError {

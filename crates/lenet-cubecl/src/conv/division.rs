@@ -150,7 +150,11 @@ fn row_len(columns: usize, kernel_size: usize) -> usize {
     // Two rows later begins the next row of windows.
     let banks = columns.next_power_of_two();
     let shift = (2 * PLANE + banks - 2 * width % PLANE) % PLANE;
-    if banks < PLANE { width + shift / 2 } else { width }
+    if banks < PLANE {
+        width + shift / 2
+    } else {
+        width
+    }
 }
 
 /// Values of a map of that size.

@@ -51,7 +51,9 @@ pub(super) fn conv_forward(
 
         if share.is_active {
             let biases = share.network * stride;
-            write_window(bias, output, &mut sums, &share, biases, image, block, division);
+            write_window(
+                bias, output, &mut sums, &share, biases, image, block, division,
+            );
             #[comptime]
             if let ComptimeOption::Some(saved) = &mut saved {
                 let per_window = comptime!(block.saved_per_window());

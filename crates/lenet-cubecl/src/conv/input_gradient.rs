@@ -26,7 +26,13 @@ pub(super) fn conv_input_gradient(
 ) {
     let (height, width) = comptime!((block.height, block.width));
     let channels = comptime!(division.channels);
-    let share = share_of_unit(networks, images, images_at_once, height.div_ceil(2), division);
+    let share = share_of_unit(
+        networks,
+        images,
+        images_at_once,
+        height.div_ceil(2),
+        division,
+    );
     let mut maps = Shared::<[f32]>::new_slice(comptime!(division.maps * division.map_len()));
     let mut weights = Shared::<[Weights]>::new_slice(comptime!(
         division.groups * channels * division.maps * division.kernel_len()
@@ -47,7 +53,15 @@ pub(super) fn conv_input_gradient(
         for piece in 0..comptime!(division.pieces) {
             sync_cube();
             spread_gradients(
-                output, saved, output_gradient, &mut maps, &share, image, piece, block, division,
+                output,
+                saved,
+                output_gradient,
+                &mut maps,
+                &share,
+                image,
+                piece,
+                block,
+                division,
             );
             if comptime!(division.pieces > 1).runtime() || i == 0 {
                 let first = share.network * stride;
@@ -61,8 +75,8 @@ pub(super) fn conv_input_gradient(
             #[unroll]
             for c in 0..channels {
                 let channel = share.first_channel + share.group * channels + c;
-                let map = (image * comptime!(block.in_channels) + channel)
-                    * comptime!(height * width);
+                let map =
+                    (image * comptime!(block.in_channels) + channel) * comptime!(height * width);
                 #[unroll]
                 for place in 0..4usize {
                     let y = 2 * share.row + comptime!(place / 2);

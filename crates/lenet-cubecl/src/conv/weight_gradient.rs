@@ -96,7 +96,11 @@ impl Reduction {
 fn lines_of_channel(inputs: usize, kernel_size: usize) -> usize {
     let lines = inputs * kernel_size + 1;
     let whole = lines.next_multiple_of(PLANE);
-    if whole - lines <= lines / 4 { whole } else { lines }
+    if whole - lines <= lines / 4 {
+        whole
+    } else {
+        lines
+    }
 }
 
 /// Values between a map and the next, in shared memory.
@@ -139,7 +143,10 @@ pub(super) fn conv_weight_gradient(
     let len = comptime!((maps_len + gradients_len).max(shares * lines * kernel_size));
     let units = comptime!(reduction.units(kernel_size));
 
-    let index = min(CUBE_POS, networks * chunks * comptime!(reduction.cubes()) - 1);
+    let index = min(
+        CUBE_POS,
+        networks * chunks * comptime!(reduction.cubes()) - 1,
+    );
     let first_input = index % comptime!(reduction.input_tiles) * comptime!(reduction.inputs);
     let tile = index / comptime!(reduction.input_tiles) % comptime!(reduction.output_tiles);
     let first_output = tile * comptime!(reduction.outputs);
@@ -179,7 +186,10 @@ pub(super) fn conv_weight_gradient(
             #[unroll]
             for i in 0..at_once {
                 // The last one several times rather than none.
-                let index = min(unit + (round * at_once + i) * units, comptime!(values_len - 1));
+                let index = min(
+                    unit + (round * at_once + i) * units,
+                    comptime!(values_len - 1),
+                );
                 let channel = min(first_input + index / map_len, comptime!(in_channels - 1));
                 let map = (image * in_channels + channel) * comptime!(block.height * block.width);
                 let y = 2 * first_row + index % map_len / map_width;
@@ -187,7 +197,10 @@ pub(super) fn conv_weight_gradient(
             }
             #[unroll]
             for i in 0..at_once {
-                let index = min(unit + (round * at_once + i) * units, comptime!(values_len - 1));
+                let index = min(
+                    unit + (round * at_once + i) * units,
+                    comptime!(values_len - 1),
+                );
                 let column = index % map_width * map_height;
                 let place = index / map_len * map_stride + column + index % map_len / map_width;
                 shared[place] = values[i];
@@ -199,7 +212,10 @@ pub(super) fn conv_weight_gradient(
             let mut places_of = Array::<u32>::new(at_once);
             #[unroll]
             for i in 0..at_once {
-                let index = min(unit + (round * at_once + i) * units, comptime!(gradients_len - 1));
+                let index = min(
+                    unit + (round * at_once + i) * units,
+                    comptime!(gradients_len - 1),
+                );
                 let channel = min(first_output + index / places, comptime!(out_channels - 1));
                 let window = index % places / comptime!(reduction.places);
                 let row = first_row + window / columns;
@@ -222,7 +238,10 @@ pub(super) fn conv_weight_gradient(
             }
             #[unroll]
             for i in 0..at_once {
-                let index = min(unit + (round * at_once + i) * units, comptime!(gradients_len - 1));
+                let index = min(
+                    unit + (round * at_once + i) * units,
+                    comptime!(gradients_len - 1),
+                );
                 shared[maps_len + index] = values[i];
                 corners[index] = places_of[i];
             }
@@ -274,8 +293,7 @@ pub(super) fn conv_weight_gradient(
         let x = index % kernel_size;
         let channel = first_output + line / lines_of_channel;
         let row = line % lines_of_channel;
-        let start = ((chunk * networks + network) * out_channels + channel)
-            * comptime!(fan_in + 1);
+        let start = ((chunk * networks + network) * out_channels + channel) * comptime!(fan_in + 1);
         if channel < out_channels {
             if row < rows_of_channel {
                 if first_input + row / kernel_size < in_channels {

@@ -6,7 +6,7 @@ use crate::Buffer;
 use crate::launch::per_value;
 
 /// Copies `len` values.
-pub(super) fn copy(from: &Buffer, from_start: usize, to: &Buffer, to_start: usize, len: usize) {
+pub(crate) fn copy(from: &Buffer, from_start: usize, to: &Buffer, to_start: usize, len: usize) {
     let (count, dim) = per_value(from.client(), len);
     copy_values::launch(
         from.client(),

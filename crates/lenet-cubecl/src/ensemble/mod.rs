@@ -6,6 +6,7 @@ mod room;
 
 use cubecl::client::Client;
 
+pub(crate) use self::copy::copy;
 use self::networks::Networks;
 use crate::images::{DeviceImages, Place};
 use crate::{Buffer, GpuError, Layers, Step};

@@ -26,7 +26,9 @@ pub(super) struct Networks {
     /// Steps since the losses were read.
     pending: usize,
     queue: Queue,
-    recording: Recorded,
+    recording: Option<Recorded>,
+    /// Whether the device records launches.
+    can_record: bool,
 }
 
 /// The last of the steps, which wait for the device.
@@ -40,13 +42,13 @@ struct Queue {
 
 /// The launches of a step.
 #[derive(Debug)]
-enum Recorded {
-    /// The device does not record.
-    Never,
-    NotYet,
-    /// For so many networks, with clipping or without.
-    Step((usize, bool), Recording),
+struct Recorded {
+    kind: Kind,
+    recording: Recording,
 }
+
+/// What the launches of a step depend on: the number of networks, and whether any of them clips.
+type Kind = (usize, bool);
 
 /// What the host knows of a network.
 #[derive(Debug, Default)]
@@ -89,7 +91,8 @@ impl Networks {
             members: Vec::new(),
             pending: 0,
             queue: Queue::default(),
-            recording: Recorded::NotYet,
+            recording: None,
+            can_record: recording::is_supported(client),
         })
     }
 
@@ -219,39 +222,33 @@ impl Networks {
         let uploaded = Buffer::from_integers(&self.client, &table);
         copy(&uploaded, 0, &self.room.schedule.table, 0, table.len());
 
-        let step = (networks, clips);
-        let mut left = steps;
-        while left > 0 {
-            left -= 1;
-            match &self.recording {
-                Recorded::Step(of, recording) if *of == step => recording.replay()?,
-                Recorded::Never => self.launch(step),
-                _ if left == 0 => self.launch(step),
-                // Executed once before it is recorded, as the device requires.
-                _ => {
-                    self.recording = Recorded::NotYet;
-                    let is_ready = recording::prepare(&self.client);
-                    self.launch(step);
-                    self.recording = if is_ready {
-                        Recorded::Step(step, self.record(step)?)
-                    } else {
-                        Recorded::Never
-                    };
-                }
+        let kind = (networks, clips);
+        for left in (0..steps).rev() {
+            let recorded = self.recording.as_ref();
+            if let Some(recorded) = recorded.filter(|recorded| recorded.kind == kind) {
+                recorded.recording.replay()?;
+            } else if left > 0 && self.can_record {
+                // Executed once before it is recorded, as devices require.
+                recording::prepare(&self.client)?;
+                self.launch(kind);
+                let recording = self.record(kind)?;
+                self.recording = Some(Recorded { kind, recording });
+            } else {
+                self.launch(kind);
             }
         }
         Ok(())
     }
 
-    fn record(&self, step: (usize, bool)) -> Result<Recording, GpuError> {
+    fn record(&self, kind: Kind) -> Result<Recording, GpuError> {
         let mut buffers = self.room.buffers();
         buffers.push(self.places.clone());
         buffers.extend(self.images.buffers());
-        Recording::new(&self.client, buffers, || self.launch(step))
+        Recording::new(&self.client, buffers, || self.launch(kind))
     }
 
     /// Launches the next step of the table.
-    fn launch(&self, (networks, clipping): (usize, bool)) {
+    fn launch(&self, (networks, clipping): Kind) {
         let room = &self.room;
         let (order_len, samples) = (self.images.len(), networks * self.batch_size);
         let sizes = [networks, self.batch_size];
@@ -366,9 +363,7 @@ impl Networks {
                 copy(from, 0, to, 0, from.len());
             }
         }
-        if let Recorded::Step(..) = self.recording {
-            self.recording = Recorded::NotYet;
-        }
+        self.recording = None;
         self.room = room;
         // The buffers of other sizes are of no more use.
         let released = self.client.memory_cleanup();
