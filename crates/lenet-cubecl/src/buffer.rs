@@ -52,6 +52,19 @@ impl Buffer {
         }
     }
 
+    /// Uploads bytes, four a value, the first in the lowest bits.
+    pub(crate) fn from_bytes(client: &Client, bytes: &[u8]) -> Self {
+        let mut values = Vec::with_capacity(bytes.len().next_multiple_of(VALUE));
+        // Devices have their bytes in this order.
+        values.extend_from_slice(bytes);
+        values.resize(bytes.len().next_multiple_of(VALUE), 0);
+        Self {
+            client: client.clone(),
+            handle: client.create_from_slice(&values),
+            len: values.len() / VALUE,
+        }
+    }
+
     /// The first `len` values behind a handle.
     ///
     /// # Errors

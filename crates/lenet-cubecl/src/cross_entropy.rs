@@ -99,11 +99,11 @@ fn cross_entropy_with_gradient(
             place = controls[network * CONTROLS + LOSS] as usize;
         }
         loss[place] = total * scale;
+    }
+    if unit == 0 && network == 0 {
         #[comptime]
         if let ComptimeOption::Some(table) = table {
-            if network == 0 {
-                table[CURRENT] += 1;
-            }
+            table[CURRENT] += 1;
         }
     }
 }

@@ -72,13 +72,6 @@ impl DeviceImages {
                 found: pixels.len(),
             });
         }
-        let values: Vec<u32> = pixels
-            .chunks(4)
-            .map(|bytes| {
-                let bytes = bytes.iter().rev();
-                bytes.fold(0, |value, &byte| value << 8 | u32::from(byte))
-            })
-            .collect();
         // Kernels index pixels with 32 bits.
         if u32::try_from(pixels.len()).is_err() {
             return Err(GpuError::TooLarge {
@@ -87,10 +80,10 @@ impl DeviceImages {
                 limit: u32::MAX.into(),
             });
         }
-        check_size(client, values.len())?;
+        check_size(client, pixels.len().div_ceil(4))?;
         let labels: Vec<u32> = labels.iter().map(|&label| label.into()).collect();
         Ok(Self {
-            pixels: Buffer::from_integers(client, &values),
+            pixels: Buffer::from_bytes(client, pixels),
             len: labels.len(),
             labels: Buffer::from_integers(client, &labels),
             height,
@@ -111,6 +104,23 @@ impl DeviceImages {
     /// All buffers.
     pub(crate) fn buffers(&self) -> [Buffer; 2] {
         [self.pixels.clone(), self.labels.clone()]
+    }
+
+    /// Writes the images from `first` on to `batch`, `[images, 1, height, width]` in [0, 1].
+    pub(crate) fn read(&self, first: usize, batch: &Buffer) {
+        let (count, dim) = per_value(batch.client(), batch.len());
+        read_images::launch(
+            batch.client(),
+            count,
+            dim,
+            self.pixels.arg(),
+            batch.arg(),
+            first * self.image_len(),
+        );
+    }
+
+    pub(crate) fn labels(&self) -> &Buffer {
+        &self.labels
     }
 
     /// Values of one image.
@@ -194,10 +204,7 @@ fn gather(
         if row < height && column < width {
             let column = select((changes & 1) == 1, width - 1 - column, column);
             let index = image * comptime!(height * width) + row * width + column;
-            let byte = (pixels[index / 4] >> (8 * (index % 4) as u32)) & 255;
-            // A 255th in two parts, so that the sum is correctly rounded without a division.
-            let byte = f32::cast_from(byte);
-            value = byte * comptime!(1.0f32 / 256.0) + byte * comptime!(1.0f32 / 255.0 / 256.0);
+            value = pixel(pixels, index);
         }
         label = labels[image];
     }
@@ -205,4 +212,20 @@ fn gather(
     if row == 0 && column == 0 {
         batch_labels[place] = label;
     }
+}
+
+#[cube(launch)]
+fn read_images(pixels: &[u32], batch: &mut [f32], first: usize) {
+    if ABSOLUTE_POS < batch.len() {
+        batch[ABSOLUTE_POS] = pixel(pixels, first + ABSOLUTE_POS);
+    }
+}
+
+/// A byte, scaled to [0, 1].
+#[cube]
+fn pixel(pixels: &[u32], index: usize) -> f32 {
+    let byte = (pixels[index / 4] >> (8 * (index % 4) as u32)) & 255;
+    // A 255th in two parts, so that the sum is correctly rounded without a division.
+    let byte = f32::cast_from(byte);
+    byte * comptime!(1.0f32 / 256.0) + byte * comptime!(1.0f32 / 255.0 / 256.0)
 }

@@ -85,7 +85,7 @@ impl Network {
     }
 
     /// Inputs and outputs of each layer.
-    fn layer_lens(&self) -> Vec<[usize; 2]> {
+    pub(crate) fn layer_lens(&self) -> Vec<[usize; 2]> {
         let blocks = self.blocks.iter();
         let blocks = blocks.map(|block| [block.input_len(), block.output_len()]);
         let dense = self.dense.iter().map(|dense| [dense.inputs, dense.outputs]);
@@ -149,6 +149,33 @@ impl Network {
         parts.collect()
     }
 
+    /// Writes the outputs of all layers, and what the backward pass of the blocks needs if there are buffers for it;
+    /// returns the logits.
+    pub(crate) fn forward<'a>(
+        &self,
+        sizes: [usize; 2],
+        input: &'a Buffer,
+        parameters: &[Parameters],
+        outputs: &'a [Buffer],
+        saved: &[Buffer],
+    ) -> &'a Buffer {
+        let mut values = input;
+        let (block_outputs, dense_outputs) = outputs.split_at(self.blocks.len());
+        let (block_parameters, dense_parameters) = parameters.split_at(self.blocks.len());
+        for (index, block) in self.blocks.iter().enumerate() {
+            let output = &block_outputs[index];
+            let saved = saved.get(index);
+            block.forward(sizes, values, &block_parameters[index], output, saved);
+            values = output;
+        }
+        for (index, layer) in self.dense.iter().enumerate() {
+            let output = &dense_outputs[index];
+            layer.forward(sizes, values, &dense_parameters[index], output);
+            values = output;
+        }
+        values
+    }
+
     /// Writes the mean softmax cross-entropy of each network for `labels` `[networks, images]` to `loss`, where the
     /// schedule says, and the gradients of all parameters to `gradients`.
     pub(crate) fn gradients(
@@ -162,18 +189,13 @@ impl Network {
     ) {
         let sizes = workspace.sizes;
         let split = self.blocks.len();
-        let mut values = input;
-        for (index, block) in self.blocks.iter().enumerate() {
-            let output = &workspace.outputs[index];
-            let saved = &workspace.saved[index];
-            block.forward(sizes, values, &parameters[index], output, Some(saved));
-            values = output;
-        }
-        for (index, layer) in self.dense.iter().enumerate() {
-            let output = &workspace.outputs[split + index];
-            layer.forward(sizes, values, &parameters[split + index], output);
-            values = output;
-        }
+        let values = self.forward(
+            sizes,
+            input,
+            parameters,
+            &workspace.outputs,
+            &workspace.saved,
+        );
 
         let gradient = &workspace.output_gradients[split + self.dense.len() - 1];
         cross_entropy(

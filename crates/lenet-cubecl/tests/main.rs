@@ -8,4 +8,5 @@
 
 mod gpu_ensemble;
 mod gpu_gradients;
+mod gpu_predictions;
 mod tools;

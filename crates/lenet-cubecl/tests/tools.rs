@@ -133,13 +133,8 @@ pub(crate) fn order(images: usize, seed: usize) -> Vec<Place> {
     order.into_iter().map(place).collect()
 }
 
-/// The loss and the gradients that the CPU computes, weights and biases of each layer.
-pub(crate) fn expected(
-    layers: &Layers,
-    parameters: &[Vec<f32>],
-    images: &[f32],
-    labels: &[usize],
-) -> (f32, Vec<Vec<f32>>) {
+/// The layers on the CPU.
+fn plan(layers: &Layers) -> NetworkPlan {
     let blocks = layers.blocks.iter().map(|&shape| {
         ConvPlan::new(shape, layers.activation, layers.pooling).expect("a valid shape")
     });
@@ -148,16 +143,36 @@ pub(crate) fn expected(
         layers.dense.iter().enumerate().map(|(index, &shape)| {
             DensePlan::new(shape, (index < last).then_some(layers.activation))
         });
-    let plan = NetworkPlan::new(blocks.collect(), dense.collect()).expect("layers that fit");
-    let parameters: Vec<_> = parameters
-        .chunks_exact(2)
+    NetworkPlan::new(blocks.collect(), dense.collect()).expect("layers that fit")
+}
+
+fn pairs(parameters: &[Vec<f32>]) -> Vec<lenet_kernels::Parameters<'_>> {
+    let pairs = parameters.chunks_exact(2);
+    pairs
         .map(|pair| lenet_kernels::Parameters {
             weight: &pair[0],
             bias: &pair[1],
         })
-        .collect();
-    let (loss, gradients) = plan
-        .gradients(images, labels, &parameters)
+        .collect()
+}
+
+/// The logits that the CPU computes, `[images, 10]`.
+pub(crate) fn logits(layers: &Layers, parameters: &[Vec<f32>], images: &[f32]) -> Vec<f32> {
+    let size = layers.blocks[0].height * layers.blocks[0].width;
+    plan(layers)
+        .infer(images.len() / size, images, &pairs(parameters))
+        .expect("matching lengths")
+}
+
+/// The loss and the gradients that the CPU computes, weights and biases of each layer.
+pub(crate) fn expected(
+    layers: &Layers,
+    parameters: &[Vec<f32>],
+    images: &[f32],
+    labels: &[usize],
+) -> (f32, Vec<Vec<f32>>) {
+    let (loss, gradients) = plan(layers)
+        .gradients(images, labels, &pairs(parameters))
         .expect("matching lengths");
     let gradients = gradients
         .into_iter()

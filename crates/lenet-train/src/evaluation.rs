@@ -143,6 +143,16 @@ fn evaluate_until(
     let predictions = read_back::<i64>(Tensor::cat(predictions, 0))?;
     let likelihoods = read_back::<f32>(Tensor::cat(likelihoods, 0))?;
 
+    let predictions: Vec<usize> = predictions.into_iter().map(class).collect();
+    summarize(dataset, &predictions, &likelihoods).map(Some)
+}
+
+/// The evaluation of a network that predicted these classes, and gave the labels these logarithms of probabilities.
+pub(crate) fn summarize(
+    dataset: &ImageDataset,
+    predictions: &[usize],
+    likelihoods: &[f32],
+) -> Result<Evaluation, TrainingError> {
     let lost = likelihoods.iter().filter(|l| !l.is_finite()).count();
     if lost > 0 {
         return Err(TrainingError::NonFiniteOutput {
@@ -152,21 +162,20 @@ fn evaluate_until(
         });
     }
 
-    let predictions: Vec<usize> = predictions.into_iter().map(class).collect();
     let labels: Vec<usize> = dataset.labels().iter().map(|&label| label.into()).collect();
-    let confusion = ConfusionMatrix::new(dataset.class_names(), &labels, &predictions);
+    let confusion = ConfusionMatrix::new(dataset.class_names(), &labels, predictions);
     let correct = labels
         .iter()
-        .zip(&predictions)
+        .zip(predictions)
         .filter(|(label, found)| label == found)
         .count();
     let log_likelihood: f64 = likelihoods.iter().map(|&l| f64::from(l)).sum();
-    Ok(Some(Evaluation {
+    Ok(Evaluation {
         accuracy: correct as f64 / dataset.len() as f64,
         mean_loss: -log_likelihood / dataset.len() as f64,
         images: dataset.len(),
         confusion,
-    }))
+    })
 }
 
 /// The index that argmax returned.

@@ -11,7 +11,7 @@ use crate::recording::{self, Recording};
 use crate::schedule::{HEADER, QUEUE};
 use crate::sgd::Descent;
 use crate::step::CONTROLS;
-use crate::{Buffer, GpuError, Layers, Step};
+use crate::{Buffer, GpuError, Layers, Predictions, Step};
 
 /// What [`Ensemble`](super::Ensemble) is, on whichever stream it is called.
 pub(super) struct Networks {
@@ -314,6 +314,18 @@ impl Networks {
     pub(super) fn velocities(&mut self, index: usize) -> Result<Vec<Vec<f32>>, GpuError> {
         self.submit()?;
         self.unflatten(index, &self.room.velocities)
+    }
+
+    pub(super) fn predict(
+        &mut self,
+        index: usize,
+        images: &DeviceImages,
+    ) -> Result<Predictions, GpuError> {
+        assert!(index < self.len(), "network {index} of {}", self.len());
+        self.submit()?;
+        let parameters = self.room.parameters.part(index * self.stride, self.stride);
+        let parameters = self.network.parts(&parameters);
+        Predictions::new(&self.client, &self.network, &parameters, images)
     }
 
     /// Reads the losses that are still on the device, in one transfer.

@@ -8,7 +8,7 @@ use lenet_data::{Batch, Batches, ImageDataset, Order};
 use super::learner::Learner;
 use super::sgd::Sgd;
 use crate::pool::Helpers;
-use crate::{TrainingConfig, TrainingError};
+use crate::{Evaluation, TrainingConfig, TrainingError};
 
 pub(super) struct Composed<'a> {
     config: &'a TrainingConfig,
@@ -103,6 +103,10 @@ impl Learner for Composed<'_> {
 
     fn network(&self) -> Result<LeNet, TrainingError> {
         Ok(self.lenet().valid())
+    }
+
+    fn evaluate(&self, _dataset: &ImageDataset) -> Result<Option<Evaluation>, TrainingError> {
+        Ok(None)
     }
 
     fn velocity(&self) -> Result<Vec<NamedTensor>, TrainingError> {

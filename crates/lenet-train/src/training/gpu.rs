@@ -12,8 +12,9 @@ use lenet_kernels::Shape;
 use super::ensembles::Ensembles;
 use super::group::{GroupKey, Member, Reservation};
 use super::learner::Learner;
+use crate::evaluation::summarize;
 use crate::pool::Helpers;
-use crate::{TrainingConfig, TrainingError};
+use crate::{Evaluation, TrainingConfig, TrainingError};
 
 pub(super) struct Gpu<'a> {
     config: &'a TrainingConfig,
@@ -157,6 +158,14 @@ impl Learner for Gpu<'_> {
 
     fn network(&self) -> Result<LeNet, TrainingError> {
         Ok(with_values(&self.lenet, self.member.parameters()?))
+    }
+
+    fn evaluate(&self, dataset: &ImageDataset) -> Result<Option<Evaluation>, TrainingError> {
+        match self.member.predict(dataset) {
+            Ok(found) => summarize(dataset, &found.classes, &found.log_likelihoods).map(Some),
+            Err(GpuError::TooLarge { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn velocity(&self) -> Result<Vec<NamedTensor>, TrainingError> {

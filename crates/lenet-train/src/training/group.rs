@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use burn::backend::CubeDevice;
-use lenet_cubecl::{DeviceImages, Ensemble, GpuError, Layers, Place, Step};
+use lenet_cubecl::{DeviceImages, Ensemble, GpuError, Layers, Place, Predictions, Step};
 use lenet_data::ImageDataset;
 
 /// What runs must have in common to be in a group.
@@ -32,6 +32,8 @@ pub(super) struct Group {
 
 struct State {
     ensemble: Ensemble,
+    /// The data set that was evaluated last, on the device.
+    evaluated: Option<(ImageDataset, DeviceImages)>,
     /// The run of each network, in the order of the ensemble.
     runs: Vec<u64>,
     /// The step that each run asks for.
@@ -49,14 +51,14 @@ struct State {
 impl Group {
     pub(super) fn new(key: GroupKey) -> Result<Self, GpuError> {
         let client = key.device.client();
-        let (pixels, labels) = (key.train.images(), key.train.labels());
-        let images = DeviceImages::new(&client, pixels, labels, key.train.image_size())?;
+        let images = upload(&key.device, &key.train)?;
         let ensemble = Ensemble::new(&client, &key.layers, images, key.batch_size)?;
         Ok(Self {
             key,
             capacity: ensemble.capacity(),
             state: Mutex::new(State {
                 ensemble,
+                evaluated: None,
                 runs: Vec::new(),
                 steps: Vec::new(),
                 round: 0,
@@ -106,6 +108,11 @@ impl Group {
         state.steps.fill(None);
         state.round += 1;
     }
+}
+
+fn upload(device: &CubeDevice, dataset: &ImageDataset) -> Result<DeviceImages, GpuError> {
+    let (pixels, labels) = (dataset.images(), dataset.labels());
+    DeviceImages::new(&device.client(), pixels, labels, dataset.image_size())
 }
 
 /// Wakes the runs that wait, when dropped.
@@ -200,6 +207,23 @@ impl Member {
         let mut state = self.group.lock();
         let position = state.position(self.run);
         state.ensemble.parameters(position)
+    }
+
+    pub(super) fn predict(&self, dataset: &ImageDataset) -> Result<Predictions, GpuError> {
+        let mut state = self.group.lock();
+        state.check()?;
+        let position = state.position(self.run);
+        let known = state.evaluated.take().filter(|(known, _)| known == dataset);
+        let (dataset, images) = match known {
+            Some(known) => known,
+            None => {
+                let images = upload(&self.group.key.device, dataset)?;
+                (dataset.clone(), images)
+            }
+        };
+        let found = state.ensemble.predict(position, &images);
+        state.evaluated = Some((dataset, images));
+        found
     }
 
     pub(super) fn velocities(&self) -> Result<Vec<Vec<f32>>, GpuError> {

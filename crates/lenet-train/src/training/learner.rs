@@ -1,9 +1,10 @@
 //! The network of a run where it trains. Each kind of device has its own: `composed.rs` and `gpu.rs`.
 
 use lenet_core::{LeNet, NamedTensor};
+use lenet_data::ImageDataset;
 
-use crate::TrainingError;
 use crate::pool::Helpers;
+use crate::{Evaluation, TrainingError};
 
 /// A network in training, with everything that a step changes.
 pub(super) trait Learner {
@@ -19,6 +20,10 @@ pub(super) trait Learner {
 
     /// The network as it is now, without autodiff.
     fn network(&self) -> Result<LeNet, TrainingError>;
+
+    /// Evaluates the network as it is now on a data set that fits it; `None` if it cannot do so better than
+    /// [`evaluate`](crate::evaluate).
+    fn evaluate(&self, dataset: &ImageDataset) -> Result<Option<Evaluation>, TrainingError>;
 
     /// The velocities under the names of their parameters; empty without momentum, and before the first step.
     fn velocity(&self) -> Result<Vec<NamedTensor>, TrainingError>;

@@ -12,11 +12,12 @@ use super::learner::Learner;
 use super::losses::Losses;
 use super::{Trainer, TrainingRun};
 use crate::checkpoint::{CheckpointFolder, PartialEpoch, Progress};
+use crate::dataset::check_fit;
 use crate::error::chain;
 use crate::evaluation::evaluate_within;
 use crate::observer::CurrentNetwork;
 use crate::pool::Helpers;
-use crate::{CheckpointError, EpochMetrics, Event, TrainingError};
+use crate::{CheckpointError, EpochMetrics, Evaluation, Event, TrainingError};
 
 /// A run between two steps.
 pub(super) struct Run<'a, 'd> {
@@ -139,10 +140,7 @@ impl<'a, 'd> Run<'a, 'd> {
         self.read_losses()?;
         let seconds = self.losses.seconds();
         let validated = match self.trainer.validation {
-            Some(dataset) => {
-                let lenet = self.learner.network()?;
-                Some(evaluate_within(&lenet, dataset, device, helpers)?)
-            }
+            Some(dataset) => Some(self.evaluate(dataset, device, helpers)?),
             None => None,
         };
         let Some(last_batch_loss) = self.losses.latest() else {
@@ -164,6 +162,19 @@ impl<'a, 'd> Run<'a, 'd> {
         self.epochs.push(metrics);
         self.losses = Losses::new(self.epochs.len() + 1, self.steps, PartialEpoch::default());
         Ok(())
+    }
+
+    fn evaluate(
+        &self,
+        dataset: &ImageDataset,
+        device: &Device,
+        helpers: &Helpers,
+    ) -> Result<Evaluation, TrainingError> {
+        check_fit(self.trainer.network, dataset)?;
+        match self.learner.evaluate(dataset)? {
+            Some(evaluation) => Ok(evaluation),
+            None => evaluate_within(&self.learner.network()?, dataset, device, helpers),
+        }
     }
 
     /// Writes a checkpoint if one is due, and stops if the flag says so.
