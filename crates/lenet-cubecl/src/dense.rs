@@ -53,7 +53,7 @@ impl DenseLayer {
         );
     }
 
-    /// Writes the gradients of the parameters and, if there is a buffer for it, that of the input.
+    /// Writes the gradients of the parameters and, if there is a buffer for it, that of the input, in one launch.
     pub(crate) fn backward(
         &self,
         [networks, images]: [usize; 2],
@@ -62,44 +62,29 @@ impl DenseLayer {
         input_gradient: Option<&Buffer>,
     ) {
         let client = pass.input.client();
-        let results = Results::new(networks, self.inputs + 1, self.outputs);
-        let (count, dim) = cubes(
-            client,
-            results.tiles(networks, self.inputs + 1, self.outputs),
-        );
-        dense_weight_gradient::launch(
+        let of_weights = Results::new(networks, self.inputs + 1, self.outputs);
+        let weight_tiles = of_weights.tiles(networks, self.inputs + 1, self.outputs);
+        let of_input = Results::new(networks, images, self.inputs);
+        let input_tiles = of_input.tiles(networks, images, self.inputs);
+        let tiles = weight_tiles + input_gradient.map_or(0, |_| input_tiles);
+        let (count, dim) = cubes(client, tiles);
+        dense_backward::launch(
             client,
             count,
             dim,
             pass.input.arg(),
+            pass.parameters.weight.arg(),
             pass.output.arg(),
             pass.output_gradient.arg(),
             gradients.weight.arg(),
             gradients.bias.arg(),
+            input_gradient.map(Buffer::arg).into(),
             images,
             networks,
+            weight_tiles,
             *self,
-            gradients.stride,
-            results,
-        );
-        let Some(input_gradient) = input_gradient else {
-            return;
-        };
-        let results = Results::new(networks, images, self.inputs);
-        let (count, dim) = cubes(client, results.tiles(networks, images, self.inputs));
-        dense_input_gradient::launch(
-            client,
-            count,
-            dim,
-            pass.parameters.weight.arg(),
-            pass.output.arg(),
-            pass.output_gradient.arg(),
-            input_gradient.arg(),
-            images,
-            networks,
-            *self,
-            pass.parameters.stride,
-            results,
+            [pass.parameters.stride, gradients.stride],
+            [of_weights, of_input],
         );
     }
 }
@@ -142,6 +127,14 @@ impl Results {
         SIDE * self.columns
     }
 
+    /// As many as either.
+    fn or(&self, other: Self) -> Self {
+        Self {
+            rows: self.rows.max(other.rows),
+            columns: self.columns.max(other.columns),
+        }
+    }
+
     /// Number of results.
     fn count(&self) -> usize {
         self.rows * self.columns
@@ -156,9 +149,10 @@ struct Tile {
     column: usize,
 }
 
-/// The tile of the cube in results of so many rows and columns.
+/// A tile of results of so many rows and columns; the last one if there are fewer.
 #[cube]
-fn tile_of_cube(
+fn tile_at(
+    index: usize,
     networks: usize,
     rows: usize,
     columns: usize,
@@ -166,7 +160,7 @@ fn tile_of_cube(
 ) -> Tile {
     let down = rows.div_ceil(comptime!(results.tile_rows()));
     let across = columns.div_ceil(comptime!(results.tile_columns()));
-    let index = min(CUBE_POS, networks * down * across - 1);
+    let index = min(index, networks * down * across - 1);
     Tile {
         network: index / (down * across),
         row: index / across % down * comptime!(results.tile_rows()),
@@ -265,7 +259,7 @@ fn share_piece(
 
 /// Adds the products of the piece to the sums of the unit.
 #[cube]
-fn add_products(factors: &Factors, sums: &mut Array<f32>, #[comptime] results: Results) {
+fn add_products(factors: &mut Factors, sums: &mut Array<f32>, #[comptime] results: Results) {
     let unit = UNIT_POS as usize;
     let row = unit / SIDE;
     let column = unit % SIDE;
@@ -304,7 +298,7 @@ fn dense_forward(
     #[comptime] results: Results,
 ) {
     let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
-    let tile = tile_of_cube(networks, images, outputs, results);
+    let tile = tile_at(CUBE_POS, networks, images, outputs, results);
     let mut factors = new_factors(results);
     let mut piece = new_piece(results);
     let unit = UNIT_POS as usize;
@@ -323,7 +317,7 @@ fn dense_forward(
         read_forward(
             input, weight, &mut piece, &tile, next, images, layer, stride, results,
         );
-        add_products(&factors, &mut sums, results);
+        add_products(&mut factors, &mut sums, results);
     }
     #[unroll]
     for i in 0..comptime!(results.count()) {
@@ -371,14 +365,68 @@ fn read_forward(
     }
 }
 
-/// `[inputs, outputs]` = inputᵀ · gradient, with a last row for the bias, whose input is 1.
+/// The gradients of the parameters; behind their tiles those of the input.
 #[cube(launch)]
-fn dense_weight_gradient(
+fn dense_backward(
+    input: &[f32],
+    weight: &[f32],
+    output: &[f32],
+    output_gradient: &[f32],
+    weight_gradient: &mut [f32],
+    bias_gradient: &mut [f32],
+    input_gradient: ComptimeOption<&mut [f32]>,
+    images: usize,
+    networks: usize,
+    weight_tiles: usize,
+    #[comptime] layer: DenseLayer,
+    #[comptime] strides: [usize; 2],
+    #[comptime] results: [Results; 2],
+) {
+    let [of_weights, of_input] = comptime!(results);
+    let mut factors = new_factors(comptime!(of_weights.or(of_input)));
+    if CUBE_POS < weight_tiles || comptime!(input_gradient.is_none()) {
+        multiply_weight_gradient(
+            input,
+            output,
+            output_gradient,
+            weight_gradient,
+            bias_gradient,
+            &mut factors,
+            images,
+            networks,
+            layer,
+            comptime!(strides[1]),
+            of_weights,
+        );
+    } else {
+        #[comptime]
+        if let ComptimeOption::Some(input_gradient) = input_gradient {
+            multiply_input_gradient(
+                weight,
+                output,
+                output_gradient,
+                input_gradient,
+                &mut factors,
+                CUBE_POS - weight_tiles,
+                images,
+                networks,
+                layer,
+                comptime!(strides[0]),
+                of_input,
+            );
+        }
+    }
+}
+
+/// `[inputs, outputs]` = inputᵀ · gradient, with a last row for the bias, whose input is 1.
+#[cube]
+fn multiply_weight_gradient(
     input: &[f32],
     output: &[f32],
     output_gradient: &[f32],
     weight_gradient: &mut [f32],
     bias_gradient: &mut [f32],
+    factors: &mut Factors,
     images: usize,
     networks: usize,
     #[comptime] layer: DenseLayer,
@@ -386,8 +434,8 @@ fn dense_weight_gradient(
     #[comptime] results: Results,
 ) {
     let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
-    let tile = tile_of_cube(networks, comptime!(inputs + 1).runtime(), outputs, results);
-    let mut factors = new_factors(results);
+    let rows = comptime!(inputs + 1).runtime();
+    let tile = tile_at(CUBE_POS, networks, rows, outputs, results);
     let mut piece = new_piece(results);
     let mut sums = new_sums(results);
     let first = 0usize;
@@ -403,7 +451,7 @@ fn dense_weight_gradient(
         results,
     );
     for next in 1..images.div_ceil(DEPTH) + 1 {
-        share_piece(&piece, &mut factors, results, false, false);
+        share_piece(&piece, factors, results, false, false);
         // Meanwhile the memory answers.
         read_weight_gradient(
             input,
@@ -416,7 +464,7 @@ fn dense_weight_gradient(
             layer,
             results,
         );
-        add_products(&factors, &mut sums, results);
+        add_products(factors, &mut sums, results);
     }
     let unit = UNIT_POS as usize;
     #[unroll]
@@ -470,12 +518,14 @@ fn read_weight_gradient(
 }
 
 /// `[images, inputs]` = gradient · weightᵀ.
-#[cube(launch)]
-fn dense_input_gradient(
+#[cube]
+fn multiply_input_gradient(
     weight: &[f32],
     output: &[f32],
     output_gradient: &[f32],
     input_gradient: &mut [f32],
+    factors: &mut Factors,
+    index: usize,
     images: usize,
     networks: usize,
     #[comptime] layer: DenseLayer,
@@ -483,8 +533,7 @@ fn dense_input_gradient(
     #[comptime] results: Results,
 ) {
     let (inputs, outputs) = comptime!((layer.inputs, layer.outputs));
-    let tile = tile_of_cube(networks, images, inputs, results);
-    let mut factors = new_factors(results);
+    let tile = tile_at(index, networks, images, inputs, results);
     let mut piece = new_piece(results);
     let mut sums = new_sums(results);
     read_input_gradient(
@@ -500,7 +549,7 @@ fn dense_input_gradient(
         results,
     );
     for next in 1..comptime!(outputs.div_ceil(DEPTH) + 1) {
-        share_piece(&piece, &mut factors, results, true, true);
+        share_piece(&piece, factors, results, true, true);
         // Meanwhile the memory answers.
         read_input_gradient(
             weight,
@@ -514,7 +563,7 @@ fn dense_input_gradient(
             stride,
             results,
         );
-        add_products(&factors, &mut sums, results);
+        add_products(factors, &mut sums, results);
     }
     let unit = UNIT_POS as usize;
     #[unroll]

@@ -4,7 +4,8 @@ use cubecl::client::Client;
 use cubecl::server::Handle;
 use lenet_kernels::{Activation, Pooling, Shape};
 
-use crate::conv::{ConvBlock, ConvPass};
+use crate::buffer::ALIGNMENT;
+use crate::conv::{ConvBlock, ConvPass, PartialSums, partials_len, sum_partials};
 use crate::dense::{DenseLayer, DensePass};
 use crate::{Buffer, GpuError, Parameters};
 
@@ -151,15 +152,16 @@ impl GpuConvBlock {
             bias: Buffer::empty(client, 1),
             stride: 0,
         };
-        let gradients = Parameters {
-            weight: Buffer::empty(client, block.weight_len()),
-            bias: Buffer::empty(client, block.bias_len()),
-            stride: 0,
+        let sums = PartialSums {
+            stride: block.weight_len().next_multiple_of(ALIGNMENT) + block.bias_len(),
+            weight: 0,
+            bias: block.weight_len().next_multiple_of(ALIGNMENT),
         };
+        let gradients = Buffer::empty(client, sums.stride);
         let input_gradient = pass.wants_input_gradient;
         let input_gradient = input_gradient.then(|| Buffer::empty(client, input.len()));
         let sizes = [1, images];
-        let partials = Buffer::empty(client, block.partials_len(sizes).max(1));
+        let partials = Buffer::empty(client, partials_len(sizes, sums.stride).max(1));
         let pass = ConvPass {
             input: &input,
             parameters: &parameters,
@@ -168,11 +170,14 @@ impl GpuConvBlock {
             output_gradient: &output_gradient,
             partials: &partials,
         };
-        block.backward(sizes, pass, &gradients, input_gradient.as_ref());
+        block.backward(sizes, pass, sums, input_gradient.as_ref());
+        sum_partials(sizes, &partials, &gradients, [sums.stride; 2]);
         Ok(LayerGradients {
             input: input_gradient.map(Buffer::into_handle),
-            weight: gradients.weight.into_handle(),
-            bias: gradients.bias.into_handle(),
+            weight: gradients
+                .part(sums.weight, block.weight_len())
+                .into_handle(),
+            bias: gradients.part(sums.bias, block.bias_len()).into_handle(),
         })
     }
 }
@@ -222,7 +227,7 @@ impl GpuDense {
         Ok(output.into_handle())
     }
 
-    /// The gradients, in two launches, or one without that of the input.
+    /// The gradients, in one launch.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@ use cubecl::client::Client;
 use lenet_kernels::{Activation, Pooling, Shape};
 
 use crate::buffer::{ALIGNMENT, check_size};
-use crate::conv::{ConvBlock, ConvPass};
+use crate::conv::{ConvBlock, ConvPass, PartialSums, partials_len, sum_partials};
 use crate::cross_entropy::cross_entropy;
 use crate::dense::{DenseLayer, DensePass};
 use crate::schedule::Schedule;
@@ -130,6 +130,25 @@ impl Network {
         places.collect()
     }
 
+    /// Values of the parameters of the blocks, which come first.
+    fn blocks_len(&self) -> usize {
+        let dense = self.places().get(2 * self.blocks.len()).copied();
+        dense.map_or(0, |[start, _]| start)
+    }
+
+    /// Where the gradients of each block are, chunk by chunk.
+    fn partial_sums(&self) -> Vec<PartialSums> {
+        let stride = self.blocks_len();
+        let places = self.places();
+        let blocks = places.chunks_exact(2).take(self.blocks.len());
+        let sums = blocks.map(|pair| PartialSums {
+            stride,
+            weight: pair[0][0],
+            bias: pair[1][0],
+        });
+        sums.collect()
+    }
+
     /// The parameters of each layer within a buffer of those of all networks, one network after the other.
     pub(crate) fn parts(&self, flat: &Buffer) -> Vec<Parameters> {
         let stride = self.stride();
@@ -183,7 +202,7 @@ impl Network {
         input: &Buffer,
         labels: &Buffer,
         parameters: &[Parameters],
-        gradients: &[Parameters],
+        gradients: &Buffer,
         workspace: &Workspace,
         (loss, schedule): (&Buffer, &Schedule),
     ) {
@@ -215,6 +234,7 @@ impl Network {
             ),
             None => (input, None),
         };
+        let parts = self.parts(gradients);
         for (index, layer) in self.dense.iter().enumerate().rev() {
             let index = split + index;
             let (input, input_gradient) = before(index);
@@ -224,8 +244,9 @@ impl Network {
                 output: &workspace.outputs[index],
                 output_gradient: &workspace.output_gradients[index],
             };
-            layer.backward(sizes, pass, &gradients[index], input_gradient);
+            layer.backward(sizes, pass, &parts[index], input_gradient);
         }
+        let sums = self.partial_sums();
         for (index, block) in self.blocks.iter().enumerate().rev() {
             let (input, input_gradient) = before(index);
             let pass = ConvPass {
@@ -236,7 +257,11 @@ impl Network {
                 output_gradient: &workspace.output_gradients[index],
                 partials: &workspace.partials,
             };
-            block.backward(sizes, pass, &gradients[index], input_gradient);
+            block.backward(sizes, pass, sums[index], input_gradient);
+        }
+        if !self.blocks.is_empty() {
+            let strides = [self.blocks_len(), self.stride()];
+            sum_partials(sizes, &workspace.partials, gradients, strides);
         }
     }
 }
@@ -320,7 +345,6 @@ impl Lens {
         let samples = sizes[0].saturating_mul(sizes[1]);
         let outputs = network.layer_lens().into_iter();
         let saved = network.blocks.iter();
-        let partials = network.blocks.iter().map(|block| block.partials_len(sizes));
         Self {
             outputs: outputs
                 .map(|[_, outputs]| samples.saturating_mul(outputs))
@@ -328,7 +352,7 @@ impl Lens {
             saved: saved
                 .map(|block| samples.saturating_mul(block.saved_len()))
                 .collect(),
-            partials: partials.max().unwrap_or(1),
+            partials: partials_len(sizes, network.blocks_len()).max(1),
         }
     }
 }

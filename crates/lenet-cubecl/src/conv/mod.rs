@@ -11,8 +11,9 @@ use lenet_kernels::{Activation, Pooling, Shape};
 use self::division::{Division, shared_len};
 use self::forward::conv_forward;
 use self::input_gradient::conv_input_gradient;
-use self::weight_gradient::{Reduction, conv_sum_partials, conv_weight_gradient};
-use crate::launch::{SHARED, cubes, cubes_of};
+pub(crate) use self::weight_gradient::{PartialSums, sum_partials};
+use self::weight_gradient::{Reduction, conv_weight_gradient};
+use crate::launch::{SHARED, cubes_of};
 use crate::{Buffer, GpuError, Parameters};
 
 /// A convolution block of several networks side by side.
@@ -117,12 +118,6 @@ impl ConvBlock {
         self.output_len() * self.saved_per_window()
     }
 
-    /// Values of the sums between the two launches for the gradients of the parameters.
-    pub(crate) fn partials_len(&self, [networks, images]: [usize; 2]) -> usize {
-        let (chunks, _) = Reduction::chunks(images);
-        chunks * networks * self.out_channels * (self.fan_in() + 1)
-    }
-
     fn forward_division(&self, images: usize, shared: usize) -> Option<Division> {
         let channels = [self.in_channels, self.out_channels];
         Division::new(images, channels, self.pooled, self.kernel_size, shared)
@@ -167,12 +162,13 @@ impl ConvBlock {
         );
     }
 
-    /// Writes the gradients of the parameters and, if there is a buffer for it, that of the input.
+    /// Writes the gradients of the parameters, in chunks of the images that [`sum_partials`] adds up, and, if there is a
+    /// buffer for it, that of the input.
     pub(crate) fn backward(
         &self,
         [networks, images]: [usize; 2],
         pass: ConvPass<'_>,
-        gradients: &Parameters,
+        sums: PartialSums,
         input_gradient: Option<&Buffer>,
     ) {
         let client = pass.input.client();
@@ -195,20 +191,7 @@ impl ConvBlock {
             images_of_chunk,
             *self,
             reduction,
-        );
-        let values = networks * self.out_channels * (self.fan_in() + 1);
-        let (count, dim) = cubes(client, weight_gradient::cubes_of_sums(values));
-        conv_sum_partials::launch(
-            client,
-            count,
-            dim,
-            pass.partials.arg(),
-            gradients.weight.arg(),
-            gradients.bias.arg(),
-            chunks,
-            networks,
-            *self,
-            gradients.stride,
+            sums,
         );
         let Some(input_gradient) = input_gradient else {
             return;
@@ -237,6 +220,12 @@ impl ConvBlock {
     }
 }
 
+/// Values of the sums of the chunks, each in a row of `stride` values.
+pub(crate) fn partials_len([networks, images]: [usize; 2], stride: usize) -> usize {
+    let (chunks, _) = Reduction::chunks(images);
+    chunks.saturating_mul(networks).saturating_mul(stride)
+}
+
 /// What [`ConvBlock::new`] has found to fit.
 fn checked<T>(division: Option<T>) -> T {
     division.unwrap_or_else(|| unreachable!("a block is only made if a row of its windows fits"))
@@ -250,6 +239,6 @@ pub(crate) struct ConvPass<'a> {
     pub(crate) output: &'a Buffer,
     pub(crate) saved: &'a Buffer,
     pub(crate) output_gradient: &'a Buffer,
-    /// Room for [`partials_len`](ConvBlock::partials_len) values.
+    /// Room for [`partials_len`] values.
     pub(crate) partials: &'a Buffer,
 }

@@ -8,8 +8,9 @@ use lenet_kernels::Pooling;
 use super::ConvBlock;
 use super::division::{PLANE, largest, map_size};
 use super::forward::{padded, window_index};
+use crate::Buffer;
 use crate::activation::derivative;
-use crate::launch::{SHARED, UNITS, ahead, rounds};
+use crate::launch::{SHARED, UNITS, ahead, cubes, rounds};
 
 /// Chunks of the images, at most. The sums depend on it.
 pub(super) const CHUNKS: usize = 64;
@@ -110,6 +111,17 @@ fn map_stride(rows: usize, columns: usize, kernel_size: usize) -> usize {
     len.saturating_add((kernel_size + PLANE - len % PLANE) % PLANE)
 }
 
+/// Where the sums of a chunk are, for each network a row in which the gradients of all blocks follow one another as the
+/// parameters do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PartialSums {
+    /// Values of a row.
+    pub(crate) stride: usize,
+    /// Where the weights of the block start in a row, and its biases.
+    pub(crate) weight: usize,
+    pub(crate) bias: usize,
+}
+
 #[cube(launch)]
 pub(super) fn conv_weight_gradient(
     input: &[f32],
@@ -123,6 +135,7 @@ pub(super) fn conv_weight_gradient(
     images_of_chunk: usize,
     #[comptime] block: ConvBlock,
     #[comptime] reduction: Reduction,
+    #[comptime] places_of_sums: PartialSums,
 ) {
     let kernel_size = comptime!(block.kernel_size);
     let in_channels = comptime!(block.in_channels);
@@ -293,14 +306,16 @@ pub(super) fn conv_weight_gradient(
         let x = index % kernel_size;
         let channel = first_output + line / lines_of_channel;
         let row = line % lines_of_channel;
-        let start = ((chunk * networks + network) * out_channels + channel) * comptime!(fan_in + 1);
+        let start = (chunk * networks + network) * comptime!(places_of_sums.stride);
         if channel < out_channels {
             if row < rows_of_channel {
                 if first_input + row / kernel_size < in_channels {
-                    partials[start + (first_input * kernel_size + row) * kernel_size + x] = total;
+                    let weights = start + comptime!(places_of_sums.weight) + channel * fan_in;
+                    let place = (first_input * kernel_size + row) * kernel_size + x;
+                    partials[weights + place] = total;
                 }
             } else if row == rows_of_channel && first_input == 0 && x == 0 {
-                partials[start + fan_in] = total;
+                partials[start + comptime!(places_of_sums.bias) + channel] = total;
             }
         }
         index += units;
@@ -310,20 +325,40 @@ pub(super) fn conv_weight_gradient(
 /// Values that a cube adds up.
 const VALUES: usize = 32;
 
-/// Adds up the chunks: a unit every eighth of them.
+/// Adds up the chunks of rows of `partials`, and writes them to the beginnings of the rows of `gradients`.
+pub(crate) fn sum_partials(
+    [networks, images]: [usize; 2],
+    partials: &Buffer,
+    gradients: &Buffer,
+    [partial_stride, stride]: [usize; 2],
+) {
+    let client = partials.client();
+    let (chunks, _) = Reduction::chunks(images);
+    let (count, dim) = cubes(client, (networks * partial_stride).div_ceil(VALUES));
+    sum_chunks::launch(
+        client,
+        count,
+        dim,
+        partials.arg(),
+        gradients.arg(),
+        chunks,
+        networks,
+        partial_stride,
+        stride,
+    );
+}
+
+/// A unit adds up every eighth chunk.
 #[cube(launch)]
-pub(super) fn conv_sum_partials(
+fn sum_chunks(
     partials: &[f32],
-    weight: &mut [f32],
-    bias: &mut [f32],
+    gradients: &mut [f32],
     chunks: usize,
     networks: usize,
-    #[comptime] block: ConvBlock,
+    #[comptime] partial_stride: usize,
     #[comptime] stride: usize,
 ) {
-    let fan_in = comptime!(block.fan_in());
-    let per_network = comptime!(block.out_channels * (fan_in + 1));
-    let values = networks * per_network;
+    let values = networks * partial_stride;
     let parts = comptime!(UNITS / VALUES);
     let unit = UNIT_POS as usize;
     let value = CUBE_POS * VALUES + unit % VALUES;
@@ -345,18 +380,6 @@ pub(super) fn conv_sum_partials(
         for part in 0..parts {
             total += sums[part * VALUES + unit];
         }
-        let network = value / per_network;
-        let channel = value % per_network / comptime!(fan_in + 1);
-        let place = value % comptime!(fan_in + 1);
-        if place < fan_in {
-            weight[network * stride + channel * fan_in + place] = total;
-        } else {
-            bias[network * stride + channel] = total;
-        }
+        gradients[value / partial_stride * stride + value % partial_stride] = total;
     }
-}
-
-/// Cubes that add up so many values.
-pub(super) fn cubes_of_sums(values: usize) -> usize {
-    values.div_ceil(VALUES)
 }

@@ -259,9 +259,10 @@ impl Networks {
             .gather(&room.orders, order_len, &room.schedule, sizes, gathered);
 
         let workspace = room.workspace.part(&self.network, sizes);
-        let parts = |flat: &Buffer| self.network.parts(&flat.part(0, networks * self.stride));
+        let parameters = room.parameters.part(0, networks * self.stride);
         let loss = (&room.losses, &room.schedule);
-        let (parameters, gradients) = (parts(&room.parameters), parts(&room.gradients));
+        let gradients = room.gradients.part(0, networks * self.stride);
+        let parameters = self.network.parts(&parameters);
         self.network
             .gradients(&batch, &labels, &parameters, &gradients, &workspace, loss);
         Descent {
