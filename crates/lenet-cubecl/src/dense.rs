@@ -11,6 +11,8 @@ use crate::{Buffer, Parameters};
 
 /// Rows and columns of the units of a cube.
 const SIDE: usize = 16;
+/// Units that keep a large GPU busy: as many as it has at once.
+const BUSY: usize = 1 << 18;
 /// Terms of a sum whose factors are in shared memory at once.
 const DEPTH: usize = 32;
 
@@ -107,7 +109,7 @@ struct Results {
 
 impl Results {
     fn new(networks: usize, rows: usize, columns: usize) -> Self {
-        let of_unit = at_once(networks * rows * columns, |n| n != 3);
+        let of_unit = at_once(networks * rows * columns, BUSY, |n| n != 3);
         Self {
             rows: of_unit,
             columns: if of_unit == 4 && columns > SIDE { 2 } else { 1 },

@@ -10,14 +10,11 @@ pub(crate) const UNITS: usize = 256;
 /// Values of a cube's shared memory: 16 KiB, which every WebGPU device offers.
 pub(crate) const SHARED: usize = 4096;
 
-/// Units that keep a large GPU busy.
-const BUSY: usize = 1 << 15;
-
-/// How many of `results` a unit computes, so that it reads what they have in common only once: up to 4 that `fit`, and
-/// fewer where a large GPU would not have enough units.
-pub(crate) fn at_once(results: usize, fit: impl Fn(usize) -> bool) -> usize {
+/// How many of `results` a unit computes, so that it reads what they have in common only once: up to 4 that `fit`, if
+/// that leaves `units` units.
+pub(crate) fn at_once(results: usize, units: usize, fit: impl Fn(usize) -> bool) -> usize {
     let candidates = (1..=4).rev();
-    let mut candidates = candidates.filter(|&n| fit(n) && results / n >= BUSY);
+    let mut candidates = candidates.filter(|&n| fit(n) && results / n >= units);
     candidates.next().unwrap_or(1)
 }
 

@@ -11,6 +11,9 @@ pub(super) const PLANE: usize = 32;
 /// Weights of a vector.
 pub(super) const VECTOR: usize = 4;
 
+/// Units that keep a large GPU busy.
+const BUSY: usize = 1 << 15;
+
 /// Cubes from which on each of them computes several images, for which it brings the weights to shared memory once.
 const MANY_CUBES: usize = 1024;
 
@@ -54,7 +57,8 @@ impl Division {
             rows * columns <= UNITS && maps.saturating_mul(map) <= shared
         };
         let results = images.saturating_mul(outputs * rows * columns);
-        let channels = at_once(results, |n| outputs.is_multiple_of(n) && fits(1, n, 1));
+        let fit = |n| outputs.is_multiple_of(n) && fits(1, n, 1);
+        let channels = at_once(results, BUSY, fit);
         let (bands, rows) = largest(rows, |rows| fits(rows, channels, 1))?;
         let (tiles, groups) = largest(outputs / channels, |groups| {
             groups * rows * columns <= UNITS && fits(rows, groups * channels, 1)

@@ -1,6 +1,8 @@
-//! Runs that train side by side on a GPU. Each run makes its steps on its own thread; a step starts when every run of
-//! the group has asked for its next one, and is then a step of all of them.
+//! Runs that train side by side on a GPU. Each run asks for its steps on its own thread; a step is made when every run of
+//! the group has asked for its next one, and is then a step of all of them. A run may be a few steps ahead of the others,
+//! because threads that waited for one another at every step would take longer than the step.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,6 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use burn::backend::CubeDevice;
 use lenet_cubecl::{DeviceImages, Ensemble, GpuError, Layers, Place, Predictions, Step};
 use lenet_data::ImageDataset;
+
+/// Steps that a run may be ahead of the others.
+const AHEAD: usize = 16;
 
 /// What runs must have in common to be in a group.
 #[derive(Clone, PartialEq)]
@@ -26,7 +31,7 @@ pub(super) struct Group {
     /// The most runs.
     capacity: usize,
     state: Mutex<State>,
-    /// The round, the failure or the runs changed.
+    /// A run that waited has its steps, the group failed, or its runs changed.
     changed: Condvar,
 }
 
@@ -34,18 +39,22 @@ struct State {
     ensemble: Ensemble,
     /// The data set that was evaluated last, on the device.
     evaluated: Option<(ImageDataset, DeviceImages)>,
-    /// The run of each network, in the order of the ensemble.
-    runs: Vec<u64>,
-    /// The step that each run asks for.
-    steps: Vec<Option<Step>>,
-    /// Steps that the group has made.
-    round: u64,
+    /// In the order of the ensemble's networks.
+    runs: Vec<Run>,
     /// Runs that will join.
     reserved: usize,
     /// Runs that have ever joined.
     joined: u64,
     /// What ended the group.
     failure: Option<GpuError>,
+}
+
+struct Run {
+    number: u64,
+    /// The steps that it has asked for and that were not made yet.
+    steps: VecDeque<Step>,
+    /// Whether it waits for them.
+    is_waiting: bool,
 }
 
 impl Group {
@@ -60,8 +69,6 @@ impl Group {
                 ensemble,
                 evaluated: None,
                 runs: Vec::new(),
-                steps: Vec::new(),
-                round: 0,
                 reserved: 0,
                 joined: 0,
                 failure: None,
@@ -92,21 +99,24 @@ impl Group {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a step if every run has asked for one, and none is about to join.
+    /// Makes the steps that every run has asked for, unless another one is about to join.
     fn step_together(&self, state: &mut State) {
-        if state.reserved > 0 || state.failure.is_some() {
-            return;
+        while state.reserved == 0 && state.failure.is_none() && !state.runs.is_empty() {
+            let next = state.runs.iter().map(|run| run.steps.front().copied());
+            let Some(steps) = next.collect::<Option<Vec<Step>>>() else {
+                break;
+            };
+            let _notify = NotifyOnPanic(&self.changed);
+            state.failure = Some(GpuError::Device("a step was not completed".to_owned()));
+            state.failure = state.ensemble.step(&steps).err();
+            for run in &mut state.runs {
+                run.steps.pop_front();
+            }
         }
-        let steps: Option<Vec<Step>> = state.steps.iter().copied().collect();
-        let Some(steps) = steps.filter(|steps| !steps.is_empty()) else {
-            return;
-        };
-        // Even if the step panics, so that no run waits for one that will not come.
-        let _notify = Notify(&self.changed);
-        state.failure = Some(GpuError::Device("a step was not completed".to_owned()));
-        state.failure = state.ensemble.step(&steps).err();
-        state.steps.fill(None);
-        state.round += 1;
+        let has_its_steps = |run: &Run| run.is_waiting && run.steps.is_empty();
+        if state.failure.is_some() || state.runs.iter().any(has_its_steps) {
+            self.changed.notify_all();
+        }
     }
 }
 
@@ -115,19 +125,27 @@ fn upload(device: &CubeDevice, dataset: &ImageDataset) -> Result<DeviceImages, G
     DeviceImages::new(&device.client(), pixels, labels, dataset.image_size())
 }
 
-/// Wakes the runs that wait, when dropped.
-struct Notify<'a>(&'a Condvar);
+/// Wakes the runs that wait when dropped by a panic, so that none waits for a step that will not come.
+struct NotifyOnPanic<'a>(&'a Condvar);
 
-impl Drop for Notify<'_> {
+impl Drop for NotifyOnPanic<'_> {
     fn drop(&mut self) {
-        self.0.notify_all();
+        if std::thread::panicking() {
+            self.0.notify_all();
+        }
     }
 }
 
 impl State {
-    fn position(&self, run: u64) -> usize {
-        let position = self.runs.iter().position(|&other| other == run);
-        position.unwrap_or_else(|| unreachable!("run {run} is in the group until it is dropped"))
+    fn position(&self, number: u64) -> usize {
+        let position = self.runs.iter().position(|run| run.number == number);
+        position.unwrap_or_else(|| unreachable!("run {number} is in the group until it is dropped"))
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the position is one of the runs")]
+    fn run(&mut self, number: u64) -> &mut Run {
+        let position = self.position(number);
+        &mut self.runs[position]
     }
 
     fn check(&self) -> Result<(), GpuError> {
@@ -151,13 +169,16 @@ impl Reservation {
         let networks = state.ensemble.len() + state.reserved;
         state.ensemble.reserve(networks)?;
         state.ensemble.push(parameters, velocities)?;
-        let run = state.joined;
+        let number = state.joined;
         state.joined += 1;
-        state.runs.push(run);
-        state.steps.push(None);
+        state.runs.push(Run {
+            number,
+            steps: VecDeque::new(),
+            is_waiting: false,
+        });
         drop(state);
         let group = Arc::clone(&self.group);
-        Ok(Member { group, run })
+        Ok(Member { group, number })
     }
 }
 
@@ -173,46 +194,55 @@ impl Drop for Reservation {
 /// A run in a group, which it leaves when it is dropped.
 pub(super) struct Member {
     group: Arc<Group>,
-    run: u64,
+    number: u64,
 }
 
 impl Member {
     pub(super) fn set_order(&self, order: &[Place]) -> Result<(), GpuError> {
-        let mut state = self.group.lock();
-        let position = state.position(self.run);
+        let (mut state, position) = self.up_to_date()?;
         state.ensemble.set_order(position, order)
     }
 
-    /// Makes a step, together with every other run.
-    #[expect(clippy::indexing_slicing, reason = "there is a step for each run")]
+    /// Asks for a step, which is made together with one of every other run.
     pub(super) fn step(&self, step: Step) -> Result<(), GpuError> {
-        let group = &self.group;
-        let mut state = group.lock();
+        let mut state = self.group.lock();
         state.check()?;
-        let (position, round) = (state.position(self.run), state.round);
-        state.steps[position] = Some(step);
-        group.step_together(&mut state);
-        let waits = |state: &mut State| state.round == round && state.failure.is_none();
-        let state = group.changed.wait_while(state, waits);
-        state.unwrap_or_else(PoisonError::into_inner).check()
+        state.run(self.number).steps.push_back(step);
+        self.group.step_together(&mut state);
+        if state.run(self.number).steps.len() < AHEAD {
+            return state.check();
+        }
+        drop(state);
+        self.up_to_date().map(|_| ())
+    }
+
+    /// The group, once it has made all steps that this run has asked for, and the number of the run's network.
+    fn up_to_date(&self) -> Result<(MutexGuard<'_, State>, usize), GpuError> {
+        let is_behind = |state: &mut State| {
+            let failed = state.failure.is_some();
+            let run = state.run(self.number);
+            run.is_waiting = !failed && !run.steps.is_empty();
+            run.is_waiting
+        };
+        let state = self.group.changed.wait_while(self.group.lock(), is_behind);
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        state.check()?;
+        let position = state.position(self.number);
+        Ok((state, position))
     }
 
     pub(super) fn take_losses(&self) -> Result<Vec<f32>, GpuError> {
-        let mut state = self.group.lock();
-        let position = state.position(self.run);
+        let (mut state, position) = self.up_to_date()?;
         state.ensemble.take_losses(position)
     }
 
     pub(super) fn parameters(&self) -> Result<Vec<Vec<f32>>, GpuError> {
-        let mut state = self.group.lock();
-        let position = state.position(self.run);
+        let (mut state, position) = self.up_to_date()?;
         state.ensemble.parameters(position)
     }
 
     pub(super) fn predict(&self, dataset: &ImageDataset) -> Result<Predictions, GpuError> {
-        let mut state = self.group.lock();
-        state.check()?;
-        let position = state.position(self.run);
+        let (mut state, position) = self.up_to_date()?;
         let known = state.evaluated.take().filter(|(known, _)| known == dataset);
         let (dataset, images) = match known {
             Some(known) => known,
@@ -227,8 +257,7 @@ impl Member {
     }
 
     pub(super) fn velocities(&self) -> Result<Vec<Vec<f32>>, GpuError> {
-        let mut state = self.group.lock();
-        let position = state.position(self.run);
+        let (mut state, position) = self.up_to_date()?;
         state.ensemble.velocities(position)
     }
 }
@@ -236,11 +265,9 @@ impl Member {
 impl Drop for Member {
     fn drop(&mut self) {
         let mut state = self.group.lock();
-        // Even if the device panics, so that no run waits for this one.
-        let _notify = Notify(&self.group.changed);
-        let position = state.position(self.run);
+        let position = state.position(self.number);
+        // With the steps that it has asked for and does not need any more.
         state.runs.swap_remove(position);
-        state.steps.swap_remove(position);
         if state.failure.is_some() {
             return;
         }
@@ -252,13 +279,15 @@ impl Drop for Member {
             state.failure = removed.err();
             self.group.step_together(&mut state);
         }
+        // Also if the device panicked, so that no run waits for this one.
+        self.group.changed.notify_all();
     }
 }
 
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Member")
-            .field("run", &self.run)
+            .field("number", &self.number)
             .finish_non_exhaustive()
     }
 }
