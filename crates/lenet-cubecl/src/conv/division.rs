@@ -51,12 +51,13 @@ impl Division {
         kernel_size: usize,
         shared: usize,
     ) -> Option<Self> {
-        let weights = VECTOR * kernel_len(kernel_size);
+        let weights = kernel_len(kernel_size).saturating_mul(VECTOR);
         let fits = |rows: usize, outputs: usize, maps: usize| {
-            let map = map_len(rows, columns, kernel_size).saturating_add(outputs * weights);
-            rows * columns <= UNITS && maps.saturating_mul(map) <= shared
+            let map = map_len(rows, columns, kernel_size);
+            let map = map.saturating_add(outputs.saturating_mul(weights));
+            rows.saturating_mul(columns) <= UNITS && maps.saturating_mul(map) <= shared
         };
-        let results = images.saturating_mul(outputs * rows * columns);
+        let results = images.saturating_mul(outputs.saturating_mul(rows * columns));
         let fit = |n| outputs.is_multiple_of(n) && fits(1, n, 1);
         let channels = at_once(results, BUSY, fit);
         let (bands, rows) = largest(rows, |rows| fits(rows, channels, 1))?;
@@ -88,7 +89,7 @@ impl Division {
     pub(super) fn images_at_once(&self, [networks, images]: [usize; 2]) -> usize {
         let cubes = networks * images * self.cubes();
         if self.pieces == 1 {
-            (cubes / MANY_CUBES).clamp(1, 8).min(images)
+            (cubes / MANY_CUBES).clamp(1, 8).min(images.max(1))
         } else {
             1
         }
@@ -138,7 +139,7 @@ pub(super) fn shared_len(client: &Client) -> usize {
 }
 
 fn kernel_len(kernel_size: usize) -> usize {
-    kernel_size * kernel_size.div_ceil(VECTOR)
+    kernel_size.saturating_mul(kernel_size.div_ceil(VECTOR))
 }
 
 /// Rows and columns that kernels cover which are centred on the positions of so many windows.

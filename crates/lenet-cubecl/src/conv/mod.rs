@@ -4,6 +4,8 @@ mod convolve;
 mod division;
 mod forward;
 mod input_gradient;
+mod partials;
+mod reduction;
 mod weight_gradient;
 
 use lenet_kernels::{Activation, Pooling, Shape};
@@ -11,9 +13,10 @@ use lenet_kernels::{Activation, Pooling, Shape};
 use self::division::{Division, shared_len};
 use self::forward::conv_forward;
 use self::input_gradient::conv_input_gradient;
-pub(crate) use self::weight_gradient::{PartialSums, sum_partials};
-use self::weight_gradient::{Reduction, conv_weight_gradient};
-use crate::launch::{SHARED, cubes_of};
+pub(crate) use self::partials::{PartialSums, partials_len, sum_partials};
+use self::reduction::Reduction;
+use self::weight_gradient::conv_weight_gradient;
+use crate::launch::{SHARED, UNITS, cubes_of};
 use crate::{Buffer, GpuError, Parameters};
 
 /// A convolution block of several networks side by side.
@@ -63,11 +66,14 @@ impl ConvBlock {
             && block.input_gradient_division(1, SHARED).is_some()
             && Reduction::new(&block).is_some();
         if !fits {
-            return Err(GpuError::TooLarge {
-                what: "values of a row of windows",
-                found: division::map_len(1, columns, shape.kernel_size) as u64,
-                limit: SHARED as u64,
-            });
+            let map = division::map_len(1, columns, shape.kernel_size);
+            let (what, found, limit) = if columns > UNITS {
+                ("windows of a row", columns, UNITS)
+            } else {
+                ("values that a row of windows reads", map, SHARED)
+            };
+            let (found, limit) = (found as u64, limit as u64);
+            return Err(GpuError::TooLarge { what, found, limit });
         }
         Ok(block)
     }
@@ -173,8 +179,8 @@ impl ConvBlock {
     ) {
         let client = pass.input.client();
         let reduction = checked(Reduction::new(self));
-        let (chunks, images_of_chunk) = Reduction::chunks(images);
-        let units = reduction.units(self.kernel_size);
+        let (chunks, images_of_chunk) = partials::chunks(images);
+        let units = reduction.units();
         let (count, dim) = cubes_of(client, networks * chunks * reduction.cubes(), units);
         conv_weight_gradient::launch(
             client,
@@ -220,12 +226,6 @@ impl ConvBlock {
     }
 }
 
-/// Values of the sums of the chunks, each in a row of `stride` values.
-pub(crate) fn partials_len([networks, images]: [usize; 2], stride: usize) -> usize {
-    let (chunks, _) = Reduction::chunks(images);
-    chunks.saturating_mul(networks).saturating_mul(stride)
-}
-
 /// What [`ConvBlock::new`] has found to fit.
 fn checked<T>(division: Option<T>) -> T {
     division.unwrap_or_else(|| unreachable!("a block is only made if a row of its windows fits"))
@@ -241,4 +241,84 @@ pub(crate) struct ConvPass<'a> {
     pub(crate) output_gradient: &'a Buffer,
     /// Room for [`partials_len`] values.
     pub(crate) partials: &'a Buffer,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks of many sizes, most of them unlike any LeNet.
+    fn blocks() -> Vec<ConvBlock> {
+        let mut blocks = Vec::new();
+        for kernel_size in [1, 2, 3, 5, 7, 8, 11, 13, 16, 20] {
+            for size in [4, 9, 28, 33, 64, 200, 500, 700] {
+                for [in_channels, out_channels] in [[1, 1], [1, 6], [3, 7], [20, 20], [64, 200]] {
+                    for (padding, pooling) in [
+                        (0, Pooling::Max),
+                        (kernel_size / 2, Pooling::Average),
+                        (kernel_size, Pooling::Max),
+                    ] {
+                        let shape = Shape {
+                            in_channels,
+                            out_channels,
+                            height: size,
+                            width: size,
+                            kernel_size,
+                            padding,
+                        };
+                        blocks.extend(ConvBlock::new(shape, Activation::Relu, pooling));
+                    }
+                }
+            }
+        }
+        blocks
+    }
+
+    #[test]
+    fn every_gpu_has_the_shared_memory_and_the_units_of_a_cube() {
+        let blocks = blocks();
+        assert!(blocks.len() > 500, "{} blocks", blocks.len());
+        for block in blocks {
+            let reduction = checked(Reduction::new(&block));
+            let values = reduction.shared_len() + reduction.gradients_len();
+            assert!(
+                values <= SHARED && reduction.shares > 0,
+                "{block:?}: {reduction:?}"
+            );
+            assert!(reduction.units() <= UNITS, "{block:?}: {reduction:?}");
+            for images in [1, 100, 10_000] {
+                for division in [
+                    block.forward_division(images, SHARED),
+                    block.input_gradient_division(images, SHARED),
+                ] {
+                    let division = checked(division);
+                    let weights = division::VECTOR * division.kernel_len();
+                    let channels = division.groups * division.channels;
+                    let values = division.maps * (division.map_len() + channels * weights);
+                    assert!(values <= SHARED, "{block:?}: {division:?}");
+                    assert!(division.units() <= UNITS, "{block:?}: {division:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn images_that_are_too_wide_for_a_gpu_are_refused() {
+        let shape = |width| Shape {
+            in_channels: 1,
+            out_channels: 1,
+            height: 8,
+            width,
+            kernel_size: 3,
+            padding: 1,
+        };
+        let block = |width| ConvBlock::new(shape(width), Activation::Relu, Pooling::Max);
+        assert!(block(512).is_ok());
+        let expected = GpuError::TooLarge {
+            what: "windows of a row",
+            found: 300,
+            limit: 256,
+        };
+        assert_eq!(block(600), Err(expected));
+    }
 }
