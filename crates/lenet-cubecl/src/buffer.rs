@@ -96,6 +96,10 @@ impl Buffer {
         self.handle.stream.executes(work)
     }
 
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     pub(crate) fn into_handle(self) -> Handle {
         self.handle
     }

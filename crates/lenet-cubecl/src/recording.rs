@@ -16,35 +16,67 @@ use crate::{Buffer, GpuError};
 pub(crate) struct Recording {
     graph: Graph,
     /// Keeps everything alive that the launches read and write.
-    _buffers: Vec<Buffer>,
+    buffers: Vec<Buffer>,
+}
+
+/// What became of work that was to be executed and recorded.
+pub(crate) enum Attempt {
+    /// Nothing was executed: something else is being recorded.
+    Refused,
+    /// It was executed, but not recorded.
+    Executed,
+    /// It was executed and recorded.
+    Recorded(Recording),
 }
 
 impl Recording {
-    /// Records the launches of `work`, which are not executed. They must use none but these buffers, and allocate
-    /// nothing. The same work must have been executed since [`prepare`] was called.
+    /// Executes the launches of `work` once, as devices require, and records them. They must use none but these buffers,
+    /// and allocate nothing.
     ///
     /// # Errors
     ///
-    /// [`GpuError::Device`] if the device refuses. What `work` writes can then not be read any more.
-    pub(crate) fn new(
+    /// [`GpuError::Device`] if the device fails while it records. What `work` writes can then not be read any more.
+    pub(crate) fn attempt(
         client: &Client,
         buffers: Vec<Buffer>,
-        work: impl FnOnce() + Send,
-    ) -> Result<Self, GpuError> {
-        // Without other threads' allocations, which CUDA refuses meanwhile.
-        let graph = client.exclusive(|| {
-            client.start_capture()?;
+        work: impl Fn() + Send + Sync,
+    ) -> Result<Attempt, GpuError> {
+        // Without other threads: CUDA refuses their allocations meanwhile, and a stream records one thing at a time.
+        let attempt = client.exclusive(|| {
+            if client.graph_prepare().is_err() {
+                return Ok(Attempt::Refused);
+            }
             work();
-            client.stop_capture()
+            if client.start_capture().is_err() {
+                return Ok(Attempt::Executed);
+            }
+            work();
+            let graph = client.stop_capture()?;
+            Ok(Attempt::Recorded(Self { graph, buffers }))
         });
-        let graph = graph.and_then(|graph| graph).map_err(device)?;
-        Ok(Self {
-            graph,
-            _buffers: buffers,
-        })
+        let attempt = attempt.and_then(|attempt| attempt);
+        if !matches!(attempt, Ok(Attempt::Refused | Attempt::Recorded(_))) {
+            // Other work of the stream would be recorded as well. It is an error if the recording has ended already.
+            drop(client.stop_capture());
+        }
+        attempt.map_err(device)
+    }
+
+    /// Checks that everything that the launches read was written, which replays do not.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Device`] if something failed earlier.
+    pub(crate) fn check(&self, client: &Client) -> Result<(), GpuError> {
+        let handles = self.buffers.iter().map(Buffer::handle);
+        client.check(handles).map_err(device)
     }
 
     /// Executes the launches, on the stream on which they were recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Device`] if the device refuses.
     pub(crate) fn replay(&self) -> Result<(), GpuError> {
         // SAFETY: the buffers are alive, since this holds them. They are used on one stream only, the one of the
         // ensemble, so nothing else accesses them while the launches are executed.
@@ -52,32 +84,18 @@ impl Recording {
     }
 }
 
-/// Prepares the current stream for a recording.
-///
-/// # Errors
-///
-/// [`GpuError::Device`] if the device does not record.
-pub(crate) fn prepare(client: &Client) -> Result<(), GpuError> {
-    client.graph_prepare().map_err(device)
-}
-
-/// Whether the device records launches, found out with a copy of one value.
+/// Whether the device records launches and replays them, found out with a copy of one value.
 pub(crate) fn is_supported(client: &Client) -> bool {
     const VALUE: f32 = 1.5;
-    let (from, to) = (
-        Buffer::from_floats(client, &[VALUE]),
-        Buffer::from_floats(client, &[0.0]),
-    );
-    let other = Buffer::from_floats(client, &[0.0]);
-    let copy_to = |to: &Buffer| copy(&from, 0, to, 0, 1);
-    let replayed = || {
-        prepare(client)?;
-        copy_to(&other);
-        let buffers = vec![from.clone(), to.clone()];
-        Recording::new(client, buffers, || copy_to(&to))?.replay()?;
-        to.read()
+    let [value, zero, to] = [VALUE, 0.0, 0.0].map(|value| Buffer::from_floats(client, &[value]));
+    let work = || copy(&value, 0, &to, 0, 1);
+    let buffers = vec![value.clone(), to.clone()];
+    let Ok(Attempt::Recorded(recording)) = Recording::attempt(client, buffers, work) else {
+        return false;
     };
-    replayed().is_ok_and(|values| values == [VALUE])
+    copy(&zero, 0, &to, 0, 1);
+    let replayed = recording.replay().and_then(|()| to.read());
+    replayed.is_ok_and(|values| values == [VALUE])
 }
 
 fn device(error: impl fmt::Display) -> GpuError {

@@ -1,5 +1,7 @@
 //! Networks that come, go and train side by side.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use lenet_cubecl::{DeviceImages, Ensemble, GpuError, Layers, Step};
 use lenet_kernels::{Activation, Pooling};
 
@@ -164,6 +166,41 @@ fn networks_that_come_and_go_keep_their_bits() {
 }
 
 #[test]
+fn many_networks_keep_their_bits() {
+    // So many that units compute several results, and cubes several images, which they do not for one.
+    const NETWORKS: usize = 16;
+    const BATCH: usize = 64;
+    let mut layers = layers(28, Activation::Relu, Pooling::Max, 5, &[6, 16]);
+    layers.dense = vec![[400, 120], [120, 84], [84, 10]];
+    let train = |networks: std::ops::Range<usize>| {
+        let mut ensemble = ensemble(&layers, 2 * BATCH, BATCH);
+        for network in networks.clone() {
+            let index = ensemble.push(&parameters(&layers, network), None);
+            let index = index.expect("parameters that fit");
+            ensemble
+                .set_order(index, &order(2 * BATCH, network))
+                .expect("places of images");
+        }
+        for number in 0..2 {
+            let steps = networks.clone().map(|network| Step {
+                start: number * BATCH,
+                images: BATCH,
+                ..step(0, network)
+            });
+            ensemble
+                .step(&steps.collect::<Vec<_>>())
+                .expect("a step for each network");
+        }
+        state(&mut ensemble, networks.len() - 1)
+    };
+    assert_eq!(
+        train(0..NETWORKS),
+        train(NETWORKS - 1..NETWORKS),
+        "the last network beside the others and alone"
+    );
+}
+
+#[test]
 fn keeps_the_losses_of_many_steps() {
     let layers = small();
     let mut ensemble = ensemble(&layers, IMAGES, BATCH);
@@ -284,6 +321,23 @@ fn a_weight_that_is_nan_makes_the_loss_nan() {
             assert!(losses[0].is_nan(), "{activation}, {pooling}: {losses:?}");
         }
     }
+}
+
+#[test]
+fn after_a_panic_every_call_is_an_error() {
+    let layers = small();
+    let mut ensemble = ensemble(&layers, IMAGES, BATCH);
+    ensemble
+        .push(&parameters(&layers, 0), None)
+        .expect("parameters that fit");
+    let mut removes = AssertUnwindSafe(&mut ensemble);
+    let removed = catch_unwind(move || removes.swap_remove(1));
+    assert!(removed.is_err(), "there is no network 1");
+    assert!(matches!(
+        ensemble.parameters(0),
+        Err(GpuError::Device(message)) if message.contains("not completed")
+    ));
+    assert!(ensemble.step(&[look(0, BATCH)]).is_err());
 }
 
 #[test]

@@ -15,7 +15,8 @@ use crate::{Buffer, GpuError, Layers, Predictions, Step};
 /// launches as a step of one.
 ///
 /// Networks are numbered from 0 and may come and go between two steps. Each computes the same bits as it would alone.
-/// An ensemble may be used from several threads, one at a time.
+/// An ensemble may be used from several threads, one at a time. Once the device has failed, every call returns that
+/// error.
 ///
 /// ```
 /// use lenet_cubecl::{DeviceImages, Ensemble, Layers, Place, Step};
@@ -55,6 +56,8 @@ pub struct Ensemble {
     /// On the stream on which everything is launched, whichever thread does: other streams would not wait for it.
     stream: Buffer,
     networks: Networks,
+    /// What happened to the device; from then on there is no telling which steps it made.
+    failure: Option<GpuError>,
 }
 
 impl Ensemble {
@@ -73,7 +76,30 @@ impl Ensemble {
     ) -> Result<Self, GpuError> {
         let stream = Buffer::empty(client, 1);
         let networks = stream.on_stream(|| Networks::new(client, layers, images, batch_size))?;
-        Ok(Self { stream, networks })
+        Ok(Self {
+            stream,
+            networks,
+            failure: None,
+        })
+    }
+
+    fn with<R>(
+        &mut self,
+        work: impl FnOnce(&mut Networks) -> Result<R, GpuError>,
+    ) -> Result<R, GpuError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        // Until it is known that it was, in case of a panic.
+        self.failure = Some(GpuError::Device(
+            "an earlier operation was not completed".to_owned(),
+        ));
+        let result = self.stream.on_stream(|| work(&mut self.networks));
+        self.failure = match &result {
+            Err(error @ GpuError::Device(_)) => Some(error.clone()),
+            _ => None,
+        };
+        result
     }
 
     /// Number of networks.
@@ -104,8 +130,7 @@ impl Ensemble {
         parameters: &[Vec<f32>],
         velocities: Option<&[Vec<f32>]>,
     ) -> Result<usize, GpuError> {
-        self.stream
-            .on_stream(|| self.networks.push(parameters, velocities))
+        self.with(|networks| networks.push(parameters, velocities))
     }
 
     /// Removes a network; the last one takes its number.
@@ -118,7 +143,7 @@ impl Ensemble {
     ///
     /// If there is no network of this number.
     pub fn swap_remove(&mut self, index: usize) -> Result<(), GpuError> {
-        self.stream.on_stream(|| self.networks.swap_remove(index))
+        self.with(|networks| networks.swap_remove(index))
     }
 
     /// Sets the order of the images for the next steps of a network, as for one epoch.
@@ -131,8 +156,7 @@ impl Ensemble {
     ///
     /// If there is no network of this number.
     pub fn set_order(&mut self, index: usize, order: &[Place]) -> Result<(), GpuError> {
-        self.stream
-            .on_stream(|| self.networks.set_order(index, order))
+        self.with(|networks| networks.set_order(index, order))
     }
 
     /// Makes a step of every network, in the order of their numbers. Steps may wait until there are 16 of them, or
@@ -143,7 +167,7 @@ impl Ensemble {
     /// [`GpuError::Length`] if there is not one step for each network, a step has no images or more than a batch, or
     /// it goes beyond the network's order; [`GpuError::Device`] if the device failed earlier.
     pub fn step(&mut self, steps: &[Step]) -> Result<(), GpuError> {
-        self.stream.on_stream(|| self.networks.step(steps))
+        self.with(|networks| networks.step(steps))
     }
 
     /// The mean losses of a network in the steps since they were last taken, in nats. They stay on the device until
@@ -157,7 +181,7 @@ impl Ensemble {
     ///
     /// If there is no network of this number.
     pub fn take_losses(&mut self, index: usize) -> Result<Vec<f32>, GpuError> {
-        self.stream.on_stream(|| self.networks.take_losses(index))
+        self.with(|networks| networks.take_losses(index))
     }
 
     /// The parameters of a network: weights and biases of each layer, blocks first.
@@ -170,7 +194,7 @@ impl Ensemble {
     ///
     /// If there is no network of this number.
     pub fn parameters(&mut self, index: usize) -> Result<Vec<Vec<f32>>, GpuError> {
-        self.stream.on_stream(|| self.networks.parameters(index))
+        self.with(|networks| networks.parameters(index))
     }
 
     /// The velocities of a network, as [`parameters`](Self::parameters).
@@ -183,7 +207,7 @@ impl Ensemble {
     ///
     /// If there is no network of this number.
     pub fn velocities(&mut self, index: usize) -> Result<Vec<Vec<f32>>, GpuError> {
-        self.stream.on_stream(|| self.networks.velocities(index))
+        self.with(|networks| networks.velocities(index))
     }
 
     /// What a network says of the images of a data set, in seven launches for a thousand images and a LeNet of two blocks
@@ -202,8 +226,7 @@ impl Ensemble {
         index: usize,
         images: &DeviceImages,
     ) -> Result<Predictions, GpuError> {
-        self.stream
-            .on_stream(|| self.networks.predict(index, images))
+        self.with(|networks| networks.predict(index, images))
     }
 
     /// Makes room for this many networks. Without it, room is doubled as networks come.
@@ -212,6 +235,6 @@ impl Ensemble {
     ///
     /// [`GpuError::TooLarge`] if the device has no room for them, [`GpuError::Device`] if it failed.
     pub fn reserve(&mut self, networks: usize) -> Result<(), GpuError> {
-        self.stream.on_stream(|| self.networks.reserve(networks))
+        self.with(|all| all.reserve(networks))
     }
 }

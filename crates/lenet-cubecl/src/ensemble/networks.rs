@@ -7,7 +7,7 @@ use super::room::{PENDING, Room};
 use crate::buffer::{VALUE, most_values};
 use crate::images::{DeviceImages, PLACE, Place};
 use crate::network::Network;
-use crate::recording::{self, Recording};
+use crate::recording::{self, Attempt, Recording};
 use crate::schedule::{HEADER, QUEUE};
 use crate::sgd::Descent;
 use crate::step::CONTROLS;
@@ -115,6 +115,8 @@ impl Networks {
         let memory = properties.memory.max_memory().unwrap_or(UNKNOWN);
         most(most_values(&self.client), largest)
             .min(most(memory / 2, VALUE * values.iter().sum::<usize>()))
+            // The loss of each network has a cube.
+            .min(properties.hardware.max_cube_count.0 as usize)
     }
 
     pub(super) fn push(
@@ -223,16 +225,22 @@ impl Networks {
         copy(&uploaded, 0, &self.room.schedule.table, 0, table.len());
 
         let kind = (networks, clips);
+        let recorded = self.recording.take();
+        self.recording = recorded.filter(|recorded| recorded.kind == kind);
+        if let Some(recorded) = &self.recording {
+            recorded.recording.check(&self.client)?;
+        }
         for left in (0..steps).rev() {
-            let recorded = self.recording.as_ref();
-            if let Some(recorded) = recorded.filter(|recorded| recorded.kind == kind) {
+            if let Some(recorded) = &self.recording {
                 recorded.recording.replay()?;
             } else if left > 0 && self.can_record {
-                // Executed once before it is recorded, as devices require.
-                recording::prepare(&self.client)?;
-                self.launch(kind);
-                let recording = self.record(kind)?;
-                self.recording = Some(Recorded { kind, recording });
+                match self.launch_and_record(kind)? {
+                    Attempt::Refused => self.launch(kind),
+                    Attempt::Executed => {}
+                    Attempt::Recorded(recording) => {
+                        self.recording = Some(Recorded { kind, recording });
+                    }
+                }
             } else {
                 self.launch(kind);
             }
@@ -240,11 +248,11 @@ impl Networks {
         Ok(())
     }
 
-    fn record(&self, kind: Kind) -> Result<Recording, GpuError> {
+    fn launch_and_record(&self, kind: Kind) -> Result<Attempt, GpuError> {
         let mut buffers = self.room.buffers();
         buffers.push(self.places.clone());
         buffers.extend(self.images.buffers());
-        Recording::new(&self.client, buffers, || self.launch(kind))
+        Recording::attempt(&self.client, buffers, || self.launch(kind))
     }
 
     /// Launches the next step of the table.
