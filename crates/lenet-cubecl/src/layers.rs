@@ -157,7 +157,7 @@ impl GpuConvBlock {
             weight: 0,
             bias: block.weight_len().next_multiple_of(ALIGNMENT),
         };
-        let gradients = Buffer::empty(client, sums.stride);
+        let gradients = gradients_buffer(client, images, sums.stride);
         let input_gradient = pass.wants_input_gradient;
         let input_gradient = input_gradient.then(|| Buffer::empty(client, input.len()));
         let sizes = [1, images];
@@ -170,8 +170,10 @@ impl GpuConvBlock {
             output_gradient: &output_gradient,
             partials: &partials,
         };
-        block.backward(sizes, pass, sums, input_gradient.as_ref());
-        sum_partials(sizes, &partials, &gradients, [sums.stride; 2]);
+        if images > 0 {
+            block.backward(sizes, pass, sums, input_gradient.as_ref());
+            sum_partials(sizes, &partials, &gradients, [sums.stride; 2]);
+        }
         Ok(LayerGradients {
             input: input_gradient.map(Buffer::into_handle),
             weight: gradients
@@ -250,8 +252,8 @@ impl GpuDense {
             stride: 0,
         };
         let gradients = Parameters {
-            weight: Buffer::empty(client, layer.weight_len()),
-            bias: Buffer::empty(client, layer.outputs),
+            weight: gradients_buffer(client, images, layer.weight_len()),
+            bias: gradients_buffer(client, images, layer.outputs),
             stride: 0,
         };
         let input_gradient = pass.wants_input_gradient;
@@ -262,12 +264,23 @@ impl GpuDense {
             output: &output,
             output_gradient: &output_gradient,
         };
-        layer.backward([1, images], pass, &gradients, input_gradient.as_ref());
+        if images > 0 {
+            layer.backward([1, images], pass, &gradients, input_gradient.as_ref());
+        }
         Ok(LayerGradients {
             input: input_gradient.map(Buffer::into_handle),
             weight: gradients.weight.into_handle(),
             bias: gradients.bias.into_handle(),
         })
+    }
+}
+
+/// Room for the gradients of parameters, which are zero without images.
+fn gradients_buffer(client: &Client, images: usize, len: usize) -> Buffer {
+    if images == 0 {
+        Buffer::from_floats(client, &vec![0.0; len])
+    } else {
+        Buffer::empty(client, len)
     }
 }
 

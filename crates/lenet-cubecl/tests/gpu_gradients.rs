@@ -1,10 +1,11 @@
 //! Losses and gradients of whole networks beside those of `lenet-kernels`, for the geometries of the exercises.
 
-use lenet_cubecl::{Layers, Place};
+use lenet_cubecl::{GpuConvBlock, GpuDense, LayerPass, Layers, Place};
 use lenet_kernels::{Activation, Pooling, Shape};
 
 use crate::tools::{
-    assert_close, batch, classic, ensemble, expected, layers, look, modern, order, parameters,
+    assert_close, batch, classic, client, ensemble, expected, layers, look, modern, order,
+    parameters,
 };
 
 /// Compares `networks` networks side by side, each with its own parameters and images.
@@ -172,4 +173,40 @@ fn of_changed_images() {
         6,
         &layers(16, Activation::Relu, Pooling::Max, 5, &[6]),
     );
+}
+
+#[test]
+fn of_no_images_are_zero() {
+    let client = client();
+    let shape = Shape {
+        in_channels: 2,
+        out_channels: 3,
+        height: 6,
+        width: 6,
+        kernel_size: 3,
+        padding: 0,
+    };
+    let empty = || client.empty(0);
+    let pass = |weight| LayerPass {
+        input: empty(),
+        weight,
+        output: empty(),
+        output_gradient: empty(),
+        wants_input_gradient: true,
+    };
+    let floats = |len: usize| client.empty(len * size_of::<f32>());
+    let block = GpuConvBlock::new(shape, Activation::Relu, Pooling::Max).expect("a valid shape");
+    let of_block = block.backward(&client, 0, pass(floats(54)), empty());
+    let dense = GpuDense::new([4, 5], Some(Activation::Tanh));
+    let of_dense = dense.backward(&client, 0, pass(floats(20)));
+    for (gradients, lens) in [(of_block, [54, 3]), (of_dense, [20, 5])] {
+        let gradients = gradients.expect("as many values as no images have");
+        for (handle, len) in [gradients.weight, gradients.bias].into_iter().zip(lens) {
+            let bytes = client.read_one(handle).expect("a working device");
+            assert_eq!(
+                bytes[..len * size_of::<f32>()],
+                vec![0; len * size_of::<f32>()]
+            );
+        }
+    }
 }
