@@ -49,7 +49,8 @@ impl GpuConvBlock {
     ///
     /// # Errors
     ///
-    /// [`GpuError::Shape`] if it leaves nothing to pool.
+    /// [`GpuError::Shape`] if it leaves nothing to pool, [`GpuError::TooLarge`] if the images are too wide for the shared
+    /// memory of a GPU.
     pub fn new(shape: Shape, activation: Activation, pooling: Pooling) -> Result<Self, GpuError> {
         let block = ConvBlock::new(shape, activation, pooling)?;
         Ok(Self { block })
