@@ -29,5 +29,5 @@ pub use images::{DeviceImages, Place};
 pub use layers::{GpuConvBlock, GpuDense, LayerGradients, LayerPass, Operands, cross_entropy};
 pub use network::Layers;
 use network::Parameters;
-pub use predictions::Predictions;
+pub use predictions::{Predictions, predict};
 pub use step::Step;

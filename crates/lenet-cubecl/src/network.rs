@@ -130,6 +130,33 @@ impl Network {
         places.collect()
     }
 
+    /// The parameters one after the other, each at its place.
+    pub(crate) fn flatten(&self, parameters: &[Vec<f32>]) -> Result<Vec<f32>, GpuError> {
+        let places = self.places();
+        let mismatch = |what, expected, found| GpuError::Length {
+            what,
+            expected,
+            found,
+        };
+        if places.len() != parameters.len() {
+            return Err(mismatch(
+                "the list of parameters",
+                places.len(),
+                parameters.len(),
+            ));
+        }
+        let mut flat = Vec::with_capacity(self.stride());
+        for ([start, len], values) in places.into_iter().zip(parameters) {
+            if len != values.len() {
+                return Err(mismatch("a parameter", len, values.len()));
+            }
+            flat.resize(start, 0.0);
+            flat.extend(values);
+        }
+        flat.resize(self.stride(), 0.0);
+        Ok(flat)
+    }
+
     /// Values of the parameters of the blocks, which come first.
     fn blocks_len(&self) -> usize {
         let dense = self.places().get(2 * self.blocks.len()).copied();

@@ -6,7 +6,7 @@ use cubecl::prelude::*;
 use crate::buffer::check_size;
 use crate::images::DeviceImages;
 use crate::launch::per_value;
-use crate::network::{Network, Parameters};
+use crate::network::{Layers, Network, Parameters};
 use crate::{Buffer, GpuError};
 
 /// The most images of a batch.
@@ -78,6 +78,43 @@ impl Predictions {
             log_likelihoods,
         })
     }
+}
+
+/// What a network with these parameters, weights and biases of each layer, blocks first, says of the images.
+///
+/// ```
+/// use lenet_cubecl::{DeviceImages, Layers, predict};
+/// use lenet_kernels::{Activation, Pooling};
+///
+/// // Two images of 1 × 2 pixels, and a dense layer that compares the pixels.
+/// let client = cubecl::Device::default().client();
+/// let images = DeviceImages::new(&client, &[0, 255, 255, 0], &[1, 1], [1, 2])?;
+/// let layers = Layers {
+///     blocks: Vec::new(),
+///     dense: vec![[2, 2]],
+///     activation: Activation::Relu,
+///     pooling: Pooling::Max,
+/// };
+/// let parameters = [vec![1.0, 0.0, 0.0, 1.0], vec![0.0, 0.0]];
+/// let predictions = predict(&client, &layers, &parameters, &images)?;
+/// assert_eq!(predictions.classes, [1, 0]);
+/// assert!(predictions.log_likelihoods[0] > predictions.log_likelihoods[1]);
+/// # Ok::<(), lenet_cubecl::GpuError>(())
+/// ```
+///
+/// # Errors
+///
+/// [`GpuError::Shape`] or [`GpuError::Layers`] if the layers do not form a network, [`GpuError::Length`] if parameters or
+/// images do not fit it, [`GpuError::TooLarge`] if the device has no room for them, [`GpuError::Device`] if it failed.
+pub fn predict(
+    client: &Client,
+    layers: &Layers,
+    parameters: &[Vec<f32>],
+    images: &DeviceImages,
+) -> Result<Predictions, GpuError> {
+    let network = Network::new(layers)?;
+    let parameters = Buffer::from_floats(client, &network.flatten(parameters)?);
+    Predictions::new(client, &network, &network.parts(&parameters), images)
 }
 
 /// Writes the class of each image, then the logarithm of the probability of each label.

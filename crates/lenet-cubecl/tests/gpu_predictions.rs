@@ -1,6 +1,6 @@
 //! Predictions beside the logits of `lenet-kernels`.
 
-use lenet_cubecl::{DeviceImages, GpuError, Place, Predictions, Step};
+use lenet_cubecl::{DeviceImages, GpuError, Place, Predictions, Step, predict};
 
 use crate::tools::{
     assert_close, batch, classic, client, ensemble, logits, look, modern, order, parameters,
@@ -32,6 +32,10 @@ fn are_those_of_the_cpu() {
         for seed in 0..2 {
             let found = ensemble.predict(seed, &images(len));
             let found = found.expect("a working device");
+            assert_eq!(
+                predict(&client(), &layers, &parameters(&layers, seed), &images(len)),
+                Ok(found.clone())
+            );
             let expected = logits(&layers, &parameters(&layers, seed), &values);
             let rows = expected.chunks_exact(10);
             let likelihoods: Vec<f32> = rows

@@ -60,7 +60,8 @@ pub fn evaluate(
     })
 }
 
-/// Evaluates like [`evaluate`], but ends without a result, after the current batch of 1000 images, once `stop` is true.
+/// Evaluates like [`evaluate`], but ends without a result, after the current batch of 1000 images (on a GPU after all of
+/// them), once `stop` is true.
 ///
 /// ```
 /// use std::sync::atomic::AtomicBool;
@@ -119,6 +120,11 @@ fn evaluate_until(
     check_fit(lenet.config(), dataset)?;
     let device = device.clone().without_autodiff();
     let lenet = lenet.valid();
+    #[cfg(feature = "gpu")]
+    if let Some(found) = crate::training::predict(&lenet, dataset, &device)? {
+        let evaluation = summarize(dataset, &found.classes, &found.log_likelihoods)?;
+        return Ok((!stops()).then_some(evaluation));
+    }
 
     // Results stay on the device until the end: one read-back for the whole data set.
     let (mut predictions, mut likelihoods) = (Vec::new(), Vec::new());

@@ -124,9 +124,9 @@ impl Networks {
         parameters: &[Vec<f32>],
         velocities: Option<&[Vec<f32>]>,
     ) -> Result<usize, GpuError> {
-        let parameters = self.flatten(parameters)?;
+        let parameters = self.network.flatten(parameters)?;
         let velocities = velocities
-            .map(|velocities| self.flatten(velocities))
+            .map(|velocities| self.network.flatten(velocities))
             .transpose()?;
         self.submit()?;
         let index = self.members.len();
@@ -394,33 +394,6 @@ impl Networks {
     /// Values of a network's order.
     fn order_values(&self) -> usize {
         self.images.len() * PLACE
-    }
-
-    /// The parameters one after the other, each at its place.
-    fn flatten(&self, parameters: &[Vec<f32>]) -> Result<Vec<f32>, GpuError> {
-        let places = self.network.places();
-        let mismatch = |what, expected, found| GpuError::Length {
-            what,
-            expected,
-            found,
-        };
-        if places.len() != parameters.len() {
-            return Err(mismatch(
-                "the list of parameters",
-                places.len(),
-                parameters.len(),
-            ));
-        }
-        let mut flat = Vec::with_capacity(self.stride);
-        for ([start, len], values) in places.into_iter().zip(parameters) {
-            if len != values.len() {
-                return Err(mismatch("a parameter", len, values.len()));
-            }
-            flat.resize(start, 0.0);
-            flat.extend(values);
-        }
-        flat.resize(self.stride, 0.0);
-        Ok(flat)
     }
 
     fn unflatten(&self, index: usize, flat: &Buffer) -> Result<Vec<Vec<f32>>, GpuError> {

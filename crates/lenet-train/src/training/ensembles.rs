@@ -8,6 +8,8 @@ use lenet_cubecl::GpuError;
 
 #[cfg(feature = "gpu")]
 use super::group::{Group, GroupKey, Reservation};
+#[cfg(feature = "gpu")]
+use super::uploads::Uploads;
 
 /// Runs that train side by side on a GPU, in the same launches, if they have the same layers, batch size and images.
 ///
@@ -16,6 +18,8 @@ use super::group::{Group, GroupKey, Reservation};
 pub(crate) struct Ensembles {
     #[cfg(feature = "gpu")]
     groups: Mutex<Vec<Weak<Group>>>,
+    #[cfg(feature = "gpu")]
+    uploads: Uploads,
 }
 
 #[cfg(feature = "gpu")]
@@ -31,7 +35,7 @@ impl Ensembles {
         if let Some(place) = places.find_map(|place| place) {
             return Ok(place);
         }
-        let group = Arc::new(Group::new(key)?);
+        let group = Arc::new(Group::new(key, &self.uploads)?);
         groups.push(Arc::downgrade(&group));
         let place = group.reserve();
         place.ok_or_else(|| unreachable!("a new group has room for a run"))

@@ -5,13 +5,14 @@ use burn::backend::DispatchDevice;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use lenet_core::{LayerKind, LeNet, LeNetConfig, NamedTensor, ReadBackError, read_back};
-use lenet_cubecl::{GpuError, Layers, Place, Step};
+use lenet_cubecl::{GpuError, Layers, Place, Predictions, Step};
 use lenet_data::{ImageDataset, Order};
 use lenet_kernels::Shape;
 
 use super::ensembles::Ensembles;
 use super::group::{GroupKey, Member, Reservation};
 use super::learner::Learner;
+use super::uploads::upload;
 use crate::evaluation::summarize;
 use crate::pool::Helpers;
 use crate::{Evaluation, TrainingConfig, TrainingError};
@@ -55,6 +56,26 @@ pub(super) fn reserve(
     let alone = Ensembles::default();
     match ensembles.unwrap_or(&alone).reserve(key) {
         Ok(place) => Ok(Some(place)),
+        Err(GpuError::TooLarge { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a network says of a data set, if the device is a GPU whose kernels cover it.
+pub(crate) fn predict(
+    lenet: &LeNet,
+    dataset: &ImageDataset,
+    device: &Device,
+) -> Result<Option<Predictions>, TrainingError> {
+    let device = device.clone().without_autodiff();
+    let DispatchDevice::Cube(device) = device.as_dispatch() else {
+        return Ok(None);
+    };
+    let (layers, parameters) = (layers(lenet.config())?, values(lenet)?);
+    let found = upload(device, dataset)
+        .and_then(|images| lenet_cubecl::predict(&device.client(), &layers, &parameters, &images));
+    match found {
+        Ok(found) => Ok(Some(found)),
         Err(GpuError::TooLarge { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }

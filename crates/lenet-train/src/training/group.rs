@@ -8,8 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use burn::backend::CubeDevice;
-use lenet_cubecl::{DeviceImages, Ensemble, GpuError, Layers, Place, Predictions, Step};
+use lenet_cubecl::{Ensemble, GpuError, Layers, Place, Predictions, Step};
 use lenet_data::ImageDataset;
+
+use super::uploads::Uploads;
 
 /// Steps that a run may be ahead of the others.
 const AHEAD: usize = 16;
@@ -28,6 +30,7 @@ pub(super) struct GroupKey {
 
 pub(super) struct Group {
     key: GroupKey,
+    uploads: Uploads,
     /// The most runs.
     capacity: usize,
     state: Mutex<State>,
@@ -37,8 +40,6 @@ pub(super) struct Group {
 
 struct State {
     ensemble: Ensemble,
-    /// The data set that was evaluated last, on the device.
-    evaluated: Option<(ImageDataset, DeviceImages)>,
     /// In the order of the ensemble's networks.
     runs: Vec<Run>,
     /// Runs that will join.
@@ -58,16 +59,16 @@ struct Run {
 }
 
 impl Group {
-    pub(super) fn new(key: GroupKey) -> Result<Self, GpuError> {
+    pub(super) fn new(key: GroupKey, uploads: &Uploads) -> Result<Self, GpuError> {
         let client = key.device.client();
-        let images = upload(&key.device, &key.train)?;
+        let images = uploads.get(&key.device, &key.train)?;
         let ensemble = Ensemble::new(&client, &key.layers, images, key.batch_size)?;
         Ok(Self {
             key,
+            uploads: uploads.clone(),
             capacity: ensemble.capacity(),
             state: Mutex::new(State {
                 ensemble,
-                evaluated: None,
                 runs: Vec::new(),
                 reserved: 0,
                 joined: 0,
@@ -118,11 +119,6 @@ impl Group {
             self.changed.notify_all();
         }
     }
-}
-
-fn upload(device: &CubeDevice, dataset: &ImageDataset) -> Result<DeviceImages, GpuError> {
-    let (pixels, labels) = (dataset.images(), dataset.labels());
-    DeviceImages::new(&device.client(), pixels, labels, dataset.image_size())
 }
 
 /// Wakes the runs that wait when dropped by a panic, so that none waits for a step that will not come.
@@ -242,18 +238,9 @@ impl Member {
     }
 
     pub(super) fn predict(&self, dataset: &ImageDataset) -> Result<Predictions, GpuError> {
+        let images = self.group.uploads.get(&self.group.key.device, dataset)?;
         let (mut state, position) = self.up_to_date()?;
-        let known = state.evaluated.take().filter(|(known, _)| known == dataset);
-        let (dataset, images) = match known {
-            Some(known) => known,
-            None => {
-                let images = upload(&self.group.key.device, dataset)?;
-                (dataset.clone(), images)
-            }
-        };
-        let found = state.ensemble.predict(position, &images);
-        state.evaluated = Some((dataset, images));
-        found
+        state.ensemble.predict(position, &images)
     }
 
     pub(super) fn velocities(&self) -> Result<Vec<Vec<f32>>, GpuError> {

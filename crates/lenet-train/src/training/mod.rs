@@ -16,6 +16,10 @@ mod losses;
 mod run;
 mod sgd;
 mod trainer;
+#[cfg(feature = "gpu")]
+mod uploads;
 
 pub(crate) use ensembles::Ensembles;
+#[cfg(feature = "gpu")]
+pub(crate) use gpu::predict;
 pub use trainer::{Trainer, TrainingRun};
