@@ -1,13 +1,13 @@
-//! Values on a device, and the one place that vouches for their length.
+//! Values on a device, and the one place that vouches for their length and that they are alive.
 
 #![allow(
     unsafe_code,
-    reason = "kernel arguments are made of a handle and a length that must match"
+    reason = "kernel arguments are made of a handle and a length that must match, and recorded ones must be alive"
 )]
 
 use std::fmt;
 
-use cubecl::client::Client;
+use cubecl::client::{Client, Graph};
 use cubecl::prelude::{BufferArg, CubeElement};
 use cubecl::server::Handle;
 
@@ -162,6 +162,17 @@ impl fmt::Debug for Buffer {
             .field("len", &self.len)
             .finish_non_exhaustive()
     }
+}
+
+/// Executes launches that were recorded with these buffers and no others, on the stream on which they were.
+///
+/// # Errors
+///
+/// [`GpuError::Device`] if the device refuses.
+pub(crate) fn replay(graph: &Graph, _buffers: &[Buffer]) -> Result<(), GpuError> {
+    // SAFETY: the caller has the buffers, so they are alive. Those of an ensemble are used on its stream only, so
+    // nothing else accesses them while the launches are executed.
+    unsafe { graph.replay() }.map_err(|error| GpuError::Device(error.to_string()))
 }
 
 /// Values between the possible starts of a part: WebGPU's default `minStorageBufferOffsetAlignment` of 256 bytes.

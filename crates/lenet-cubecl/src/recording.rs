@@ -1,16 +1,12 @@
 //! Launches that are recorded once and replayed: on CUDA as one graph, on other devices with less work on the CPU.
 
-#![allow(
-    unsafe_code,
-    reason = "a replay reads and writes the buffers that were recorded"
-)]
-
 use std::fmt;
 
 use cubecl::client::{Client, Graph};
 
+use crate::GpuError;
+use crate::buffer::{self, Buffer};
 use crate::ensemble::copy;
-use crate::{Buffer, GpuError};
 
 /// Recorded launches.
 pub(crate) struct Recording {
@@ -78,9 +74,7 @@ impl Recording {
     ///
     /// [`GpuError::Device`] if the device refuses.
     pub(crate) fn replay(&self) -> Result<(), GpuError> {
-        // SAFETY: the buffers are alive, since this holds them. They are used on one stream only, the one of the
-        // ensemble, so nothing else accesses them while the launches are executed.
-        unsafe { self.graph.replay() }.map_err(device)
+        buffer::replay(&self.graph, &self.buffers)
     }
 }
 
