@@ -1,7 +1,10 @@
 //! Networks that come, go and train side by side.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::thread::{ThreadId, current};
 
+use cubecl::logging::{LaunchObservation, LaunchObserver};
 use lenet_cubecl::{DeviceImages, Ensemble, GpuError, Layers, Step};
 use lenet_kernels::{Activation, Pooling};
 
@@ -227,6 +230,19 @@ fn keeps_the_losses_of_many_steps() {
     );
 }
 
+/// The threads that launched the end of a step.
+#[derive(Default)]
+struct StepsLaunched(Mutex<Vec<ThreadId>>);
+
+impl LaunchObserver for StepsLaunched {
+    fn launched(&self, kernel: &'static str) {
+        if kernel.contains("Descend") {
+            let mut threads = self.0.lock().expect("an observer does not panic");
+            threads.push(current().id());
+        }
+    }
+}
+
 #[test]
 fn recorded_steps_keep_their_bits() {
     const STEPS: usize = 40;
@@ -264,7 +280,14 @@ fn recorded_steps_keep_their_bits() {
         assert_eq!(losses.len(), STEPS);
         (losses, [0, 1].map(|network| state(&mut ensemble, network)))
     };
+    // Those that are recorded are launched on another thread, and replays are not reported.
+    let launched = Arc::new(StepsLaunched::default());
+    let observation = LaunchObservation::new(launched.clone());
     let (losses, [first, second]) = train(false);
+    drop(observation);
+    let launched = launched.0.lock().expect("an observer does not panic");
+    let own = launched.iter().filter(|&&id| id == current().id()).count();
+    assert_eq!(own, 0, "of {STEPS} steps, all but the first are replayed");
     let (single_losses, [single_first, single_second]) = train(true);
     assert_eq!(losses, single_losses);
     assert_eq!(first, single_first);
