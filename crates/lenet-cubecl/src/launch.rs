@@ -24,7 +24,7 @@ pub(crate) fn per_value(client: &Client, len: usize) -> (CubeCount, CubeDim) {
     (calculate_cube_count_elemwise(client, len, dim), dim)
 }
 
-/// So many cubes, or a few more, which must repeat the last one.
+/// So many cubes, or a few more, which must do nothing, or repeat the last one.
 pub(crate) fn cubes(client: &Client, count: usize) -> (CubeCount, CubeDim) {
     cubes_of(client, count, UNITS)
 }

@@ -87,10 +87,7 @@ pub(super) fn load_weights(
     let (inputs, outputs) = comptime!((division.inputs, division.outputs));
     let (maps, kernel_size) = comptime!((division.maps, division.kernel_size));
     let kernel_len = comptime!(division.kernel_len());
-    let (len, units) = comptime!((
-        division.groups * division.channels * maps * kernel_len,
-        division.units()
-    ));
+    let (len, units) = comptime!((division.weights_len(), division.units()));
     let ahead = comptime!(ahead(len, units));
     for round in 0..comptime!(rounds(len, units)) {
         let mut vectors = Array::<Weights>::new(ahead);

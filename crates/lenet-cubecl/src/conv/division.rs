@@ -115,6 +115,16 @@ impl Division {
         map_len(self.rows, self.columns, self.kernel_size)
     }
 
+    /// Values of all maps in shared memory.
+    pub(super) fn maps_len(&self) -> usize {
+        self.maps * self.map_len()
+    }
+
+    /// Vectors of all weights in shared memory.
+    pub(super) fn weights_len(&self) -> usize {
+        self.groups * self.channels * self.maps * self.kernel_len()
+    }
+
     /// Values between a row of a map, its even columns before the odd ones, and the next.
     pub(super) fn row_len(&self) -> usize {
         row_len(self.columns, self.kernel_size)

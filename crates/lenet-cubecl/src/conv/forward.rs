@@ -26,10 +26,8 @@ pub(super) fn conv_forward(
     let rows = comptime!(block.pooled[0]);
     let channels = comptime!(division.channels);
     let share = share_of_unit(networks, images, images_at_once, rows, division);
-    let mut maps = Shared::<[f32]>::new_slice(comptime!(division.maps * division.map_len()));
-    let mut weights = Shared::<[Weights]>::new_slice(comptime!(
-        division.groups * channels * division.maps * division.kernel_len()
-    ));
+    let mut maps = Shared::<[f32]>::new_slice(comptime!(division.maps_len()));
+    let mut weights = Shared::<[Weights]>::new_slice(comptime!(division.weights_len()));
     let mut sums = Array::<f32>::new(comptime!(4 * channels));
     for i in 0..images_at_once {
         // Behind the last one, it is computed again.

@@ -33,12 +33,10 @@ pub(super) fn conv_input_gradient(
         height.div_ceil(2),
         division,
     );
-    let mut maps = Shared::<[f32]>::new_slice(comptime!(division.maps * division.map_len()));
-    let mut weights = Shared::<[Weights]>::new_slice(comptime!(
-        division.groups * channels * division.maps * division.kernel_len()
-    ));
+    let mut maps = Shared::<[f32]>::new_slice(comptime!(division.maps_len()));
+    let mut weights = Shared::<[Weights]>::new_slice(comptime!(division.weights_len()));
     let mut index = UNIT_POS as usize;
-    while index < comptime!(division.maps * division.map_len()) {
+    while index < comptime!(division.maps_len()) {
         maps[index] = 0.0;
         index += comptime!(division.units());
     }

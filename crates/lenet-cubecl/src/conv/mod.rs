@@ -292,9 +292,8 @@ mod tests {
                     block.input_gradient_division(images, SHARED),
                 ] {
                     let division = checked(division);
-                    let weights = division::VECTOR * division.kernel_len();
-                    let channels = division.groups * division.channels;
-                    let values = division.maps * (division.map_len() + channels * weights);
+                    let weights = division::VECTOR * division.weights_len();
+                    let values = division.maps_len() + weights;
                     assert!(values <= SHARED, "{block:?}: {division:?}");
                     assert!(division.units() <= UNITS, "{block:?}: {division:?}");
                 }

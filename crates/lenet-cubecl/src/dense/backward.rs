@@ -4,8 +4,8 @@ use cubecl::prelude::*;
 
 use super::DenseLayer;
 use super::tile::{
-    DEPTH, Factors, Piece, Results, SIDE, Tile, add_products, new_factors, new_piece, new_sums,
-    other_of, share_piece, term_of, tile_at,
+    DEPTH, Factors, Piece, Results, Tile, add_products, column_of, new_factors, new_piece,
+    new_sums, other_of, row_of, share_piece, term_of, tile_at,
 };
 use crate::activation::derivative;
 use crate::launch::UNITS;
@@ -29,7 +29,7 @@ pub(super) fn dense_backward(
 ) {
     let [of_weights, of_input] = comptime!(results);
     let mut factors = new_factors(comptime!(of_weights.or(of_input)));
-    if CUBE_POS < weight_tiles || comptime!(input_gradient.is_none()) {
+    if CUBE_POS < weight_tiles {
         multiply_weight_gradient(
             input,
             output,
@@ -83,14 +83,13 @@ fn multiply_weight_gradient(
     let tile = tile_at(CUBE_POS, networks, rows, outputs, results);
     let mut piece = new_piece(results);
     let mut sums = new_sums(results);
-    let first = 0usize;
     read_weight_gradient(
         input,
         output,
         output_gradient,
         &mut piece,
         &tile,
-        first,
+        0,
         images,
         layer,
         results,
@@ -111,11 +110,10 @@ fn multiply_weight_gradient(
         );
         add_products(factors, &mut sums, results);
     }
-    let unit = UNIT_POS as usize;
     #[unroll]
     for i in 0..comptime!(results.count()) {
-        let row = tile.row + comptime!(i / results.columns * SIDE) + unit / SIDE;
-        let column = tile.column + comptime!(i % results.columns * SIDE) + unit % SIDE;
+        let row = row_of(&tile, i, results);
+        let column = column_of(&tile, i, results);
         if column < outputs {
             if row < inputs {
                 weight_gradient[tile.network * stride + row * outputs + column] = sums[i];
@@ -210,11 +208,10 @@ fn multiply_input_gradient(
         );
         add_products(factors, &mut sums, results);
     }
-    let unit = UNIT_POS as usize;
     #[unroll]
     for i in 0..comptime!(results.count()) {
-        let image = tile.row + comptime!(i / results.columns * SIDE) + unit / SIDE;
-        let column = tile.column + comptime!(i % results.columns * SIDE) + unit % SIDE;
+        let image = row_of(&tile, i, results);
+        let column = column_of(&tile, i, results);
         if image < images && column < inputs {
             input_gradient[(tile.network * images + image) * inputs + column] = sums[i];
         }

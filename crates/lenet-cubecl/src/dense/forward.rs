@@ -4,8 +4,8 @@ use cubecl::prelude::*;
 
 use super::DenseLayer;
 use super::tile::{
-    DEPTH, Piece, Results, SIDE, Tile, add_products, new_factors, new_piece, other_of, share_piece,
-    term_of, tile_at,
+    DEPTH, Piece, Results, Tile, add_products, column_of, new_factors, new_piece, other_of, row_of,
+    share_piece, term_of, tile_at,
 };
 use crate::activation::activate;
 use crate::launch::UNITS;
@@ -27,11 +27,10 @@ pub(super) fn dense_forward(
     let tile = tile_at(CUBE_POS, networks, images, outputs, results);
     let mut factors = new_factors(results);
     let mut piece = new_piece(results);
-    let unit = UNIT_POS as usize;
     let mut sums = Array::<f32>::new(comptime!(results.count()));
     #[unroll]
     for i in 0..comptime!(results.count()) {
-        let column = tile.column + comptime!(i % results.columns * SIDE) + unit % SIDE;
+        let column = column_of(&tile, i, results);
         sums[i] = bias[tile.network * stride + min(column, comptime!(outputs - 1))];
     }
     read_forward(
@@ -47,8 +46,8 @@ pub(super) fn dense_forward(
     }
     #[unroll]
     for i in 0..comptime!(results.count()) {
-        let image = tile.row + comptime!(i / results.columns * SIDE) + unit / SIDE;
-        let column = tile.column + comptime!(i % results.columns * SIDE) + unit % SIDE;
+        let image = row_of(&tile, i, results);
+        let column = column_of(&tile, i, results);
         if image < images && column < outputs {
             let index = (tile.network * images + image) * outputs + column;
             output[index] = activated(sums[i], layer);

@@ -82,6 +82,18 @@ pub(super) fn tile_at(
     }
 }
 
+/// The row of the unit's result number `i`.
+#[cube]
+pub(super) fn row_of(tile: &Tile, i: usize, #[comptime] results: Results) -> usize {
+    tile.row + i / results.columns * SIDE + UNIT_POS as usize / SIDE
+}
+
+/// The column of that result.
+#[cube]
+pub(super) fn column_of(tile: &Tile, i: usize, #[comptime] results: Results) -> usize {
+    tile.column + i % results.columns * SIDE + UNIT_POS as usize % SIDE
+}
+
 /// A piece of both factors in shared memory, the terms of the sums first: `[DEPTH, rows]` and `[DEPTH, columns]`, a value
 /// apart, so that neighbouring units access different banks.
 #[derive(CubeType)]
