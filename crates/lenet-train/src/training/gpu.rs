@@ -13,6 +13,7 @@ use super::ensembles::Ensembles;
 use super::group::{GroupKey, Member, Reservation};
 use super::learner::Learner;
 use super::uploads::upload;
+use crate::dataset::check_fit;
 use crate::evaluation::summarize;
 use crate::pool::Helpers;
 use crate::{Evaluation, TrainingConfig, TrainingError};
@@ -182,6 +183,7 @@ impl Learner for Gpu<'_> {
     }
 
     fn evaluate(&self, dataset: &ImageDataset) -> Result<Option<Evaluation>, TrainingError> {
+        check_fit(self.lenet.config(), dataset)?;
         match self.member.predict(dataset) {
             Ok(found) => summarize(dataset, &found.classes, &found.log_likelihoods).map(Some),
             Err(GpuError::TooLarge { .. }) => Ok(None),

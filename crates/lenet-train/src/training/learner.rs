@@ -21,8 +21,7 @@ pub(super) trait Learner {
     /// The network as it is now, without autodiff.
     fn network(&self) -> Result<LeNet, TrainingError>;
 
-    /// Evaluates the network as it is now on a data set that fits it; `None` if it cannot do so better than
-    /// [`evaluate`](crate::evaluate).
+    /// Evaluates the network as it is now; `None` if it cannot do so better than [`evaluate`](crate::evaluate).
     fn evaluate(&self, dataset: &ImageDataset) -> Result<Option<Evaluation>, TrainingError>;
 
     /// The velocities under the names of their parameters; empty without momentum, and before the first step.

@@ -12,7 +12,6 @@ use super::learner::Learner;
 use super::losses::Losses;
 use super::{Trainer, TrainingRun};
 use crate::checkpoint::{CheckpointFolder, PartialEpoch, Progress};
-use crate::dataset::check_fit;
 use crate::error::chain;
 use crate::evaluation::evaluate_within;
 use crate::observer::CurrentNetwork;
@@ -170,7 +169,6 @@ impl<'a, 'd> Run<'a, 'd> {
         device: &Device,
         helpers: &Helpers,
     ) -> Result<Evaluation, TrainingError> {
-        check_fit(self.trainer.network, dataset)?;
         match self.learner.evaluate(dataset)? {
             Some(evaluation) => Ok(evaluation),
             None => evaluate_within(&self.learner.network()?, dataset, device, helpers),
