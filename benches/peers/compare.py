@@ -10,7 +10,7 @@ epochs are compared as well.
 
 With --device (wgpu, vulkan, metal or cuda), this project runs on a GPU, and so does PyTorch if it has CUDA: eager,
 compiled, and with its training step as a CUDA graph. 25 networks are trained as well, side by side here, one after the
-other there. --images takes less than the whole training set, for a try on a software driver. --peer is an executable
+other there, but not compiled. --images takes less than the whole training set, for a try on a software driver. --peer is an executable
 of the example `peer` that was built elsewhere, for a machine without Rust.
 """
 
